@@ -1,0 +1,1 @@
+"""troth: build, run, attest, verify, talk to and keep the keys of applications in trusted execution environments."""

@@ -1,0 +1,1 @@
+"""What runs inside the enclave: attest, keys, and the HTTP API on a unix socket."""

@@ -1,0 +1,1 @@
+"""Talk to what was verified: attested TLS, bound to the session."""

@@ -1,0 +1,1 @@
+"""Our nouns: evidence, claims, checks, the table of codes, reports and verdicts."""

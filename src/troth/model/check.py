@@ -1,0 +1,66 @@
+"""A check: one question asked of the evidence, with what was presented and what was expected."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from troth.model.codes import Code
+
+
+class Outcome(StrEnum):
+    """What came of a check. Not looked at is `UNDECIDED`, never `PASSED`."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNDECIDED = "undecided"
+    WAIVED = "waived"
+
+
+class Waiver(StrEnum):
+    """The closed list of expectations that a caller may give up by name."""
+
+    MEASUREMENT = "measurement"
+    FRESHNESS = "freshness"
+    KEY = "key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One finding.
+
+    Attributes:
+        code: which question.
+        outcome: what came of it.
+        subject: what was looked at, in the format's own words, such as `pcr0`.
+        presented: what the evidence holds, as text.
+        expected: what was required, as text.
+        source: where the expectation comes from, such as a policy's name.
+        why: one clause that a person needs to understand this outcome.
+    """
+
+    code: Code
+    outcome: Outcome
+    subject: str = ""
+    presented: str = ""
+    expected: str = ""
+    source: str = ""
+    why: str = ""
+
+
+def passed(code: Code, subject: str = "", **details: str) -> Check:
+    """A check that passed."""
+    return Check(code=code, outcome=Outcome.PASSED, subject=subject, **details)
+
+
+def failed(code: Code, subject: str = "", **details: str) -> Check:
+    """A check that failed."""
+    return Check(code=code, outcome=Outcome.FAILED, subject=subject, **details)
+
+
+def undecided(code: Code, subject: str = "", **details: str) -> Check:
+    """A check that could not be settled, or that nobody gave an expectation for."""
+    return Check(code=code, outcome=Outcome.UNDECIDED, subject=subject, **details)
+
+
+def waived(code: Code, subject: str = "", **details: str) -> Check:
+    """A check whose expectation the caller gave up by name."""
+    return Check(code=code, outcome=Outcome.WAIVED, subject=subject, **details)

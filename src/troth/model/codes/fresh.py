@@ -1,0 +1,33 @@
+"""R: revocation and freshness."""
+
+from typing import Final
+
+from troth.model.codes._code import Code
+
+R101: Final = Code(
+    "R101",
+    "not-fresh",
+    "the evidence is not fresh",
+    "Evidence is fresh if it carries a nonce that the caller made, or if its own time lies within the "
+    "policy's maximum age (five minutes unless the policy says otherwise) of the instant of "
+    "judgement. A document stays chain-valid for hours after it was made, so a replay would pass "
+    "without this check.",
+    "Ask for evidence over a new nonce and pass it with `--nonce`; or judge a stored document as of "
+    "its own time with `--at`.",
+)
+R102: Final = Code(
+    "R102",
+    "from-the-future",
+    "the evidence is dated after the instant of judgement",
+    "More than the tolerated minute of clock skew lies between the document's time and the instant. "
+    "One of the two clocks is wrong, or `--at` names an instant before the evidence was made.",
+    "Check this machine's clock, or give `--at` an instant at or after the document's time.",
+)
+R103: Final = Code(
+    "R103",
+    "built-in-root-aged",
+    "troth's built-in copy of the vendor root is past its review date",
+    "Pinned roots are reviewed on a schedule and carry a date past which this version of troth no "
+    "longer vouches for them. Past it the answer is undecided, never accepted.",
+    "Upgrade troth, or pass the vendor's root by name with `--trust`.",
+)

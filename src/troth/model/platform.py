@@ -1,0 +1,53 @@
+"""What a platform folder gives to the verifier: one frozen value, one line in the registry."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from troth.model.check import Check
+from troth.model.claims import Claims
+from troth.model.codes import Code
+from troth.model.roots import Root, RootClass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Genuineness:
+    """What `chain.py` found.
+
+    Attributes:
+        checks: one for each step, also for those that could not be taken.
+        root_class: class of the root at which the chain ends, None where it ends at none.
+    """
+
+    checks: tuple[Check, ...]
+    root_class: RootClass | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """A kind of evidence.
+
+    Attributes:
+        name: in policies and on the command line.
+        title: for people.
+        unwrap: removes foreign framing (base64 text, a carrier's header): data to (bytes, words for
+            what was removed), or None if this is not the platform's evidence at all.
+        parse: bytes to the platform's frozen document; raises `Malformed`.
+        genuine: (document, roots, instant) to the checks of genuineness.
+        claims: document to claims.
+        roots: the built-in vendor roots.
+        required: genuineness questions that must be answered for acceptance.
+        has_no: questions that this platform has no answer to (Nitro: revocation), said in reports.
+    """
+
+    name: str
+    title: str
+    unwrap: Callable[[bytes], tuple[bytes, str] | None]
+    parse: Callable[[bytes], Any]
+    genuine: Callable[[Any, Sequence[Root], datetime], Genuineness]
+    claims: Callable[[Any], Claims]
+    roots: Callable[[], tuple[Root, ...]]
+    required: tuple[Code, ...]
+    has_no: tuple[str, ...]
+    fields: Callable[[bytes], Iterable[tuple[str, str]]]

@@ -1,0 +1,1 @@
+"""Plain data in, words out: text, JSON, HTML."""

@@ -1,0 +1,1 @@
+"""Start an image: the simulator."""

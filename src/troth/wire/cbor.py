@@ -1,0 +1,183 @@
+"""Strict CBOR (RFC 8949): one encoding for each value, and our own errors with offsets.
+
+Refused: trailing bytes, integers and lengths not in shortest form, duplicate map keys, text that is
+not UTF-8, floats, tags that the caller did not name, nesting deeper than `MAX_DEPTH`. Indefinite
+lengths are refused too, but for maps at the outermost level where the caller says that real hardware
+makes them (`allow_indefinite_map`; Nitro does since 2025).
+
+Map order is kept and not required: Nitro's payload is not sorted.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cbor2
+
+from troth.errors import Malformed
+
+MAX_DEPTH: Final = 8
+_SHORT: Final = 24  # additional information below this is the value itself
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """A tag and its value, where the caller allowed that tag."""
+
+    tag: int
+    value: Any
+
+
+def decode(
+    data: bytes,
+    *,
+    field: str,
+    base: int = 0,
+    tags: frozenset[int] = frozenset(),
+    allow_indefinite_map: bool = False,
+) -> Any:
+    """The one value that `data` is.
+
+    Args:
+        data: the encoded value and nothing else.
+        field: name of the whole, for errors.
+        base: offset of `data` in the file, for errors.
+        tags: tags that may appear; each comes back as `Tagged`.
+        allow_indefinite_map: whether the outermost value may be an indefinite-length map.
+
+    Returns:
+        int, bytes, str, list, dict, bool, None or `Tagged`.
+
+    Raises:
+        Malformed: anything else.
+    """
+    decoder = _Decoder(data, field=field, base=base, tags=tags)
+    value = decoder.item(depth=0, indefinite_map=allow_indefinite_map)
+    decoder.finish()
+    return value
+
+
+def encode(value: Any) -> bytes:
+    """Canonical CBOR (RFC 8949 section 4.2.1: shortest forms, keys sorted bytewise)."""
+    return cbor2.dumps(value, canonical=True)
+
+
+def encode_in_order(value: Any) -> bytes:
+    """Shortest forms with the caller's map order, as the NSM and COSE writers keep it."""
+    return cbor2.dumps(value)
+
+
+class _Decoder:
+    __slots__ = ("_base", "_data", "_field", "_pos", "_tags")
+
+    def __init__(self, data: bytes, *, field: str, base: int, tags: frozenset[int]) -> None:
+        self._data = data
+        self._field = field
+        self._base = base
+        self._tags = tags
+        self._pos = 0
+
+    def _fail(self, message: str, at: int | None = None) -> Malformed:
+        return Malformed(
+            message, field=self._field, offset=self._base + (self._pos if at is None else at)
+        )
+
+    def finish(self) -> None:
+        if self._pos != len(self._data):
+            raise self._fail(f"{len(self._data) - self._pos} bytes follow the value")
+
+    def _take(self, size: int) -> bytes:
+        end = self._pos + size
+        if end > len(self._data):
+            raise self._fail(f"needs {size} bytes, {len(self._data) - self._pos} are left")
+        chunk = self._data[self._pos : end]
+        self._pos = end
+        return chunk
+
+    def _argument(self, info: int, start: int) -> int:
+        """The head's argument, in its shortest form only."""
+        if info < _SHORT:
+            return info
+        if info > 27:
+            raise self._fail("indefinite or reserved length", start)
+        width = 1 << (info - _SHORT)
+        value = int.from_bytes(self._take(width), "big")
+        if value < (_SHORT if width == 1 else 1 << (4 * width)):
+            raise self._fail(f"{value} is not in its shortest form", start)
+        return value
+
+    def item(self, *, depth: int, indefinite_map: bool = False) -> Any:
+        if depth > MAX_DEPTH:
+            raise self._fail(f"nested deeper than {MAX_DEPTH}")
+        start = self._pos
+        head = self._take(1)[0]
+        major, info = head >> 5, head & 0x1F
+        if head == 0xBF and indefinite_map:
+            return self._map(None, depth)
+        if major == 7:
+            return self._simple(info, start)
+        argument = self._argument(info, start)
+        match major:
+            case 0:
+                return argument
+            case 1:
+                return -1 - argument
+            case 2:
+                return self._take(argument)
+            case 3:
+                return self._text(argument, start)
+            case 4:
+                return self._array(argument, depth)
+            case 5:
+                return self._map(argument, depth)
+            case _:
+                return self._tag(argument, depth, start)
+
+    def _simple(self, info: int, start: int) -> bool | None:
+        match info:
+            case 20:
+                return False
+            case 21:
+                return True
+            case 22:
+                return None
+            case _:
+                raise self._fail("a float, break or unknown simple value", start)
+
+    def _text(self, size: int, start: int) -> str:
+        try:
+            return self._take(size).decode("utf-8")
+        except UnicodeDecodeError:
+            raise self._fail("text is not UTF-8", start) from None
+
+    def _array(self, count: int, depth: int) -> list[Any]:
+        self._plausible(count)
+        return [self.item(depth=depth + 1) for _ in range(count)]
+
+    def _map(self, count: int | None, depth: int) -> dict[Any, Any]:
+        if count is not None:
+            self._plausible(2 * count)
+        result: dict[Any, Any] = {}
+        done = 0
+        while count is None or done < count:
+            if count is None and self._data[self._pos : self._pos + 1] == b"\xff":
+                self._pos += 1
+                break
+            start = self._pos
+            key = self.item(depth=depth + 1)
+            if isinstance(key, bool) or not isinstance(key, int | str | bytes):
+                raise self._fail("a map key that is neither integer, text nor bytes", start)
+            if key in result:
+                raise self._fail(f"duplicate key {key!r}", start)
+            result[key] = self.item(depth=depth + 1)
+            done += 1
+        return result
+
+    def _tag(self, tag: int, depth: int, start: int) -> Tagged:
+        if tag not in self._tags:
+            raise self._fail(f"unexpected tag {tag}", start)
+        return Tagged(tag, self.item(depth=depth + 1))
+
+    def _plausible(self, items: int) -> None:
+        """Each item takes a byte at least: refuse huge counts before making room for them."""
+        if items > len(self._data) - self._pos:
+            raise self._fail(f"{items} items cannot fit in {len(self._data) - self._pos} bytes")
