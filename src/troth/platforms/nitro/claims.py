@@ -1,0 +1,39 @@
+"""What does a Nitro document say, in the common words?"""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from troth.model.claims import Claims
+from troth.platforms.nitro.format import Document
+
+_ZERO: Final = bytes(48)
+_IMAGE: Final = (0, 1, 2)
+# Role, parent instance and signer: who started and signed it, not what runs.
+_NOT_CODE: Final = frozenset({3, 4, 8})
+
+
+def claims(document: Document) -> Claims:
+    """Registers, mode and what the enclave put in.
+
+    PCR0 to PCR2 identify the image. So does every register that an application locked (16 to 31),
+    and any other that is unexpectedly set: one left unpinned leaves the verdict open.
+    Debug mode is PCR0 to PCR2 all zero; PCR3 and PCR4 stay set in it.
+    """
+    pcrs = document.pcrs
+    identity = [
+        index
+        for index in sorted(pcrs)
+        if index in _IMAGE
+        or (index not in _NOT_CODE and (index >= 16 or pcrs[index] != _ZERO))
+    ]
+    return Claims(
+        platform="nitro",
+        registers={f"pcr{index}": value.hex() for index, value in sorted(pcrs.items())},
+        identity=tuple(f"pcr{index}" for index in identity),
+        debug=all(pcrs[index] == _ZERO for index in _IMAGE),
+        timestamp=datetime.fromtimestamp(document.timestamp_ms / 1000, UTC),
+        instance=document.module_id,
+        nonce=document.nonce,
+        user_data=document.user_data,
+        public_key=document.public_key,
+    )

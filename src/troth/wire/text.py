@@ -1,0 +1,37 @@
+"""Bytes that arrive as text: strict hex and base64, one encoding only."""
+
+import base64
+import binascii
+
+from troth.errors import Malformed
+
+
+def from_hex(text: str, *, field: str) -> bytes:
+    """Bytes of a hex string; upper or lower case, optional `0x`, nothing else.
+
+    Raises:
+        Malformed: odd length or another character.
+    """
+    digits = text.removeprefix("0x")
+    try:
+        if any(c.isspace() for c in digits):
+            raise ValueError
+        return bytes.fromhex(digits)
+    except ValueError:
+        raise Malformed("is not hexadecimal", field=field) from None
+
+
+def from_base64(text: bytes, *, field: str) -> bytes:
+    """Bytes of standard base64 with padding and at most one newline at the end.
+
+    Raises:
+        Malformed: another character, wrong padding, or bits set behind the end.
+    """
+    body = text.removesuffix(b"\n").removesuffix(b"\r")
+    try:
+        data = base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        raise Malformed("is not base64", field=field) from None
+    if base64.b64encode(data) != body:
+        raise Malformed("is not canonical base64", field=field)
+    return data
