@@ -1,0 +1,144 @@
+"""What all tests share: the vectors, an empty home, and the parts of a machine that tests may need.
+
+A test that needs a part carries its marker and is skipped, with a reason, where the part is absent.
+`TROTH_REQUIRE=namespaces,network,variation,vectors` turns such skips into failures; CI sets it, so
+that a machine which lost a part can't go green by running less.
+"""
+
+import functools
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import settings
+
+# Two cores shared by many: a slow example is no failure. CI draws the same examples each time.
+settings.register_profile("troth", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("troth")
+
+REPOSITORY = Path(__file__).parents[1]
+HOW_TO_GET_IT = "scripts/install_optional.sh installs what can be installed"
+
+
+def _run(*argv: str, timeout: float = 20) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def _why_no_namespaces() -> str:
+    """Nest two user namespaces with their own mounts, processes and network, as the simulator does."""
+    if shutil.which("unshare") is None:
+        return "the program unshare (Debian: util-linux) is absent"
+    probe = _run(
+        *("unshare", "--user", "--map-root-user", "--mount", "--pid", "--net", "--fork", "--"),
+        *("unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "true"),
+    )
+    return "" if probe.returncode == 0 else f"user namespaces are refused: {probe.stderr.strip()}"
+
+
+def _reaches(site: str, proxy: str) -> bool:
+    """Whether something listens where this source of packages says, or at the proxy before it."""
+    parts = urlsplit(proxy or site)
+    if parts.scheme in ("file", "copy", "cdrom"):
+        return Path(parts.path).exists()
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        with socket.create_connection((parts.hostname or "", port), timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def _why_no_network() -> str:
+    """Ask the machine's own apt and pip where packages come from, and whether they are there."""
+    if os.environ.get("TROTH_OFFLINE"):
+        return "TROTH_OFFLINE is set"
+    if shutil.which("apt-get") is None:
+        return "apt is absent"
+    targets = _run("apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages")
+    sites = list(dict.fromkeys(targets.stdout.split()))
+    if not sites:
+        return "apt has no sources configured"
+    proxy = _run("apt-config", "shell", "p", "Acquire::http::Proxy").stdout
+    proxy = proxy.partition("=")[2].strip().strip("'")
+    if not _reaches(sites[0], "" if proxy == "DIRECT" else proxy):
+        return "apt's first source does not answer"
+    pip = _run(sys.executable, "-m", "pip", "index", "versions", "iniconfig", timeout=60)
+    return "" if pip.returncode == 0 else "pip's index does not answer"
+
+
+def _why_no_variation() -> str:
+    """Mount disorderfs for a moment, and ask faketime for another date."""
+    for name in ("faketime", "disorderfs"):
+        if shutil.which(name) is None:
+            return f"the program {name} is absent"
+    if _run("faketime", "2001-02-03 00:00:00", "date", "+%Y").stdout.strip() != "2001":
+        return "faketime does not change the date here"
+    fusermount = shutil.which("fusermount") or shutil.which("fusermount3")
+    if fusermount is None:
+        return "the program fusermount (Debian: fuse) is absent"
+    with tempfile.TemporaryDirectory() as folder:
+        source, mount = Path(folder, "source"), Path(folder, "mount")
+        source.mkdir()
+        mount.mkdir()
+        (source / "seen").touch()
+        mounted = _run("disorderfs", "--sort-dirents=yes", str(source), str(mount))
+        seen = (mount / "seen").exists()
+        _run(fusermount, "-u", str(mount))
+    return "" if seen else f"disorderfs can't mount: {mounted.stderr.strip()}"
+
+
+_PROBES: dict[str, Callable[[], str]] = {
+    "namespaces": _why_no_namespaces,
+    "network": _why_no_network,
+    "variation": _why_no_variation,
+}
+
+
+@functools.cache
+def why_not(part: str) -> str:
+    """Why this part can't be used here; empty if it can. The probe is real and runs once."""
+    try:
+        return _PROBES[part]()
+    except subprocess.TimeoutExpired as late:
+        return f"the probe {late.cmd[0]} did not end"
+
+
+def _leave_out(part: str, reason: str) -> None:
+    if part in os.environ.get("TROTH_REQUIRE", "").replace(",", " ").split():
+        pytest.fail(f"TROTH_REQUIRE names {part}, and {reason}", pytrace=False)
+    pytest.skip(f"{part}: {reason} ({HOW_TO_GET_IT})")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, or where `TROTH_REQUIRE` says so fail, what can't run on this machine."""
+    for part in _PROBES:
+        if item.get_closest_marker(part) is not None and (reason := why_not(part)):
+            _leave_out(part, reason)
+
+
+@pytest.fixture(scope="session")
+def vectors() -> Path:
+    """The folder of real evidence and published test vectors, which lies outside the project."""
+    named = os.environ.get("TROTH_VECTORS")
+    folder = Path(named) if named else REPOSITORY.parent / "shared" / "vectors"
+    if not (folder / "nitro" / "MANIFEST.tsv").is_file():
+        _leave_out("vectors", f"{folder} holds none; name the folder with TROTH_VECTORS")
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home with nothing of the user's in it, for this test and the programs it starts."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
