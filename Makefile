@@ -1,0 +1,54 @@
+# The same words for people and for CI. Every target does its own set-up, into .venv and nowhere else.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Two cores are enough; more only help if they are there.
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench docs mutants clean
+
+help: ## what there is
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/ready ## a virtual environment with everything pinned by hash
+	@scripts/install_optional.sh --check
+
+.venv/ready: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo 'error: troth needs Python 3.11 or newer; name one: make PYTHON=python3.12' >&2; exit 5; }
+	@$(PYTHON) -c 'import ensurepip' \
+	  || { echo 'error: this Python has no ensurepip (Debian: apt-get install python3-venv)' >&2; exit 5; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: .venv/ready ## the whole life of an enclave, then five refusals
+	@$(BIN)/python scripts/demo.py
+
+test: setup ## all tests; what a machine lacks is skipped with a reason
+	$(BIN)/python -m pytest --numprocesses $(JOBS) $(PYTEST)
+
+check: .venv/ready ## lint, format, types, architecture, house rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest --quiet tests/house
+
+bench: .venv/ready ## ratios to the unavoidable work, and to a peer, in one run
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bench.txt \
+	  || echo 'note: the peer could not be installed and will be left out' >&2
+	@$(BIN)/python -m bench
+
+docs: .venv/ready ## make docs/reference again from the code
+	$(BIN)/python scripts/render_codes.py
+	$(BIN)/python scripts/render_reference.py
+
+mutants: .venv/ready ## remove every check, flip every comparison; the tests must notice
+	$(BIN)/python scripts/mutants.py --jobs $(JOBS) $(MUTANTS)
+
+clean: ## everything that can be made again
+	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests scripts bench examples -name __pycache__ -type d -prune -exec rm -rf {} +
