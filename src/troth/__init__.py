@@ -1,1 +1,88 @@
-"""troth: build, run, attest, verify, talk to and keep the keys of applications in trusted execution environments."""
+"""troth: build, run, attest and verify applications in trusted execution environments.
+
+    verified = troth.verify(evidence, policy=policy, nonce=nonce, at=now)
+    verified.claims.measurement("pcr0")
+
+Names are loaded on first use, so that `import troth` costs little.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from troth._version import __version__
+
+if TYPE_CHECKING:
+    from troth.channel import connect
+    from troth.errors import Malformed, Misuse, TrothError, Unavailable
+    from troth.model.check import Check, Outcome, Waiver
+    from troth.model.claims import Claims
+    from troth.model.evidence import Evidence
+    from troth.model.report import Rejected, Report, Undecided, Verdict
+    from troth.model.roots import Root, RootClass
+    from troth.model.verified import Verified
+    from troth.policy import Policy
+    from troth.trust import load_roots, vendor_roots
+    from troth.verifier import appraise, verify
+
+_HOMES: Final[dict[str, str]] = {
+    "connect": "troth.channel",
+    "Malformed": "troth.errors",
+    "Misuse": "troth.errors",
+    "TrothError": "troth.errors",
+    "Unavailable": "troth.errors",
+    "Check": "troth.model.check",
+    "Outcome": "troth.model.check",
+    "Waiver": "troth.model.check",
+    "Claims": "troth.model.claims",
+    "Evidence": "troth.model.evidence",
+    "Rejected": "troth.model.report",
+    "Report": "troth.model.report",
+    "Undecided": "troth.model.report",
+    "Verdict": "troth.model.report",
+    "Root": "troth.model.roots",
+    "RootClass": "troth.model.roots",
+    "Verified": "troth.model.verified",
+    "Policy": "troth.policy",
+    "load_roots": "troth.trust",
+    "vendor_roots": "troth.trust",
+    "appraise": "troth.verifier",
+    "verify": "troth.verifier",
+}
+
+__all__ = [
+    "Check",
+    "Claims",
+    "Evidence",
+    "Malformed",
+    "Misuse",
+    "Outcome",
+    "Policy",
+    "Rejected",
+    "Report",
+    "Root",
+    "RootClass",
+    "TrothError",
+    "Unavailable",
+    "Undecided",
+    "Verdict",
+    "Verified",
+    "Waiver",
+    "__version__",
+    "appraise",
+    "connect",
+    "load_roots",
+    "vendor_roots",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'troth' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

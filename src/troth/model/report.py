@@ -113,25 +113,23 @@ class Report:
         return tuple(code for code in self.required if code.id not in seen)
 
 
-class _Judged(TrothError):
+class _Judged(TrothError):  # noqa: N818 - the base of two verdicts
     """A verdict that is not acceptance, with its report."""
 
     def __init__(self, report: Report) -> None:
-        worst = [
-            c for c in report.checks if c.outcome in (Outcome.FAILED, Outcome.UNDECIDED)
-        ]
+        worst = [c for c in report.checks if c.outcome in (Outcome.FAILED, Outcome.UNDECIDED)]
         summary = "; ".join(dict.fromkeys(f"{c.code.id} {c.code.title}" for c in worst))
         super().__init__(f"{report.verdict}: {summary or 'see the report'}")
         self.report = report
 
 
-class Rejected(_Judged):  # noqa: N818
+class Rejected(_Judged):
     """Well-formed, and not genuine or not what the policy wants."""
 
     exit_code: ClassVar[int] = 1
 
 
-class Undecided(_Judged):  # noqa: N818
+class Undecided(_Judged):
     """Could not be settled: an expectation, collateral or a root was not given. Also carries waivers."""
 
     exit_code: ClassVar[int] = 4

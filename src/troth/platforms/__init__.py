@@ -1,1 +1,24 @@
-"""The formats we read, one folder each, all with the same file names; the registry is a frozen tuple."""
+"""The formats we read, one folder each, all with the same file names.
+
+The registry is a frozen tuple: a new format is a new folder and one line here.
+"""
+
+from typing import Final
+
+from troth.model.platform import Platform
+from troth.platforms import nitro
+
+PLATFORMS: Final[tuple[Platform, ...]] = (nitro.PLATFORM,)
+
+
+def detect(data: bytes) -> tuple[Platform, bytes, str] | None:
+    """The platform whose evidence this looks like, the bare bytes, and words for removed framing.
+
+    Raises:
+        Malformed: it is a platform's evidence in framing that contradicts itself.
+    """
+    for platform in PLATFORMS:
+        bare = platform.unwrap(data)
+        if bare is not None:
+            return platform, *bare
+    return None

@@ -18,7 +18,7 @@ P102: Final = Code(
     "the policy does not admit this class of root",
     "Roots are *vendor* (pinned in troth), *added* (yours) or *development* (a simulator's). The "
     "policy lists the classes that count; built-in production profiles admit vendor roots alone.",
-    "Run on real hardware, or use a policy that admits the class: `[roots] allow = [\"development\"]`.",
+    'Run on real hardware, or use a policy that admits the class: `[roots] allow = ["development"]`.',
 )
 P103: Final = Code(
     "P103",

@@ -23,8 +23,7 @@ def claims(document: Document) -> Claims:
     identity = [
         index
         for index in sorted(pcrs)
-        if index in _IMAGE
-        or (index not in _NOT_CODE and (index >= 16 or pcrs[index] != _ZERO))
+        if index in _IMAGE or (index not in _NOT_CODE and (index >= 16 or pcrs[index] != _ZERO))
     ]
     return Claims(
         platform="nitro",

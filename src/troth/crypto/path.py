@@ -1,0 +1,181 @@
+"""A certificate path from a pinned root to a leaf, checked link by link at an instant.
+
+The library's own path builder wants a DNS name, which attestation certificates do not carry; so the
+path is walked here by RFC 5280 section 6.1, for one profile: ECDSA P-384 with SHA-384.
+
+Does not verify: that the first certificate is one you trust (the caller compares it with its roots),
+and revocation (no platform of this profile publishes any that applies to attestation).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Final, TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtensionOID, SignatureAlgorithmOID
+
+from troth.errors import Malformed
+
+_T = TypeVar("_T", bound=x509.ExtensionType)
+# What the library raises for hostile DER.
+_LIBRARY_ERRORS: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+_KNOWN_CRITICAL: Final = frozenset({ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """What path validation needs of one certificate.
+
+    Attributes:
+        parsed: the library's value.
+        subject: the name, as text for reports.
+        key: its P-384 key, or None where it holds another kind.
+        ca: whether it says that it is a certificate authority; None where it says nothing.
+        path_length: how many authorities may follow, or None for no limit.
+        signs_certificates, signs_data: key usage; False where the extension is absent.
+        unknown_critical: dotted names of critical extensions that are not understood here.
+    """
+
+    parsed: x509.Certificate
+    subject: str
+    key: ec.EllipticCurvePublicKey | None
+    ca: bool | None
+    path_length: int | None
+    signs_certificates: bool
+    signs_data: bool
+    unknown_critical: tuple[str, ...]
+
+
+@lru_cache(maxsize=128)
+def read(der: bytes) -> Certificate:
+    """Reads one certificate (DER); a pure function of its bytes, remembered for speed.
+
+    Raises:
+        Malformed: not exactly one X.509 v3 certificate, or an extension is malformed or doubled.
+    """
+    try:
+        parsed = x509.load_der_x509_certificate(der)
+        extensions = parsed.extensions
+        key = parsed.public_key()
+        subject = parsed.subject.rfc4514_string()
+    except _LIBRARY_ERRORS as error:
+        raise Malformed(f"cannot be read: {error}", field="certificate") from None
+    if parsed.version is not x509.Version.v3:
+        raise Malformed("is not version 3", field="certificate")
+    constraints = _find(extensions, x509.BasicConstraints)
+    usage = _find(extensions, x509.KeyUsage)
+    return Certificate(
+        parsed=parsed,
+        subject=subject,
+        key=key
+        if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP384R1)
+        else None,
+        ca=None if constraints is None else constraints.ca,
+        path_length=None if constraints is None else constraints.path_length,
+        signs_certificates=usage is not None and usage.key_cert_sign,
+        signs_data=usage is not None and usage.digital_signature,
+        unknown_critical=tuple(
+            e.oid.dotted_string for e in extensions if e.critical and e.oid not in _KNOWN_CRITICAL
+        ),
+    )
+
+
+def _find(extensions: x509.Extensions, kind: type[_T]) -> _T | None:
+    try:
+        return extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def problems(path: Sequence[Certificate]) -> list[str]:
+    """Everything that is wrong with a path, root first, leaf last; times aside.
+
+    An empty list means: each certificate is signed by the one before it, names meet, authorities
+    are authorities and within their path lengths, and the leaf is one that signs data.
+    """
+    if len(path) < 2:
+        return ["the path needs a root and a leaf"]
+    last = len(path) - 1
+    found = []
+    for index, certificate in enumerate(path):
+        wrong = _any(certificate)
+        wrong += _leaf(certificate) if index == last else _authority(certificate, last - index - 1)
+        if index > 0:
+            wrong += _link(certificate.parsed, path[index - 1].parsed)
+        found += [f"{certificate.subject}: {problem}" for problem in wrong]
+    return found
+
+
+def _any(certificate: Certificate) -> list[str]:
+    wrong = []
+    if certificate.key is None:
+        wrong.append("its key is not on P-384")
+    if certificate.unknown_critical:
+        wrong.append(f"unknown critical {', '.join(certificate.unknown_critical)}")
+    return wrong
+
+
+def _authority(certificate: Certificate, below: int) -> list[str]:
+    """What forbids this certificate to stand above `below` further authorities."""
+    wrong = []
+    if certificate.ca is not True:
+        wrong.append("is not a certificate authority")
+    if not certificate.signs_certificates:
+        wrong.append("may not sign certificates")
+    if certificate.path_length is not None and below > certificate.path_length:
+        wrong.append(f"{below} authorities follow, {certificate.path_length} may")
+    return wrong
+
+
+def _leaf(certificate: Certificate) -> list[str]:
+    wrong = []
+    if certificate.ca is not False or certificate.path_length is not None:
+        wrong.append("the leaf must say that it is no authority")
+    if not certificate.signs_data:
+        wrong.append("may not sign data")
+    return wrong
+
+
+@lru_cache(maxsize=256)
+def _link(child: x509.Certificate, issuer: x509.Certificate) -> tuple[str, ...]:
+    """What is wrong between two neighbours; a pure function of their bytes, remembered for speed."""
+    if child.issuer != issuer.subject:
+        return ("its issuer's name is not the next subject",)
+    if child.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA384:
+        return (f"is signed with {child.signature_algorithm_oid.dotted_string}, not ECDSA SHA-384",)
+    try:
+        child.verify_directly_issued_by(issuer)
+    except InvalidSignature:
+        return ("its signature does not verify",)
+    except (ValueError, TypeError) as error:
+        return (f"its signature cannot be checked: {error}",)
+    return ()
+
+
+def not_valid(path: Sequence[Certificate], at: datetime) -> list[str]:
+    """The certificates of a path that are not valid at an instant, in words; ends are inclusive."""
+    found = []
+    for certificate in path:
+        begin, end = certificate.parsed.not_valid_before_utc, certificate.parsed.not_valid_after_utc
+        if at < begin:
+            found.append(f"{certificate.subject}: not before {begin:%Y-%m-%d %H:%M:%S}Z")
+        if at > end:
+            found.append(f"{certificate.subject}: ended {end:%Y-%m-%d %H:%M:%S}Z")
+    return found
+
+
+def forget() -> None:
+    """Empties what is remembered, for benchmarks that measure the first time."""
+    read.cache_clear()
+    _link.cache_clear()

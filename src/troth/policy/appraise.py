@@ -1,0 +1,191 @@
+"""Claims to checks: does what the evidence says meet what was expected? Never sees bytes of evidence."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from troth.model.check import Check, Waiver, failed, passed, undecided, waived
+from troth.model.claims import Claims
+from troth.model.codes import Code
+from troth.model.codes.binding import B101, B201, B202, B301
+from troth.model.codes.fresh import R101, R102
+from troth.model.codes.measurement import M101, M201, M202, M203
+from troth.model.codes.policy import P101, P102, P103, P105, P106
+from troth.model.roots import RootClass
+from troth.policy.document import DEFAULT_MAX_AGE, Policy
+
+CLOCK_SKEW: Final = timedelta(minutes=1)
+_ALWAYS: Final = (P101, P102, P103, P105, P106, M201, R101, R102)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What one caller expects of one piece of evidence, beside the policy.
+
+    Attributes:
+        nonce: the caller's nonce, or None if freshness is to come from the evidence's time.
+        key: the public key that must be bound, or None.
+        binding: the 64 bytes that `user_data` must be, or None.
+        waive: expectations given up by name.
+    """
+
+    nonce: bytes | None = None
+    key: bytes | None = None
+    binding: bytes | None = None
+    waive: frozenset[Waiver] = frozenset()
+
+
+def required(policy: Policy, expectation: Expectation) -> tuple[Code, ...]:
+    """The questions that must be answered for acceptance under this policy and expectation."""
+    codes = list(_ALWAYS)
+    if expectation.nonce is not None:
+        codes.append(B101)
+    if expectation.key is not None or policy.require_key or Waiver.KEY in expectation.waive:
+        codes.append(B201)
+    if expectation.binding is not None:
+        codes.append(B301)
+    return tuple(codes)
+
+
+def checks(
+    policy: Policy,
+    claims: Claims,
+    expectation: Expectation,
+    *,
+    root_class: RootClass | None,
+    at: datetime,
+) -> Iterator[Check]:
+    """Every check of the policy, in a fixed order, also after one failed."""
+    yield _covered(policy, claims)
+    yield _root_class(policy, root_class)
+    yield _reviewed(policy)
+    yield _in_force(policy, at)
+    yield _not_debug(claims)
+    yield from _measurements(policy, claims, expectation)
+    yield _not_future(claims, at)
+    yield _fresh(policy, claims, expectation, at)
+    if expectation.nonce is not None:
+        yield _nonce(claims, expectation.nonce)
+    yield from _key(policy, claims, expectation)
+    if expectation.binding is not None:
+        yield _binding(claims, expectation.binding)
+
+
+def _covered(policy: Policy, claims: Claims) -> Check:
+    names = ", ".join(policy.registers) or "no platform in particular"
+    if policy.registers and claims.platform not in policy.registers:
+        return failed(
+            P106, "platform", presented=claims.platform, expected=names, source=policy.name
+        )
+    return passed(P106, "platform", presented=claims.platform, source=policy.name)
+
+
+def _root_class(policy: Policy, root_class: RootClass | None) -> Check:
+    expected = " or ".join(sorted(policy.roots_allow))
+    if root_class is None:
+        return undecided(P102, "root", expected=expected, why="the chain ends at no root you trust")
+    make = passed if root_class in policy.roots_allow else failed
+    return make(P102, "root", presented=root_class, expected=expected, source=policy.name)
+
+
+def _reviewed(policy: Policy) -> Check:
+    make = undecided if policy.unreviewed else passed
+    return make(P103, "policy", source=policy.name)
+
+
+def _in_force(policy: Policy, at: datetime) -> Check:
+    if policy.expires is None:
+        return passed(P105, "policy", source=policy.name, why="the policy names no end")
+    make = undecided if at > policy.expires else passed
+    return make(P105, "policy", expected=f"before {policy.expires:%Y-%m-%d}", source=policy.name)
+
+
+def _not_debug(claims: Claims) -> Check:
+    if claims.debug:
+        return failed(P101, "mode", presented="debug", expected="production")
+    return passed(P101, "mode", presented="production")
+
+
+def _measurements(policy: Policy, claims: Claims, expectation: Expectation) -> Iterator[Check]:
+    if Waiver.MEASUREMENT in expectation.waive:
+        yield waived(M201, "measurements", why="you gave up expecting an image")
+        return
+    wanted = policy.registers.get(claims.platform, {})
+    if not wanted:
+        yield undecided(M101, "measurements", presented=", ".join(claims.identity))
+        return
+    for name, allowed in wanted.items():
+        presented = claims.registers.get(name)
+        expected = " or ".join(sorted(allowed))
+        if presented is None:
+            yield failed(M202, name, presented="absent", expected=expected, source=policy.name)
+        else:
+            make = passed if presented in allowed else failed
+            yield make(M201, name, presented=presented, expected=expected, source=policy.name)
+    for name in claims.identity:
+        if name not in wanted:
+            yield undecided(M203, name, presented=claims.registers[name], source=policy.name)
+
+
+def _not_future(claims: Claims, at: datetime) -> Check:
+    if claims.timestamp is None:
+        return passed(R102, "timestamp", why="this platform's evidence carries no time")
+    presented = f"{claims.timestamp:%Y-%m-%d %H:%M:%S}Z"
+    make = failed if claims.timestamp - at > CLOCK_SKEW else passed
+    return make(
+        R102, "timestamp", presented=presented, expected=f"at most {at:%Y-%m-%d %H:%M:%S}Z + 1 min"
+    )
+
+
+def _fresh(policy: Policy, claims: Claims, expectation: Expectation, at: datetime) -> Check:
+    if Waiver.FRESHNESS in expectation.waive:
+        return waived(R101, "freshness", why="you gave up expecting fresh evidence")
+    by_nonce = expectation.nonce is not None and claims.nonce == expectation.nonce
+    if by_nonce and policy.max_age is None:
+        return passed(R101, "freshness", why="it carries your nonce")
+    limit = policy.max_age or DEFAULT_MAX_AGE
+    source = policy.name if policy.max_age else "the default of five minutes"
+    expected = f"at most {_seconds(limit)} old"
+    if claims.timestamp is None:
+        return undecided(R101, "freshness", expected=expected, why="the evidence carries no time")
+    age = at - claims.timestamp
+    make = failed if age > limit else passed
+    return make(
+        R101, "freshness", presented=f"{_seconds(age)} old", expected=expected, source=source
+    )
+
+
+def _seconds(span: timedelta) -> str:
+    return f"{span.total_seconds():.0f} s"
+
+
+def _nonce(claims: Claims, nonce: bytes) -> Check:
+    presented = "none" if claims.nonce is None else claims.nonce.hex()
+    make = passed if claims.nonce == nonce else failed
+    return make(B101, "nonce", presented=presented, expected=nonce.hex(), source="the caller")
+
+
+def _key(policy: Policy, claims: Claims, expectation: Expectation) -> Iterator[Check]:
+    presented = "none" if claims.public_key is None else claims.public_key.hex()
+    if Waiver.KEY in expectation.waive:
+        yield waived(B201, "public_key", presented=presented, why="you gave up expecting a key")
+    elif expectation.key is not None:
+        make = passed if claims.public_key == expectation.key else failed
+        yield make(
+            B201,
+            "public_key",
+            presented=presented,
+            expected=expectation.key.hex(),
+            source="the caller",
+        )
+    elif policy.require_key:
+        yield undecided(B202, "public_key", presented=presented, source=policy.name)
+
+
+def _binding(claims: Claims, binding: bytes) -> Check:
+    presented = "none" if claims.user_data is None else claims.user_data.hex()
+    make = passed if claims.user_data == binding else failed
+    return make(
+        B301, "user_data", presented=presented, expected=binding.hex(), source="this session"
+    )

@@ -1,0 +1,186 @@
+"""Policy documents: TOML to a policy's fields and back. Unknown words are refused, not ignored."""
+
+import re
+import tomllib
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from troth.errors import Misuse
+from troth.model.roots import RootClass
+
+if TYPE_CHECKING:
+    from troth.policy.document import Policy
+
+_TOP: Final = frozenset(
+    {"schema", "name", "expires", "unreviewed", "roots", "freshness", "binding"}
+)
+_PLATFORMS: Final = {"nitro": re.compile(r"pcr([0-9]|[12][0-9]|3[01])")}
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def read(text: str, *, source: str) -> dict[str, Any]:
+    """The fields of a policy out of its document.
+
+    Args:
+        text: TOML.
+        source: file name, for errors.
+
+    Raises:
+        Misuse: not TOML, another schema, an unknown key, or a value of the wrong kind.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Misuse(f"{source}: is not TOML: {error}") from None
+    if document.get("schema") != "troth/policy/1":
+        raise Misuse(
+            f"{source}: is not a policy of schema 'troth/policy/1'",
+            fix="start one with `troth policy new`",
+        )
+    _only(document, _TOP | set(_PLATFORMS), source)
+    roots = _table(document, "roots", {"allow", "development"}, source)
+    freshness = _table(document, "freshness", {"max_age"}, source)
+    binding = _table(document, "binding", {"key"}, source)
+    return {
+        "name": _typed(document, "name", str, source, "policy"),
+        "expires": _instant(document, source),
+        "unreviewed": _typed(document, "unreviewed", bool, source, False),
+        "roots_allow": _classes(roots, source),
+        "development_roots": frozenset(_digests(roots.get("development", []), source)),
+        "max_age": _age(freshness, source),
+        "require_key": _key(binding, source),
+        "registers": {
+            platform: _registers(document, platform, source)
+            for platform in _PLATFORMS
+            if platform in document
+        },
+    }
+
+
+def write(policy: "Policy") -> str:
+    """The document of a policy; `read` gives the same fields back."""
+    lines = ['schema = "troth/policy/1"', f"name = {_quoted(policy.name)}"]
+    if policy.expires is not None:
+        lines.append(f"expires = {policy.expires.isoformat()}")
+    if policy.unreviewed:
+        lines.append("# written from what was running; compare, then delete this line")
+        lines.append("unreviewed = true")
+    lines += ["", "[roots]", f"allow = {_array(sorted(policy.roots_allow))}"]
+    if policy.development_roots:
+        lines.append(f"development = {_array(sorted(policy.development_roots))}")
+    if policy.max_age is not None:
+        lines += ["", "[freshness]", f'max_age = "{int(policy.max_age.total_seconds())}s"']
+    lines += ["", "[binding]", f'key = "{"required" if policy.require_key else "optional"}"']
+    for platform, registers in policy.registers.items():
+        lines += ["", f"[{platform}]"]
+        lines += [f"{name} = {_array(sorted(values))}" for name, values in registers.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _only(table: dict[str, Any], known: Iterable[str], where: str) -> None:
+    unknown = sorted(set(table) - set(known))
+    if unknown:
+        raise Misuse(
+            f"{where}: unknown {', '.join(map(repr, unknown))}; known are {', '.join(sorted(known))}"
+        )
+
+
+def _table(document: dict[str, Any], name: str, known: set[str], source: str) -> dict[str, Any]:
+    table = document.get(name, {})
+    if not isinstance(table, dict):
+        raise Misuse(f"{source}: {name} should be a table")
+    _only(table, known, f"{source}: [{name}]")
+    return table
+
+
+def _typed(table: dict[str, Any], key: str, kind: type, source: str, default: Any) -> Any:
+    value = table.get(key, default)
+    if not isinstance(value, kind):
+        raise Misuse(f"{source}: {key} should be {kind.__name__}, is {value!r}")
+    return value
+
+
+def _instant(document: dict[str, Any], source: str) -> datetime | None:
+    value = document.get("expires")
+    if value is None:
+        return None
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise Misuse(f"{source}: expires should be an instant with its zone, is {value!r}")
+    return value.astimezone(UTC)
+
+
+def _strings(value: Any, where: str) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise Misuse(f"{where} should be a list of strings")
+    return value
+
+
+def _classes(roots: dict[str, Any], source: str) -> frozenset[RootClass]:
+    if "allow" not in roots:
+        return frozenset(RootClass)
+    where = f"{source}: roots.allow"
+    names = _strings(roots["allow"], where)
+    try:
+        classes = frozenset(RootClass(name) for name in names)
+    except ValueError:
+        known = ", ".join(RootClass)
+        raise Misuse(f"{where} has an unknown class; known are {known}") from None
+    if not classes:
+        raise Misuse(f"{where} is empty, so that nothing could be accepted")
+    return classes
+
+
+def _digests(value: Any, source: str) -> list[str]:
+    digests = [item.lower() for item in _strings(value, f"{source}: roots.development")]
+    for digest in digests:
+        if not re.fullmatch(r"[0-9a-f]{64}", digest):
+            raise Misuse(f"{source}: roots.development has {digest!r}, which is no SHA-256 in hex")
+    return digests
+
+
+def _age(freshness: dict[str, Any], source: str) -> timedelta | None:
+    if "max_age" not in freshness:
+        return None
+    value = freshness["max_age"]
+    match = re.fullmatch(r"([1-9][0-9]{0,6})([smhd])", value) if isinstance(value, str) else None
+    if match is None:
+        raise Misuse(f"{source}: freshness.max_age should be like '90s', '5m' or '3h'")
+    return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+
+
+def _key(binding: dict[str, Any], source: str) -> bool:
+    value = binding.get("key", "optional")
+    if value not in ("required", "optional"):
+        raise Misuse(f"{source}: binding.key should be 'required' or 'optional', is {value!r}")
+    return bool(value == "required")
+
+
+def _registers(document: dict[str, Any], platform: str, source: str) -> dict[str, frozenset[str]]:
+    table = document[platform]
+    if not isinstance(table, dict) or not table:
+        raise Misuse(f"{source}: [{platform}] should be a table with registers")
+    for name in table:
+        if not _PLATFORMS[platform].fullmatch(name):
+            raise Misuse(f"{source}: [{platform}] has no register {name!r}")
+    return {
+        name: frozenset(
+            item.lower()
+            for item in _strings(
+                [value] if isinstance(value, str) else value, f"{source}: {platform}.{name}"
+            )
+        )
+        for name, value in table.items()
+    }
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string."""
+    escaped = "".join(
+        f"\\u{ord(c):04x}" if ord(c) < 32 or ord(c) == 127 or c in '"\\' else c for c in text
+    )
+    return f'"{escaped}"'
+
+
+def _array(items: Iterable[str]) -> str:
+    return "[" + ", ".join(_quoted(item) for item in items) + "]"

@@ -1,0 +1,78 @@
+"""The roots that count: pinned ones, and those a caller passes by name."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from troth.errors import Malformed, Unavailable
+from troth.model.roots import Root, RootClass
+from troth.platforms import PLATFORMS
+
+DEVELOPMENT_ORGANISATION: Final = "troth development"
+_MAX_FILE: Final = 1024 * 1024
+
+
+def vendor_roots() -> tuple[Root, ...]:
+    """Every built-in root of every platform."""
+    return tuple(root for platform in PLATFORMS for root in platform.roots())
+
+
+def load_roots(path: Path, *, platform: str = "nitro") -> tuple[Root, ...]:
+    """Roots out of a PEM file that the caller names.
+
+    A root made by a simulator says so in its subject and is of class *development*; every other one
+    is *added*. A caller's root is never called a vendor's.
+
+    Raises:
+        Unavailable: the file cannot be read.
+        Malformed: it is not PEM certificates and nothing else of use.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MAX_FILE + 1)
+    except OSError as error:
+        raise Unavailable(f"cannot read {path}: {error.strerror}") from None
+    return parse_roots(text, source=str(path), platform=platform)
+
+
+def parse_roots(pem: bytes, *, source: str, platform: str = "nitro") -> tuple[Root, ...]:
+    """As `load_roots`, of a file's content."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+    from cryptography.x509.oid import NameOID
+
+    if len(pem) > _MAX_FILE:
+        raise Malformed(f"is larger than {_MAX_FILE} bytes", field=source)
+    try:
+        certificates = x509.load_pem_x509_certificates(pem)
+    except ValueError:
+        raise Malformed("holds no PEM certificates that can be read", field=source) from None
+    found = []
+    for certificate in certificates:
+        names = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+        development = any(name.value == DEVELOPMENT_ORGANISATION for name in names)
+        found.append(
+            Root(
+                platform=platform,
+                sha256=hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest(),
+                root_class=RootClass.DEVELOPMENT if development else RootClass.ADDED,
+                source=source,
+                not_after=certificate.not_valid_after_utc,
+            )
+        )
+    return tuple(found)
+
+
+def development_by_digest(digests: Iterable[str], *, source: str) -> tuple[Root, ...]:
+    """Development roots that a policy admits by their digests."""
+    return tuple(
+        Root(
+            platform=platform.name,
+            sha256=digest,
+            root_class=RootClass.DEVELOPMENT,
+            source=f"{source}: roots.development",
+        )
+        for digest in sorted(digests)
+        for platform in PLATFORMS
+    )

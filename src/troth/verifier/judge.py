@@ -1,0 +1,220 @@
+"""The numbered steps from evidence to report. No clock, no network, no environment: all are arguments."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from troth.errors import Malformed, Misuse
+from troth.model.check import Check, Outcome, Waiver, failed, passed
+from troth.model.codes import Code
+from troth.model.codes.form import F101, F102
+from troth.model.evidence import Evidence
+from troth.model.platform import Platform
+from troth.model.report import Rejected, Report, Undecided, Verdict
+from troth.model.roots import Root
+from troth.model.verified import Verified, seal
+from troth.platforms import detect
+from troth.policy import Policy
+from troth.policy import appraise as against
+from troth.policy.appraise import Expectation
+from troth.trust import development_by_digest, vendor_roots
+
+MIN_NONCE = 8
+MAX_NONCE = 1024
+
+
+def verify(
+    evidence: bytes | Evidence,
+    *,
+    policy: Policy,
+    at: datetime,
+    nonce: bytes | None = None,
+    key: bytes | None = None,
+    binding: bytes | None = None,
+    trust: Sequence[Root] = (),
+    as_of: bool = False,
+) -> Verified:
+    """Accepts evidence, or raises.
+
+    Args:
+        evidence: as the platform makes it; base64 text and known carriers' framing are unwrapped.
+        policy: what is required; one that expects no image accepts nothing.
+        at: the instant of judgement, with its zone.
+        nonce: the caller's own, 8 to 1024 bytes; the evidence must carry it.
+        key: the public key that the evidence must bind, as the enclave put it in (for troth's agent:
+            DER of its SubjectPublicKeyInfo).
+        binding: the 64 bytes that `user_data` must be, made with `troth.verifier.binding.bind`.
+        trust: roots that the caller adds by name, beside the pinned vendor roots.
+        as_of: whether `at` is a claim of the caller about the past; it is then printed as one.
+
+    Raises:
+        Rejected: genuine or not, it fails a check; carries the report.
+        Undecided: a question is open; carries the report.
+        Malformed: it is not evidence of a known form.
+        Misuse: contradictory or impossible expectations.
+
+    Does not verify: that the code is free of bugs, or that the platform's hardware is intact.
+    """
+    report, error = _judge(
+        evidence,
+        policy=policy,
+        at=at,
+        expectation=Expectation(nonce=nonce, key=key, binding=binding),
+        trust=trust,
+        as_of=as_of,
+    )
+    if error is not None:
+        raise error
+    match report.verdict:
+        case Verdict.ACCEPTED:
+            return seal(report)
+        case Verdict.REJECTED | Verdict.MALFORMED:
+            raise Rejected(report)
+        case _:
+            raise Undecided(report)
+
+
+def appraise(
+    evidence: bytes | Evidence,
+    *,
+    policy: Policy,
+    at: datetime,
+    nonce: bytes | None = None,
+    key: bytes | None = None,
+    binding: bytes | None = None,
+    trust: Sequence[Root] = (),
+    waive: frozenset[Waiver] = frozenset(),
+    as_of: bool = False,
+    extra: Sequence[Check] = (),
+) -> Report:
+    """The report on evidence, for people and pages; never raises on bad evidence.
+
+    Args:
+        evidence: as for `verify`, and so the rest but for these two.
+        policy: what is required.
+        at: the instant of judgement.
+        nonce: the caller's own.
+        key: the public key that must be bound.
+        binding: the 64 bytes that `user_data` must be.
+        trust: roots added by name.
+        waive: expectations given up by name; the verdict is then never `accepted`.
+        as_of: whether the instant is a claim about the past.
+        extra: findings of the caller's about how the evidence came here, such as a replay. They can
+            only make the verdict worse: those that passed are dropped.
+
+    Raises:
+        Misuse: contradictory or impossible expectations.
+    """
+    expectation = Expectation(nonce=nonce, key=key, binding=binding, waive=waive)
+    report, _ = _judge(
+        evidence,
+        policy=policy,
+        at=at,
+        expectation=expectation,
+        trust=trust,
+        as_of=as_of,
+        extra=extra,
+    )
+    return report
+
+
+def _judge(
+    evidence: bytes | Evidence,
+    *,
+    policy: Policy,
+    at: datetime,
+    expectation: Expectation,
+    trust: Sequence[Root],
+    as_of: bool,
+    extra: Sequence[Check] = (),
+) -> tuple[Report, Malformed | None]:
+    if not isinstance(evidence, Evidence):
+        evidence = Evidence(data=evidence)
+    _sensible(policy, expectation, at)  # (1) the questions make sense
+    platform: Platform | None = None
+    form: Check
+    document, error = None, None
+    try:  # (2) what kind is it, and what does it say
+        found = detect(evidence.data)
+        if found is None:
+            error = Malformed("is no evidence that troth reads", field=evidence.name, offset=0)
+            form = failed(F102, evidence.name, why=str(error))
+        else:
+            platform, bare, framing = found
+            evidence = Evidence(data=bare, name=evidence.name, framing=framing)
+            document = platform.parse(bare)
+            form = passed(F101, evidence.name, presented=f"{len(bare)} bytes")
+    except Malformed as malformed:
+        error = malformed
+        form = failed(F101, evidence.name, why=str(malformed))
+
+    roots = (  # (3) whom do we trust: the caller's names first, then the vendors'
+        *trust,
+        *development_by_digest(policy.development_roots, source=policy.name),
+        *vendor_roots(),
+    )
+    checks, root_class, claims = [form], None, None
+    needed: tuple[Code, ...] = (F101,)
+    if platform is not None and document is not None:
+        own = [root for root in roots if root.platform == platform.name]
+        genuine = platform.genuine(document, own, at)  # (4) is it genuine
+        claims = platform.claims(document)  # (5) what does it say in the common words
+        root_class = genuine.root_class
+        checks += genuine.checks
+        checks += against.checks(  # (6) does that meet the policy and this question
+            policy, claims, expectation, root_class=root_class, at=at
+        )
+        needed = (F101, *platform.required, *against.required(policy, expectation))
+    checks += [check for check in extra if check.outcome is not Outcome.PASSED]
+    report = Report(
+        subject=evidence.name,
+        subject_sha256=evidence.sha256,
+        platform=platform.name if platform else "",
+        platform_title=platform.title if platform else "unknown evidence",
+        policy=policy.name,
+        policy_sha256=policy.sha256,
+        at=at.astimezone(UTC),
+        as_of=as_of,
+        root_class=root_class,
+        roots=tuple(root.sha256 for root in roots),
+        collateral=(),
+        checks=tuple(checks),
+        required=needed,
+        presented=claims,
+        notes=_notes(platform, evidence),
+    )
+    return report, error
+
+
+def _notes(platform: Platform | None, evidence: Evidence) -> tuple[str, ...]:
+    notes = (
+        [f"{platform.title} has no {missing}" for missing in platform.has_no] if platform else []
+    )
+    if evidence.framing:
+        notes.append(f"removed around the evidence: {evidence.framing}")
+    return tuple(notes)
+
+
+def _sensible(policy: Policy, expectation: Expectation, at: datetime) -> None:
+    if at.tzinfo is None:
+        raise Misuse("the instant has no time zone", fix="write it like 2026-11-23T03:10:00Z")
+    nonce = expectation.nonce
+    if nonce is not None and not MIN_NONCE <= len(nonce) <= MAX_NONCE:
+        raise Misuse(
+            f"the nonce is {len(nonce)} bytes, should be {MIN_NONCE} to {MAX_NONCE}",
+            fix="draw 32 random bytes for each question",
+        )
+    if expectation.binding is not None and len(expectation.binding) != 64:
+        raise Misuse(f"a binding is 64 bytes, not {len(expectation.binding)}")
+    if expectation.key is not None and not expectation.key:
+        raise Misuse("the expected key is empty")
+    both = {
+        Waiver.MEASUREMENT: bool(policy.registers),
+        Waiver.FRESHNESS: nonce is not None,
+        Waiver.KEY: expectation.key is not None,
+    }
+    for waiver, expected in both.items():
+        if expected and waiver in expectation.waive:
+            raise Misuse(
+                f"the {waiver} is both expected and waived",
+                fix=f"leave `--waive {waiver}` away, or the expectation",
+            )
