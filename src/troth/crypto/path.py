@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtensionOID, SignatureAlgorithmOID
 
@@ -30,6 +31,8 @@ _LIBRARY_ERRORS: Final = (
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
 )
+_ECDSA_SHA384: Final = ec.ECDSA(hashes.SHA384())
+_ALGORITHM: Final = bytes.fromhex("300a06082a8648ce3d040303")  # AlgorithmIdentifier, DER
 _KNOWN_CRITICAL: Final = frozenset({ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE})
 
 
@@ -38,8 +41,8 @@ class Certificate:
     """What path validation needs of one certificate.
 
     Attributes:
+        der: its bytes, which name it.
         parsed: the library's value.
-        subject: the name, as text for reports.
         key: its P-384 key, or None where it holds another kind.
         ca: whether it says that it is a certificate authority; None where it says nothing.
         path_length: how many authorities may follow, or None for no limit.
@@ -47,14 +50,19 @@ class Certificate:
         unknown_critical: dotted names of critical extensions that are not understood here.
     """
 
+    der: bytes
     parsed: x509.Certificate
-    subject: str
     key: ec.EllipticCurvePublicKey | None
     ca: bool | None
     path_length: int | None
     signs_certificates: bool
     signs_data: bool
     unknown_critical: tuple[str, ...]
+
+    @property
+    def subject(self) -> str:
+        """The name, as text for reports; made when asked for, because it is slow."""
+        return self.parsed.subject.rfc4514_string()
 
 
 @lru_cache(maxsize=128)
@@ -68,7 +76,6 @@ def read(der: bytes) -> Certificate:
         parsed = x509.load_der_x509_certificate(der)
         extensions = parsed.extensions
         key = parsed.public_key()
-        subject = parsed.subject.rfc4514_string()
     except _LIBRARY_ERRORS as error:
         raise Malformed(f"cannot be read: {error}", field="certificate") from None
     if parsed.version is not x509.Version.v3:
@@ -76,8 +83,8 @@ def read(der: bytes) -> Certificate:
     constraints = _find(extensions, x509.BasicConstraints)
     usage = _find(extensions, x509.KeyUsage)
     return Certificate(
+        der=der,
         parsed=parsed,
-        subject=subject,
         key=key
         if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP384R1)
         else None,
@@ -112,7 +119,7 @@ def problems(path: Sequence[Certificate]) -> list[str]:
         wrong = _any(certificate)
         wrong += _leaf(certificate) if index == last else _authority(certificate, last - index - 1)
         if index > 0:
-            wrong += _link(certificate.parsed, path[index - 1].parsed)
+            wrong += _link(certificate.der, path[index - 1].der)
         found += [f"{certificate.subject}: {problem}" for problem in wrong]
     return found
 
@@ -148,19 +155,35 @@ def _leaf(certificate: Certificate) -> list[str]:
 
 
 @lru_cache(maxsize=256)
-def _link(child: x509.Certificate, issuer: x509.Certificate) -> tuple[str, ...]:
+def _link(child_der: bytes, issuer_der: bytes) -> tuple[str, ...]:
     """What is wrong between two neighbours; a pure function of their bytes, remembered for speed."""
-    if child.issuer != issuer.subject:
+    child, issuer = read(child_der), read(issuer_der)
+    if child.parsed.issuer != issuer.parsed.subject:
         return ("its issuer's name is not the next subject",)
-    if child.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA384:
-        return (f"is signed with {child.signature_algorithm_oid.dotted_string}, not ECDSA SHA-384",)
+    if child.parsed.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA384:
+        return (f"is signed with {child.parsed.signature_algorithm_oid.dotted_string}",)
+    signed = child.parsed.tbs_certificate_bytes
+    if not _names_algorithm(signed):
+        return ("names another algorithm inside than outside",)
+    if issuer.key is None:
+        return ("its issuer has no P-384 key",)
     try:
-        child.verify_directly_issued_by(issuer)
+        issuer.key.verify(child.parsed.signature, signed, _ECDSA_SHA384)
     except InvalidSignature:
         return ("its signature does not verify",)
-    except (ValueError, TypeError) as error:
-        return (f"its signature cannot be checked: {error}",)
     return ()
+
+
+def _names_algorithm(signed: bytes) -> bool:
+    """Whether the signed part names ecdsa-with-SHA384, as the unsigned part does (RFC 5280 4.1.1.2).
+
+    The part is SEQUENCE { [0] version, INTEGER serial, AlgorithmIdentifier, … }; the library has
+    parsed it as DER before, so the lengths can be trusted to lie within it.
+    """
+    start = 4 if signed[1] == 0x82 else 3 if signed[1] == 0x81 else 2
+    serial = start + 5  # a0 03 02 01 02: version 3
+    algorithm = serial + 2 + signed[serial + 1]
+    return signed[algorithm : algorithm + len(_ALGORITHM)] == _ALGORITHM
 
 
 def not_valid(path: Sequence[Certificate], at: datetime) -> list[str]:

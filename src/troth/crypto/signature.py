@@ -1,10 +1,14 @@
 """Signature checks on `cryptography`; a failure is an answer here, and the caller makes it a check."""
 
+from typing import Final
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 
 from troth.errors import Misuse
+
+_ECDSA_SHA384: Final = ec.ECDSA(hashes.SHA384())
 
 
 def ecdsa_p384_raw(key: ec.EllipticCurvePublicKey, signature: bytes, signed: bytes) -> str:
@@ -20,7 +24,7 @@ def ecdsa_p384_raw(key: ec.EllipticCurvePublicKey, signature: bytes, signed: byt
     r = int.from_bytes(signature[:48], "big")
     s = int.from_bytes(signature[48:], "big")
     try:
-        key.verify(utils.encode_dss_signature(r, s), signed, ec.ECDSA(hashes.SHA384()))
+        key.verify(utils.encode_dss_signature(r, s), signed, _ECDSA_SHA384)
     except InvalidSignature:
         return "the signature does not verify"
     return ""

@@ -33,6 +33,7 @@ class Policy:
         require_key: whether evidence counts only for a key that the caller gives.
         unreviewed: written by `policy pin`, and not yet read by a person.
         expires: instant past which the policy leaves every verdict undecided.
+        sha256: digest of the canonical form; made, never given.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Policy:
     require_key: bool = False
     unreviewed: bool = False
     expires: datetime | None = None
+    sha256: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         for platform, registers in self.registers.items():
@@ -50,6 +52,7 @@ class Policy:
                 _check_values(platform, register, values)
         frozen = {p: MappingProxyType(dict(r)) for p, r in self.registers.items()}
         object.__setattr__(self, "registers", MappingProxyType(frozen))
+        object.__setattr__(self, "sha256", hashlib.sha256(self.canonical()).hexdigest())
 
     @classmethod
     def from_toml(cls, text: str, *, source: str) -> Self:
@@ -118,11 +121,6 @@ class Policy:
                 "expires": None if self.expires is None else self.expires.isoformat(),
             }
         )
-
-    @property
-    def sha256(self) -> str:
-        """Digest of the canonical form."""
-        return hashlib.sha256(self.canonical()).hexdigest()
 
 
 def _as_sets(measurements: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, frozenset[str]]]:

@@ -94,9 +94,7 @@ class _Decoder:
         return chunk
 
     def _argument(self, info: int, start: int) -> int:
-        """The head's argument, in its shortest form only."""
-        if info < _SHORT:
-            return info
+        """The head's argument where bytes follow for it, in its shortest form only."""
         if info > 27:
             raise self._fail("indefinite or reserved length", start)
         width = 1 << (info - _SHORT)
@@ -109,28 +107,32 @@ class _Decoder:
         if depth > MAX_DEPTH:
             raise self._fail(f"nested deeper than {MAX_DEPTH}")
         start = self._pos
-        head = self._take(1)[0]
+        if start >= len(self._data):
+            raise self._fail("ends where a value should begin")
+        head = self._data[start]
+        self._pos = start + 1
         major, info = head >> 5, head & 0x1F
         if head == 0xBF and indefinite_map:
             return self._map(None, depth)
         if major == 7:
             return self._simple(info, start)
-        argument = self._argument(info, start)
-        match major:
-            case 0:
-                return argument
-            case 1:
-                return -1 - argument
-            case 2:
-                return self._take(argument)
-            case 3:
-                return self._text(argument, start)
-            case 4:
-                return self._array(argument, depth)
-            case 5:
-                return self._map(argument, depth)
-            case _:
-                return self._tag(argument, depth, start)
+        argument = info if info < _SHORT else self._argument(info, start)
+        if major == 2:  # the frequent kinds first
+            return self._take(argument)
+        if major == 0:
+            return argument
+        if major == 3:
+            return self._text(argument, start)
+        if major == 1:
+            return -1 - argument
+        return self._container(major, argument, depth, start)
+
+    def _container(self, major: int, argument: int, depth: int, start: int) -> Any:
+        if major == 5:
+            return self._map(argument, depth)
+        if major == 4:
+            return self._array(argument, depth)
+        return self._tag(argument, depth, start)
 
     def _simple(self, info: int, start: int) -> bool | None:
         match info:
