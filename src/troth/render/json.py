@@ -1,0 +1,180 @@
+"""`json-v1`: the report as a program reads it, in frozen copy types, so that what we hold can change.
+
+The schema is `schema/report-v1.json`. Nothing is shortened here, and everything is ASCII: control
+sequences and bidirectional marks in presented text are escaped by the JSON itself.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from troth import _version
+from troth.errors import Malformed, Misuse, TrothError, Unavailable
+from troth.model.check import Check, Outcome
+from troth.model.claims import Claims
+from troth.model.report import Report, Verdict
+from troth.render.words import rfc3339
+
+SCHEMA: Final = "troth/report/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ToolV1:
+    name: str = "troth"
+    version: str = _version.__version__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _NamedV1:
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CheckV1:
+    code: str
+    slug: str
+    outcome: str
+    subject: str
+    presented: str
+    expected: str
+    source: str
+    why: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ClaimsV1:
+    platform: str
+    registers: dict[str, str]
+    identity: tuple[str, ...]
+    debug: bool
+    timestamp: str | None
+    instance: str
+    nonce: str | None
+    user_data: str | None
+    public_key: str | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ReportV1:
+    schema: str
+    tool: _ToolV1
+    subject: _NamedV1
+    platform: str
+    at: str
+    as_of: bool
+    policy: _NamedV1
+    roots: tuple[str, ...]
+    root_class: str | None
+    collateral: tuple[str, ...]
+    verdict: str
+    exit_code: int
+    checks: tuple[_CheckV1, ...]
+    required: tuple[str, ...]
+    missing: tuple[str, ...]
+    counts: dict[str, int]
+    notes: tuple[str, ...]
+
+
+def report_json(report: Report) -> str:
+    """The report as indented JSON, without a line end at the end.
+
+    `claims` is there only when the verdict is accepted; otherwise the same fields are under
+    `presented`, so that a program that reads `claims` cannot believe what was not accepted.
+    """
+    document: dict[str, Any] = asdict(_report(report))
+    if report.presented is not None:
+        key = "claims" if report.verdict is Verdict.ACCEPTED else "presented"
+        document[key] = asdict(_claims(report.presented))
+    return json.dumps(document, indent=2)
+
+
+def error_json(error: TrothError, *, subject: str) -> str:
+    """What is printed where no report could be made: the same schema with an `error` in place of checks."""
+    document: dict[str, Any] = {
+        "schema": SCHEMA,
+        "tool": asdict(_ToolV1()),
+        "subject": {"name": subject},
+        "verdict": Verdict.MALFORMED.value if isinstance(error, Malformed) else None,
+        "exit_code": error.exit_code,
+        "error": {"kind": _kind(error), "message": str(error), "fix": error.fix},
+    }
+    if isinstance(error, Malformed):
+        document["error"] |= {"field": error.field, "offset": error.offset}
+    return json.dumps(document, indent=2)
+
+
+def schema_text() -> str:
+    """The JSON Schema (2020-12) of both shapes."""
+    from importlib.resources import files  # 10 ms that a report does not need
+
+    return files("troth.render").joinpath("schema", "report-v1.json").read_text("utf-8")
+
+
+def _kind(error: TrothError) -> str:
+    match error:
+        case Malformed():
+            return "malformed"
+        case Misuse():
+            return "misuse"
+        case Unavailable():
+            return "unavailable"
+        case _:
+            return "error"
+
+
+def _report(report: Report) -> _ReportV1:
+    return _ReportV1(
+        schema=SCHEMA,
+        tool=_ToolV1(),
+        subject=_NamedV1(name=report.subject, sha256=report.subject_sha256),
+        platform=report.platform,
+        at=rfc3339(report.at),
+        as_of=report.as_of,
+        policy=_NamedV1(name=report.policy, sha256=report.policy_sha256),
+        roots=report.roots,
+        root_class=None if report.root_class is None else report.root_class.value,
+        collateral=report.collateral,
+        verdict=report.verdict.value,
+        exit_code=report.verdict.exit_code,
+        checks=tuple(map(_check, report.checks)),
+        required=tuple(code.id for code in report.required),
+        missing=tuple(code.id for code in report.missing()),
+        counts={outcome.value: report.count(outcome) for outcome in Outcome},
+        notes=report.notes,
+    )
+
+
+def _check(check: Check) -> _CheckV1:
+    return _CheckV1(
+        code=check.code.id,
+        slug=check.code.slug,
+        outcome=check.outcome.value,
+        subject=check.subject,
+        presented=check.presented,
+        expected=check.expected,
+        source=check.source,
+        why=check.why,
+        fix="" if check.outcome is Outcome.PASSED else check.code.fix,
+    )
+
+
+def _claims(claims: Claims) -> _ClaimsV1:
+    return _ClaimsV1(
+        platform=claims.platform,
+        registers=dict(claims.registers),
+        identity=claims.identity,
+        debug=claims.debug,
+        timestamp=None if claims.timestamp is None else rfc3339(claims.timestamp),
+        instance=claims.instance,
+        nonce=_hex(claims.nonce),
+        user_data=_hex(claims.user_data),
+        public_key=_hex(claims.public_key),
+        source=claims.source.value,
+    )
+
+
+def _hex(value: bytes | None) -> str | None:
+    return None if value is None else value.hex()

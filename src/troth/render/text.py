@@ -1,0 +1,179 @@
+"""A report for a terminal: the verdict, what did not pass with its fix, and the count."""
+
+import re
+import textwrap
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from troth.model.check import Check, Outcome
+from troth.model.codes import Code
+from troth.model.report import Report, Verdict
+from troth.render import words
+from troth.render.escape import shorten, shorten_pair, visible
+from troth.render.paint import Paint
+
+WIDTH: Final = 100
+_QUOTED: Final = re.compile(r"`[^`]*`")
+_GLUE: Final = "\0"
+_RULE: Final = 80  # where the exit code of the last line ends
+
+_VERDICT_STYLE: Final = {
+    Verdict.ACCEPTED: "good",
+    Verdict.REJECTED: "bad",
+    Verdict.UNDECIDED: "open",
+    Verdict.ACCEPTABLE_WITH_WAIVERS: "waived",
+    Verdict.MALFORMED: "bad",
+}
+_OUTCOME_STYLE: Final = {
+    Outcome.PASSED: "good",
+    Outcome.FAILED: "bad",
+    Outcome.UNDECIDED: "open",
+    Outcome.WAIVED: "waived",
+}
+_ORDER: Final = (Outcome.FAILED, Outcome.UNDECIDED, Outcome.WAIVED)
+
+
+def report_text(
+    report: Report, *, verbose: bool = False, colour: bool = False, width: int = WIDTH
+) -> str:
+    """The report as a person reads it, without a line end at the end.
+
+    Args:
+        report: what was judged.
+        verbose: also list the checks that passed.
+        colour: whether escape sequences may be written.
+        width: columns for running text.
+    """
+    paint = Paint(colour)
+    lines = [_first_line(report, paint)]
+    if report.verdict is Verdict.ACCEPTED:
+        lines += _success(report)
+    if verbose:
+        lines += ["", *_tree(report, paint)]
+    for block in _blocks(report, paint, width):
+        lines += ["", *block]
+    if report.notes:
+        lines.append("")
+        for note in report.notes:
+            lines += _clause("note", visible(note), paint, width)
+    if report.verdict is not Verdict.ACCEPTED or verbose or report.notes:
+        lines.append("")
+    lines.append(_last_line(report, paint))
+    return "\n".join(lines)
+
+
+def _first_line(report: Report, paint: Paint) -> str:
+    glyph, word = words.VERDICTS[report.verdict]
+    head = paint(_VERDICT_STYLE[report.verdict], f"{glyph} {word}")
+    return f"{head}   {' · '.join(visible(part) for part in words.headline(report))}"
+
+
+def _success(report: Report) -> Iterator[str]:
+    """What acceptance rests on, and how far it goes."""
+    facts = []
+    registers, sources = words.expected_by(report)
+    if registers:
+        facts.append(f"{', '.join(registers)} match {' and '.join(sources) or 'the policy'}")
+    by_code = {c.code.id for c in report.checks if c.outcome is Outcome.PASSED}
+    if "B101" in by_code:
+        facts.append("your nonce")
+    elif "R101" in by_code:
+        facts.append("fresh by its own time")
+    if "B201" in by_code:
+        facts.append("your key")
+    if "B301" in by_code:
+        facts.append("bound to this session")
+    if facts:
+        yield f"  {' · '.join(visible(fact) for fact in facts)}"
+    yield "  This says what runs, not that it is free of bugs."
+
+
+def _tree(report: Report, paint: Paint) -> Iterator[str]:
+    """Every check in the order of the steps, under its question."""
+    for question, checks in words.by_question(report):
+        yield paint("strong", question)
+        for check in checks:
+            glyph, _ = words.OUTCOMES[check.outcome]
+            parts = [words.title(check)]
+            if check.subject:
+                parts.append(visible(check.subject))
+            detail = check.why or check.presented
+            if detail:
+                parts.append(shorten(visible(detail)))
+            mark = paint(_OUTCOME_STYLE[check.outcome], f"{glyph} {check.code.id}")
+            yield f"  {mark}  {' · '.join(parts)}"
+
+
+def _blocks(report: Report, paint: Paint, width: int) -> Iterator[list[str]]:
+    """One block for each kind of finding that did not pass, the worst first."""
+    for outcome in _ORDER:
+        grouped: dict[str, list[Check]] = {}
+        for check in report.checks:
+            if check.outcome is outcome:
+                grouped.setdefault(check.code.id, []).append(check)
+        for checks in grouped.values():
+            yield list(_block(checks, paint, width))
+    for code in words.unexplained(report):
+        yield list(_unanswered(code, paint, width))
+
+
+def _block(checks: list[Check], paint: Paint, width: int) -> Iterator[str]:
+    code, outcome = checks[0].code, checks[0].outcome
+    _, word = words.OUTCOMES[outcome]
+    head = paint(_OUTCOME_STYLE[outcome], f"{word}[{code.id}]")
+    yield f"{head}: {paint('strong', words.title(checks[0]))}"
+    for check in checks:
+        yield from _pair(check, paint)
+    for why in dict.fromkeys(check.why for check in checks if check.why):
+        yield from _clause("why", shorten(visible(why)), paint, width)
+    if outcome is not Outcome.WAIVED:
+        yield from _clause("fix", code.fix, paint, width)
+    yield from _clause("more", f"troth explain {code.id}", paint, width)
+
+
+def _pair(check: Check, paint: Paint) -> Iterator[str]:
+    """What was presented above what was expected."""
+    presented, expected = shorten_pair(visible(check.presented), visible(check.expected))
+    if not (check.subject or presented or expected):
+        return
+    yield f"   {paint('faint', '╭─')} {visible(check.subject) or 'evidence'}"
+    bar = paint("faint", "│")
+    if presented:
+        yield f"   {bar}  presented  {presented}"
+    if expected:
+        origin = f"   from {visible(check.source)}" if check.source else ""
+        yield f"   {bar}  expected   {expected}{origin}"
+
+
+def _unanswered(code: Code, paint: Paint, width: int) -> Iterator[str]:
+    yield f"{paint('open', f'undecided[{code.id}]')}: {paint('strong', 'this question was not answered')}"
+    yield from _clause("why", f"no check told whether {words.passed_title(code)}", paint, width)
+    yield from _clause("more", f"troth explain {code.id}", paint, width)
+
+
+def _clause(key: str, text: str, paint: Paint, width: int) -> Iterable[str]:
+    """`= fix:  …`, with later lines under the first word."""
+    label = f"   = {key + ':':<5} "
+    # A command to be copied stays on one line.
+    glued = _QUOTED.sub(lambda match: match[0].replace(" ", _GLUE), text)
+    wrapped = textwrap.wrap(
+        glued, max(width - len(label), 30), break_long_words=False, break_on_hyphens=False
+    )
+    first, *rest = (line.replace(_GLUE, " ") for line in wrapped or [""])
+    yield label.replace(f"{key}:", paint("key", f"{key}:"), 1) + first
+    yield from (" " * len(label) + line for line in rest)
+
+
+def _last_line(report: Report, paint: Paint) -> str:
+    counts = [
+        f"{report.count(Outcome.PASSED)} passed",
+        f"{report.count(Outcome.FAILED)} failed",
+        f"{report.count(Outcome.UNDECIDED)} undecided",
+    ]
+    if waived := report.count(Outcome.WAIVED):
+        counts.append(f"{waived} waived")
+    if missing := len(words.unexplained(report)):
+        counts.append(f"{missing} not answered")
+    left = " · ".join(counts)
+    right = f"exit {report.verdict.exit_code}"
+    return f"{left}{paint('faint', right.rjust(max(_RULE - len(left), len(right) + 3)))}"
