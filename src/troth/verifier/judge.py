@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from troth.errors import Malformed, Misuse
 from troth.model.check import Check, Outcome, Waiver, failed, passed
 from troth.model.codes import Code
+from troth.model.codes.binding import B401
 from troth.model.codes.form import F101, F102
 from troth.model.evidence import Evidence
 from troth.model.platform import Platform
@@ -17,6 +18,8 @@ from troth.policy import Policy
 from troth.policy import appraise as against
 from troth.policy.appraise import Expectation
 from troth.trust import development_by_digest, vendor_roots
+from troth.verifier import receipt
+from troth.verifier.receipt import Receipt
 
 MIN_NONCE = 8
 MAX_NONCE = 1024
@@ -31,6 +34,7 @@ def verify(
     key: bytes | None = None,
     binding: bytes | None = None,
     trust: Sequence[Root] = (),
+    receipts: Sequence[Receipt] = (),
     as_of: bool = False,
 ) -> Verified:
     """Accepts evidence, or raises.
@@ -44,6 +48,7 @@ def verify(
             DER of its SubjectPublicKeyInfo).
         binding: the 64 bytes that `user_data` must be, made with `troth.verifier.binding.bind`.
         trust: roots that the caller adds by name, beside the pinned vendor roots.
+        receipts: what must have been signed by the identity key in the evidence.
         as_of: whether `at` is a claim of the caller about the past; it is then printed as one.
 
     Raises:
@@ -60,6 +65,7 @@ def verify(
         at=at,
         expectation=Expectation(nonce=nonce, key=key, binding=binding),
         trust=trust,
+        receipts=receipts,
         as_of=as_of,
     )
     if error is not None:
@@ -82,6 +88,7 @@ def appraise(
     key: bytes | None = None,
     binding: bytes | None = None,
     trust: Sequence[Root] = (),
+    receipts: Sequence[Receipt] = (),
     waive: frozenset[Waiver] = frozenset(),
     as_of: bool = False,
     extra: Sequence[Check] = (),
@@ -96,6 +103,7 @@ def appraise(
         key: the public key that must be bound.
         binding: the 64 bytes that `user_data` must be.
         trust: roots added by name.
+        receipts: what must have been signed inside.
         waive: expectations given up by name; the verdict is then never `accepted`.
         as_of: whether the instant is a claim about the past.
         extra: findings of the caller's about how the evidence came here, such as a replay. They can
@@ -111,6 +119,7 @@ def appraise(
         at=at,
         expectation=expectation,
         trust=trust,
+        receipts=receipts,
         as_of=as_of,
         extra=extra,
     )
@@ -124,6 +133,7 @@ def _judge(
     at: datetime,
     expectation: Expectation,
     trust: Sequence[Root],
+    receipts: Sequence[Receipt],
     as_of: bool,
     extra: Sequence[Check] = (),
 ) -> tuple[Report, Malformed | None]:
@@ -163,7 +173,9 @@ def _judge(
         checks += against.checks(  # (6) does that meet the policy and this question
             policy, claims, expectation, root_class=root_class, at=at
         )
+        checks += [receipt.check(claims, item) for item in receipts]  # (7) did its key sign this
         needed = (F101, *platform.required, *against.required(policy, expectation))
+        needed += (B401,) if receipts else ()
     checks += [check for check in extra if check.outcome is not Outcome.PASSED]
     report = Report(
         subject=evidence.name,

@@ -36,3 +36,12 @@ B301: Final = Code(
     "Evidence made for another session, another key or another purpose, gives another hash.",
     "Connect directly to the enclave; if it stays so, somebody relays or splices the connection.",
 )
+B401: Final = Code(
+    "B401",
+    "bad-receipt",
+    "the receipt was not signed by the key in this evidence",
+    "A receipt counts if the evidence binds an identity key under the identity tag, and that key "
+    "signed exactly these bytes. It says that the measured code signed them, at some time after the "
+    "enclave started; not that what they say is true.",
+    "Ask for the receipt and its bundle again; one of the two was changed or belongs to another start.",
+)

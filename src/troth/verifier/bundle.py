@@ -1,0 +1,180 @@
+"""A bundle: one file with which anyone repeats a judgement offline.
+
+Canonical CBOR, schema `troth/bundle/1`; one encoding only. It supplies evidence and what the app
+signed. The policy, roots, nonce and instant in it are its *maker's*: they serve `replay`, which shows
+what the maker saw and is undecided at best. Acceptance takes the caller's own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from troth.errors import Malformed, Misuse
+from troth.model.check import undecided
+from troth.model.codes.policy import P104
+from troth.model.evidence import Evidence
+from troth.model.report import Report
+from troth.policy import Policy
+from troth.trust import parse_roots
+from troth.verifier.judge import appraise
+from troth.verifier.receipt import Receipt
+from troth.wire import cbor
+
+SCHEMA: Final = "troth/bundle/1"
+MAX_BYTES: Final = 16 * 1024 * 1024
+_KEYS: Final = frozenset({"schema", "evidence", "receipts", "maker"})
+_MAKER_KEYS: Final = frozenset({"policy", "roots", "at", "nonce", "key", "binding", "report"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maker:
+    """What the maker of a bundle used and saw; never a judge for anybody else.
+
+    Attributes:
+        policy: TOML.
+        roots: PEM of the roots that the maker added, or empty.
+        at: the maker's instant.
+        nonce, key, binding: what the maker expected, None where nothing.
+        report: the maker's report as JSON, or empty.
+    """
+
+    policy: str
+    roots: bytes
+    at: datetime
+    nonce: bytes | None
+    key: bytes | None
+    binding: bytes | None
+    report: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """Evidence, what was signed with its key, and what the maker saw."""
+
+    evidence: bytes
+    receipts: tuple[Receipt, ...] = ()
+    maker: Maker | None = None
+
+
+def looks_like(data: bytes) -> bool:
+    """Whether these bytes begin as a bundle does: a map of four, the first key `maker`."""
+    return data.startswith(b"\xa4\x65maker")
+
+
+def pack(bundle: Bundle) -> bytes:
+    """The bundle's one encoding.
+
+    Raises:
+        Misuse: two receipts of one name.
+    """
+    receipts = {r.name: [r.data, r.signature] for r in bundle.receipts}
+    if len(receipts) != len(bundle.receipts):
+        raise Misuse("two receipts have the same name")
+    maker = bundle.maker
+    return cbor.encode(
+        {
+            "schema": SCHEMA,
+            "evidence": bundle.evidence,
+            "receipts": receipts,
+            "maker": None
+            if maker is None
+            else {
+                "policy": maker.policy,
+                "roots": maker.roots,
+                "at": maker.at.isoformat(),
+                "nonce": maker.nonce,
+                "key": maker.key,
+                "binding": maker.binding,
+                "report": maker.report,
+            },
+        }
+    )
+
+
+def unpack(data: bytes) -> Bundle:
+    """Reads a bundle.
+
+    Raises:
+        Malformed: not the one encoding of a bundle.
+    """
+    if len(data) > MAX_BYTES:
+        raise Malformed(f"is larger than {MAX_BYTES} bytes", field="bundle", offset=0)
+    value = cbor.decode(data, field="bundle")
+    if not isinstance(value, dict) or set(value) != _KEYS or value["schema"] != SCHEMA:
+        raise Malformed(f"is not a bundle of schema {SCHEMA}", field="bundle", offset=0)
+    if cbor.encode(value) != data:
+        raise Malformed("is not canonical", field="bundle")
+    receipts = _typed(value, "receipts", dict)
+    return Bundle(
+        evidence=_typed(value, "evidence", bytes),
+        receipts=tuple(_receipt(name, item) for name, item in receipts.items()),
+        maker=None if value["maker"] is None else _maker(value["maker"]),
+    )
+
+
+def replay(bundle: Bundle, *, name: str) -> Report:
+    """What the maker saw, judged again with the maker's own means; undecided at best.
+
+    Raises:
+        Misuse: the bundle does not say what its maker used.
+        Malformed: the maker's roots cannot be read.
+    """
+    maker = bundle.maker
+    if maker is None:
+        raise Misuse("this bundle does not say what its maker used, so it cannot be replayed")
+    return appraise(
+        Evidence(data=bundle.evidence, name=name),
+        policy=Policy.from_toml(maker.policy, source=f"{name}: policy"),
+        at=maker.at,
+        nonce=maker.nonce,
+        key=maker.key,
+        binding=maker.binding,
+        trust=parse_roots(maker.roots, source=f"{name}: roots") if maker.roots else (),
+        receipts=bundle.receipts,
+        as_of=True,
+        extra=[undecided(P104, "replay", why="policy, roots and instant are the bundle's own")],
+    )
+
+
+def _receipt(name: Any, item: Any) -> Receipt:
+    if not isinstance(name, str) or not isinstance(item, list) or len(item) != 2:
+        raise Malformed("is not a name with data and signature", field="receipts")
+    data, signature = item
+    if not isinstance(data, bytes) or not isinstance(signature, bytes):
+        raise Malformed("data and signature should be bytes", field=f"receipts.{name}")
+    return Receipt(name=name, data=data, signature=signature)
+
+
+def _maker(value: Any) -> Maker:
+    if not isinstance(value, dict) or set(value) != _MAKER_KEYS:
+        raise Malformed("has missing or unknown keys", field="maker")
+    text = _typed(value, "at", str)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise Malformed("is no instant", field="maker.at") from None
+    if at.tzinfo is None or at.isoformat() != text:
+        raise Malformed("is no instant with its zone in its one form", field="maker.at")
+    return Maker(
+        policy=_typed(value, "policy", str),
+        roots=_typed(value, "roots", bytes),
+        at=at,
+        nonce=_optional(value, "nonce"),
+        key=_optional(value, "key"),
+        binding=_optional(value, "binding"),
+        report=_typed(value, "report", bytes),
+    )
+
+
+def _typed(value: Mapping[Any, Any], key: str, kind: type) -> Any:
+    if not isinstance(value[key], kind):
+        raise Malformed(f"is not {kind.__name__}", field=key)
+    return value[key]
+
+
+def _optional(value: Mapping[Any, Any], key: str) -> bytes | None:
+    item = value[key]
+    if item is None or isinstance(item, bytes):
+        return item
+    raise Malformed("is neither bytes nor null", field=key)
