@@ -1,0 +1,60 @@
+"""Files on disk: whole or not at all, and the disk's own troubles in our words."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from troth.errors import Unavailable
+
+Content = Iterable[bytes | memoryview]
+
+
+@contextlib.contextmanager
+def disk(doing: str) -> Iterator[None]:
+    """Turn an OSError of this block into `Unavailable`.
+
+    Args:
+        doing: what was being done, such as `writing app.eif`.
+    """
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise Unavailable(
+            f"{doing}: {why.lower()}", fix="free space or choose another folder"
+        ) from error
+
+
+def cache_folder() -> Path:
+    """Where troth keeps what can be had again."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "troth"
+
+
+def write_together(folder: Path, files: Mapping[str, Content]) -> None:
+    """Write several files that belong together.
+
+    Each is written beside its place and moved there when all are whole. Old files of the same names
+    are gone before the first new one appears, so that no mixture of old and new is ever seen.
+
+    Raises:
+        Unavailable: the disk is full, or the folder can't be written.
+    """
+    with disk(f"writing {', '.join(files)}"), contextlib.ExitStack() as undo:
+        folder.mkdir(parents=True, exist_ok=True)
+        written = []
+        for name, content in files.items():
+            handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
+            undo.callback(Path(temporary).unlink, missing_ok=True)
+            with os.fdopen(handle, "wb") as out:
+                out.writelines(content)
+                out.flush()
+                os.fchmod(out.fileno(), 0o644)
+                os.fsync(out.fileno())
+            written.append((temporary, folder / name))
+        for _, place in written:
+            place.unlink(missing_ok=True)
+        for temporary, place in written:
+            Path(temporary).replace(place)

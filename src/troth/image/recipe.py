@@ -1,0 +1,379 @@
+"""`troth.toml`: what an app is made of. Strict, because all of it ends in the measurement.
+
+Every key that is not known is refused by name, with the nearest one that is.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from troth.errors import Malformed, Misuse
+from troth.image.environment import check_environment
+from troth.image.files import disk
+from troth.image.store import digest
+from troth.wire import json
+
+FILE: Final = "troth.toml"
+APP_FOLDER: Final = "app"
+MAX_SIZE: Final = 1024 * 1024
+MAX_VALUE: Final = 64 * 1024
+KERNELS: Final = ("debian",)
+CONFIG_KINDS: Final = ("measured", "sealed", "free")
+DEFAULT_MEMORY: Final = 512  # MiB; a small Python service and the image's own files
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_WORD = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(=[A-Za-z0-9.+~:-]+)?")
+_PYTHON_PACKAGE = re.compile(
+    r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(\[[A-Za-z0-9._,-]+\])?"
+    r"( ?(===|==|~=|!=|<=|>=|<|>) ?[A-Za-z0-9.*+!_-]+(, ?(==|~=|!=|<=|>=|<|>) ?[A-Za-z0-9.*+!_-]+)*)?"
+)
+# Where a recipe may not put a file: there it would stand in for the agent, for the system's own
+# names, or on what is mounted over at run time.
+_RESERVED: Final = (
+    "bin", "boot", "dev", "etc/ld.so.conf", "etc/ld.so.conf.d", "etc/ld.so.preload", "etc/troth",
+    "init", "lib", "lib64", "proc", "run", "sbin", "sys", "tmp", "usr/lib/modules", "usr/lib/troth",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRule:
+    """A file or a folder of the app and where it goes.
+
+    Attributes:
+        source: path relative to the app's folder; a folder stands for all that is in it, but for
+            names that begin with a dot, `__pycache__` and `*.pyc`.
+        target: absolute path in the image.
+        mode: permissions of the file or of every file in the folder; None keeps only whether the
+            owner may execute it.
+    """
+
+    source: str
+    target: str
+    mode: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """One piece of configuration.
+
+    Attributes:
+        kind: `measured` (its value is part of the image), `sealed` (a secret for this image only),
+            or `free` (handed over by the host at run time, through the agent's API).
+        value: of a measured one.
+    """
+
+    kind: str
+    value: str | int | bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A whole app. `memory` is in MiB; see the reference of `troth.toml` for the rest."""
+
+    name: str
+    entry: tuple[str, ...]
+    suite: str = "trixie"
+    debian_packages: tuple[str, ...] = ()
+    python_packages: tuple[str, ...] = ()
+    files: tuple[FileRule, ...] = ()
+    listen: tuple[int, ...] = ()
+    environment: Mapping[str, str]
+    memory: int = DEFAULT_MEMORY
+    cpus: int = 1
+    config: Mapping[str, Config]
+    kernel: str = "debian"
+
+    def pinned(self) -> str:
+        """Digest of all that a lock depends on; a change of anything else needs no new lock."""
+        value = {
+            "debian": sorted(self.debian_packages),
+            "kernel": self.kernel,
+            "python": sorted(self.python_packages),
+            "suite": self.suite,
+        }
+        return digest(json.canonical(value))
+
+
+class _Table:
+    """One table of the document: each key is taken once, and what is left at the end is unknown."""
+
+    def __init__(self, value: object, name: str) -> None:
+        if not isinstance(value, dict):
+            raise Misuse(f"{FILE}: {name} is {_kind(value)}, and must be a table")
+        self._left: dict[str, Any] = dict(value)
+        self._known: list[str] = []
+        self._name = name
+
+    def path(self, key: str) -> str:
+        return f"{self._name}.{key}" if self._name else key
+
+    def take(self, key: str, kind: type, default: Any) -> Any:
+        """The value of a key, of exactly this type; `...` as default makes it required."""
+        self._known.append(key)
+        value = self._left.pop(key, default)
+        if value is ...:
+            raise Misuse(f"{FILE}: {self.path(key)} is missing", fix=f"add `{key} = …`")
+        if value is not default and type(value) is not kind:
+            raise Misuse(f"{FILE}: {self.path(key)} is {_kind(value)}, and must be {_KINDS[kind]}")
+        return value
+
+    def raw(self, key: str) -> Any:
+        self._known.append(key)
+        return self._left.pop(key, None)
+
+    def names(self, key: str, default: Any = ()) -> tuple[str, ...]:
+        """A list of texts, without repetition."""
+        values = self.take(key, list, default)
+        for value in values:
+            if not isinstance(value, str):
+                raise Misuse(f"{FILE}: {self.path(key)} holds {_kind(value)}, and must hold texts")
+        return tuple(values)
+
+    def table(self, key: str) -> "_Table":
+        return _Table(self.take(key, dict, {}), self.path(key))
+
+    def left(self) -> tuple[str, ...]:
+        return tuple(self._left)
+
+    def end(self) -> None:
+        for key in self._left:
+            near = difflib.get_close_matches(key, self._known, n=1, cutoff=0.5)
+            known = ", ".join(self.path(name) for name in sorted(self._known))
+            raise Misuse(
+                f"{FILE}: {self.path(key)} is not a key",
+                fix=f"did you mean {self.path(near[0])}?" if near else f"the keys here are {known}",
+            )
+
+
+_KINDS: Final = {
+    str: "a text",
+    int: "a whole number",
+    list: "a list",
+    dict: "a table",
+    bool: "true or false",
+}
+
+
+def _kind(value: object) -> str:
+    return _KINDS.get(type(value), f"a {type(value).__name__}")
+
+
+def load(folder: Path) -> Recipe:
+    """The recipe of the app in this folder.
+
+    Raises:
+        Unavailable: it can't be read.
+        Malformed: not TOML.
+        Misuse: not a recipe; the message names the key.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise Misuse(
+            f"{folder} has no {FILE}", fix="name the folder of an app, or make one: troth init NAME"
+        )
+    with disk(f"reading {FILE}"):
+        data = path.read_bytes()
+    if len(data) > MAX_SIZE:
+        raise Malformed(f"is larger than {MAX_SIZE} bytes", field=FILE)
+    try:
+        document = tomllib.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise Malformed("is not UTF-8", field=FILE, offset=error.start) from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise Malformed(f"is not TOML: {str(error).lower()}", field=FILE) from None
+    return parse(document, folder=folder)
+
+
+def parse(document: Mapping[str, Any], *, folder: Path) -> Recipe:
+    """The recipe that a TOML document says.
+
+    Args:
+        document: what `tomllib` gives.
+        folder: the app's, for the files of measured configuration.
+
+    Raises:
+        Misuse: as `load`.
+    """
+    top = _Table(document, "")
+    app = top.table("app")
+    debian = top.table("debian")
+    python = top.table("python")
+    kernel = top.take("kernel", str, "debian")
+    if kernel not in KERNELS:
+        raise Misuse(f"{FILE}: kernel is {kernel!r}, and must be one of {', '.join(KERNELS)}")
+    if top.names("egress"):
+        raise Misuse(
+            f"{FILE}: egress is not empty, but this troth enforces no egress yet",
+            fix="remove the entries; the app has no network but its own loopback",
+        )
+    if top.take("raw_nsm", bool, default=False):
+        raise Misuse(
+            f"{FILE}: raw_nsm is true, but this troth lets no app open the NSM device",
+            fix="use the agent's API, which attests app data under a tag of its own",
+        )
+    environment = top.table("environment")
+    recipe = Recipe(
+        name=_matching(app.take("name", str, ...), _NAME, "app.name"),
+        entry=_entry(app.names("entry", ...)),
+        suite=debian.take("suite", str, "trixie"),
+        debian_packages=_packages(debian.names("packages"), _DEBIAN_PACKAGE, "debian.packages"),
+        python_packages=_packages(python.names("packages"), _PYTHON_PACKAGE, "python.packages"),
+        files=_files(top.raw("files"), folder),
+        listen=_listen(top.take("listen", list, [])),
+        environment=check_environment(
+            {key: environment.take(key, str, ...) for key in environment.left()}, source=FILE
+        ),
+        memory=_range(top.take("memory", int, DEFAULT_MEMORY), 64, 1024 * 1024, "memory (MiB)"),
+        cpus=_range(top.take("cpus", int, 1), 1, 1024, "cpus"),
+        config=_config(top.table("config"), folder),
+        kernel=kernel,
+    )
+    for table in (app, debian, python, top):
+        table.end()
+    return recipe
+
+
+def _matching(value: str, pattern: re.Pattern[str], name: str) -> str:
+    if not pattern.fullmatch(value):
+        raise Misuse(f"{FILE}: {name} is {value!r}, and must match {pattern.pattern}")
+    return value
+
+
+def _range(value: int, least: int, most: int, name: str) -> int:
+    if not least <= value <= most:
+        raise Misuse(f"{FILE}: {name} is {value}, and must be {least} to {most}")
+    return value
+
+
+def _packages(names: tuple[str, ...], pattern: re.Pattern[str], key: str) -> tuple[str, ...]:
+    for name in names:
+        if not pattern.fullmatch(name):
+            raise Misuse(f"{FILE}: {key} holds {name!r}, which is no package's name or version")
+        if names.count(name) > 1:
+            raise Misuse(f"{FILE}: {key} has {name!r} twice")
+    return names
+
+
+def _entry(words: tuple[str, ...]) -> tuple[str, ...]:
+    if not words or not words[0] or any("\0" in word for word in words):
+        raise Misuse(
+            f"{FILE}: app.entry names no program",
+            fix='write the program and its arguments, such as ["python3.13", "/app/main.py"]',
+        )
+    return words
+
+
+def _listen(items: list[Any]) -> tuple[int, ...]:
+    ports = []
+    for number, item in enumerate(items):
+        table = _Table(item, f"listen[{number}]")
+        port = _range(table.take("port", int, ...), 1, 65535, f"listen[{number}].port")
+        table.end()
+        if port in ports:
+            raise Misuse(f"{FILE}: listen has port {port} twice")
+        ports.append(port)
+    return tuple(ports)
+
+
+def _files(value: Any, folder: Path) -> tuple[FileRule, ...]:
+    """The rules; where the key is absent, the folder `app` goes to `/app`."""
+    if value is None:
+        present = (folder / APP_FOLDER).is_dir()
+        return (FileRule(source=APP_FOLDER, target="/app"),) if present else ()
+    if not isinstance(value, list):
+        raise Misuse(f"{FILE}: files is {_kind(value)}, and must be a list")
+    rules = []
+    for number, item in enumerate(value):
+        name = f"files[{number}]"
+        table = _Table({"source": item} if isinstance(item, str) else item, name)
+        source = _relative(table.take("source", str, ...), f"{name}.source")
+        target = table.take("target", str, f"/app/{source}")
+        mode = table.take("mode", str, None)
+        table.end()
+        rules.append(
+            FileRule(
+                source=source,
+                target=_target(target, f"{name}.target"),
+                mode=None if mode is None else _mode(mode, f"{name}.mode"),
+            )
+        )
+    return tuple(rules)
+
+
+def _relative(text: str, name: str) -> str:
+    path = PurePosixPath(text)
+    if not text or path.is_absolute() or ".." in path.parts or str(path) == ".":
+        raise Misuse(f"{FILE}: {name} is {text!r}, and must be a path inside the app's folder")
+    return str(path)
+
+
+def _target(text: str, name: str) -> str:
+    path = PurePosixPath(text)
+    plain = str(path)
+    if not path.is_absolute() or ".." in path.parts or plain in ("/", "//") or "\0" in text:
+        raise Misuse(f"{FILE}: {name} is {text!r}, and must be an absolute path in the image")
+    inside = plain.lstrip("/")
+    for reserved in _RESERVED:
+        if inside == reserved or inside.startswith(reserved + "/"):
+            raise Misuse(f"{FILE}: {name} is {text!r}, and /{reserved} is not the app's to fill")
+    return "/" + inside
+
+
+def _mode(text: str, name: str) -> int:
+    if not re.fullmatch(r"0?[0-7]{3}", text) or int(text, 8) & 0o022:
+        raise Misuse(
+            f"{FILE}: {name} is {text!r}, and must be three octal digits as text that let only the"
+            ' owner write, such as "755"'
+        )
+    return int(text, 8)
+
+
+def _config(table: _Table, folder: Path) -> dict[str, Config]:
+    result = {}
+    for name in table.left():
+        _matching(name, _WORD, f"config.{name}")
+        entry = table.table(name)
+        kind = entry.take("kind", str, ...)
+        if kind not in CONFIG_KINDS:
+            kinds = ", ".join(CONFIG_KINDS)
+            raise Misuse(f"{FILE}: {entry.path('kind')} is {kind!r}, and must be one of {kinds}")
+        value, file = entry.raw("value"), entry.take("file", str, None)
+        entry.end()
+        if kind != "measured" and (value is not None or file is not None):
+            raise Misuse(
+                f"{FILE}: {entry.path('value')} is given, but only measured configuration has a"
+                " value in the recipe",
+                fix='hand it over when the image runs, or set kind = "measured"',
+            )
+        if kind == "measured":
+            value = _value(value, file, folder, entry)
+        result[name] = Config(kind=kind, value=value)
+    return result
+
+
+def _value(value: Any, file: str | None, folder: Path, entry: _Table) -> str | int | bool:
+    if (value is None) == (file is None):
+        raise Misuse(
+            f"{FILE}: {entry.path('value')} or {entry.path('file')} is needed, one of both"
+        )
+    if file is not None:
+        source = folder / _relative(file, entry.path("file"))
+        with disk(f"reading {file}"):
+            data = source.read_bytes()
+        try:
+            value = data.decode("utf-8")
+        except UnicodeDecodeError:
+            raise Misuse(f"{FILE}: {entry.path('file')} names {file}, which is not UTF-8") from None
+    if not isinstance(value, str | int | bool) or (
+        isinstance(value, str) and len(value) > MAX_VALUE
+    ):
+        raise Misuse(
+            f"{FILE}: {entry.path('value')} must be a text of up to {MAX_VALUE} characters, a whole"
+            " number, or true or false"
+        )
+    return value
