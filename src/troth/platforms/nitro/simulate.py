@@ -25,6 +25,16 @@ from troth.errors import Malformed, Misuse
 from troth.platforms.nitro.simulate_pki import DevelopmentPki, Hierarchy, Leaf
 from troth.wire import cbor, cose
 
+__all__ = [
+    "DevelopmentPki",
+    "Module",
+    "SimulatedNsm",
+    "extended",
+    "new_instance",
+    "serve_nsm",
+    "signed",
+]
+
 REGISTERS: Final = 32
 LOCKED_AT_START: Final = 16
 REGISTER_SIZE: Final = 48

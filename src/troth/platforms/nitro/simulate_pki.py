@@ -5,6 +5,8 @@ lower certificates live for days and hours. Every subject carries the organisati
 that no certificate of this family can be taken for a vendor's.
 """
 
+import hashlib
+import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -179,7 +181,7 @@ class DevelopmentPki:
         """The root as a verifier takes it, of the development class."""
         return Root(
             platform="nitro",
-            certificate=_der(self.issuer.certificate),
+            sha256=hashlib.sha256(_der(self.issuer.certificate)).hexdigest(),
             root_class=RootClass.DEVELOPMENT,
             source=source,
         )

@@ -1,0 +1,65 @@
+"""Where the other end is: a URL to a dialler. Resolving a name or an address decides nothing."""
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from troth.errors import Misuse
+
+CONNECT_SECONDS: Final = 10.0
+_PORT: Final = 443
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An attested channel's address.
+
+    Attributes:
+        host, port: what is dialled.
+        path: what a request asks for, query included; `/` where the URL names none.
+    """
+
+    host: str
+    port: int
+    path: str
+
+    @property
+    def authority(self) -> str:
+        """`host:port`, as HTTP's Host header has it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    def dialler(self, *, seconds: float = CONNECT_SECONDS) -> Callable[[], socket.socket]:
+        """Connects by TCP, each time anew."""
+
+        def dial() -> socket.socket:
+            sock = socket.create_connection((self.host, self.port), timeout=seconds)
+            # A question and its answer are small and wait for each other.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+
+        return dial
+
+
+def parse(url: str) -> Target:
+    """Reads `https://host[:port][/path][?query]`.
+
+    Raises:
+        Misuse: another scheme, a user or a fragment in it, no host, or characters that do not belong.
+    """
+    fix = "give an address such as https://127.0.0.1:8443/path"
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise Misuse(f"{url!r} has characters that an address cannot have", fix=fix)
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise Misuse(f"{url!r} is no address: {error}", fix=fix) from None
+    if parts.scheme != "https" or not host:
+        raise Misuse(f"{url!r} is not an https address", fix=fix)
+    if "@" in parts.netloc or parts.fragment:
+        raise Misuse(f"{url!r} has a user or a fragment, which mean nothing here", fix=fix)
+    query = f"?{parts.query}" if parts.query else ""
+    return Target(host=host, port=_PORT if port is None else port, path=(parts.path or "/") + query)
