@@ -6,7 +6,6 @@ that no certificate of this family can be taken for a vendor's.
 """
 
 import hashlib
-import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
