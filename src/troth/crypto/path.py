@@ -42,7 +42,9 @@ class Certificate:
 
     Attributes:
         der: its bytes, which name it.
-        parsed: the library's value.
+        parsed: the library's value; it reads fields late, so all that is needed is read here at once.
+        issuer, name: who signed it, and who it is.
+        begins, ends: its validity; both instants belong to it.
         key: its P-384 key, or None where it holds another kind.
         ca: whether it says that it is a certificate authority; None where it says nothing.
         path_length: how many authorities may follow, or None for no limit.
@@ -52,6 +54,10 @@ class Certificate:
 
     der: bytes
     parsed: x509.Certificate
+    issuer: x509.Name
+    name: x509.Name
+    begins: datetime
+    ends: datetime
     key: ec.EllipticCurvePublicKey | None
     ca: bool | None
     path_length: int | None
@@ -62,7 +68,7 @@ class Certificate:
     @property
     def subject(self) -> str:
         """The name, as text for reports; made when asked for, because it is slow."""
-        return self.parsed.subject.rfc4514_string()
+        return self.name.rfc4514_string()
 
 
 @lru_cache(maxsize=128)
@@ -76,6 +82,8 @@ def read(der: bytes) -> Certificate:
         parsed = x509.load_der_x509_certificate(der)
         extensions = parsed.extensions
         key = parsed.public_key()
+        issuer, name = parsed.issuer, parsed.subject
+        begins, ends = parsed.not_valid_before_utc, parsed.not_valid_after_utc
     except _LIBRARY_ERRORS as error:
         raise Malformed(f"cannot be read: {error}", field="certificate") from None
     if parsed.version is not x509.Version.v3:
@@ -85,6 +93,10 @@ def read(der: bytes) -> Certificate:
     return Certificate(
         der=der,
         parsed=parsed,
+        issuer=issuer,
+        name=name,
+        begins=begins,
+        ends=ends,
         key=key
         if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP384R1)
         else None,
@@ -158,7 +170,7 @@ def _leaf(certificate: Certificate) -> list[str]:
 def _link(child_der: bytes, issuer_der: bytes) -> tuple[str, ...]:
     """What is wrong between two neighbours; a pure function of their bytes, remembered for speed."""
     child, issuer = read(child_der), read(issuer_der)
-    if child.parsed.issuer != issuer.parsed.subject:
+    if child.issuer != issuer.name:
         return ("its issuer's name is not the next subject",)
     if child.parsed.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA384:
         return (f"is signed with {child.parsed.signature_algorithm_oid.dotted_string}",)
@@ -190,11 +202,12 @@ def not_valid(path: Sequence[Certificate], at: datetime) -> list[str]:
     """The certificates of a path that are not valid at an instant, in words; ends are inclusive."""
     found = []
     for certificate in path:
-        begin, end = certificate.parsed.not_valid_before_utc, certificate.parsed.not_valid_after_utc
-        if at < begin:
-            found.append(f"{certificate.subject}: not before {begin:%Y-%m-%d %H:%M:%S}Z")
-        if at > end:
-            found.append(f"{certificate.subject}: ended {end:%Y-%m-%d %H:%M:%S}Z")
+        if at < certificate.begins:
+            found.append(
+                f"{certificate.subject}: not before {certificate.begins:%Y-%m-%d %H:%M:%S}Z"
+            )
+        if at > certificate.ends:
+            found.append(f"{certificate.subject}: ended {certificate.ends:%Y-%m-%d %H:%M:%S}Z")
     return found
 
 

@@ -5,17 +5,20 @@ signed. The policy, roots, nonce and instant in it are its *maker's*: they serve
 what the maker saw and is undecided at best. Acceptance takes the caller's own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse
-from troth.model.check import undecided
+from troth.model.check import Check, undecided
+from troth.model.codes.fresh import R104
 from troth.model.codes.policy import P104
 from troth.model.evidence import Evidence
 from troth.model.report import Report
+from troth.model.roots import Root
 from troth.policy import Policy
+from troth.policy.document import DEFAULT_MAX_AGE
 from troth.trust import parse_roots
 from troth.verifier.judge import appraise
 from troth.verifier.receipt import Receipt
@@ -135,6 +138,41 @@ def replay(bundle: Bundle, *, name: str) -> Report:
         as_of=True,
         extra=[undecided(P104, "replay", why="policy, roots and instant are the bundle's own")],
     )
+
+
+def appraise_stored(
+    bundle: Bundle, *, name: str, policy: Policy, now: datetime, trust: Sequence[Root] = ()
+) -> Report:
+    """The report on a bundle for which the caller gives no instant.
+
+    Evidence that is fresh now is judged now. Older evidence is judged as of its own time, and left
+    undecided: nothing here can say that this time is true.
+
+    Args:
+        bundle: evidence and what was signed with its key.
+        name: for reports.
+        policy: the caller's own.
+        now: the caller's clock.
+        trust: roots that the caller adds by name.
+    """
+    evidence = Evidence(data=bundle.evidence, name=name)
+
+    def judge(at: datetime, extra: Sequence[Check]) -> Report:
+        return appraise(
+            evidence,
+            policy=policy,
+            at=at,
+            trust=trust,
+            receipts=bundle.receipts,
+            as_of=at != now,
+            extra=extra,
+        )
+
+    report = judge(now, ())
+    made = report.presented.timestamp if report.presented else None
+    if made is None or made > now or now - made <= (policy.max_age or DEFAULT_MAX_AGE):
+        return report
+    return judge(made, [undecided(R104, "instant", presented=f"{made:%Y-%m-%d %H:%M:%S}Z")])
 
 
 def _receipt(name: Any, item: Any) -> Receipt:

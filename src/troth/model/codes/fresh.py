@@ -31,3 +31,13 @@ R103: Final = Code(
     "longer vouches for them. Past it the answer is undecided, never accepted.",
     "Upgrade troth, or pass the vendor's root by name with `--trust`.",
 )
+R104: Final = Code(
+    "R104",
+    "no-trusted-time",
+    "nothing says at which time this was so",
+    "Stored evidence proves what ran at some time. A certificate that has ended since, and a document "
+    "that is old by now, say nothing of that time, and the time in the evidence is the only one at "
+    "hand: whoever stole an ended key could write it. So the rest is judged as of the evidence's own "
+    "time, and the answer stays open until somebody you trust gives the instant.",
+    "Give the instant yourself with `--at`, if you know from elsewhere when the receipt was made.",
+)
