@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtensionOID, SignatureAlgorithmOID
 
 from troth.errors import Malformed
+from troth.wire import der
+from troth.wire.reader import Reader
 
 _T = TypeVar("_T", bound=x509.ExtensionType)
 # What the library raises for hostile DER.
@@ -43,7 +45,8 @@ class Certificate:
     Attributes:
         der: its bytes, which name it.
         parsed: the library's value; it reads fields late, so all that is needed is read here at once.
-        issuer, name: who signed it, and who it is.
+        algorithm: AlgorithmIdentifier inside the signed part, DER.
+        issuer, name: who signed it, and who it is: names in DER, compared byte for byte.
         begins, ends: its validity; both instants belong to it.
         key: its P-384 key, or None where it holds another kind.
         ca: whether it says that it is a certificate authority; None where it says nothing.
@@ -54,8 +57,9 @@ class Certificate:
 
     der: bytes
     parsed: x509.Certificate
-    issuer: x509.Name
-    name: x509.Name
+    algorithm: bytes
+    issuer: bytes
+    name: bytes
     begins: datetime
     ends: datetime
     key: ec.EllipticCurvePublicKey | None
@@ -68,31 +72,35 @@ class Certificate:
     @property
     def subject(self) -> str:
         """The name, as text for reports; made when asked for, because it is slow."""
-        return self.name.rfc4514_string()
+        try:
+            return self.parsed.subject.rfc4514_string()
+        except ValueError:
+            return f"a name that is no text ({self.name.hex()})"
 
 
 @lru_cache(maxsize=128)
-def read(der: bytes) -> Certificate:
+def read(data: bytes) -> Certificate:
     """Reads one certificate (DER); a pure function of its bytes, remembered for speed.
 
     Raises:
         Malformed: not exactly one X.509 v3 certificate, or an extension is malformed or doubled.
     """
     try:
-        parsed = x509.load_der_x509_certificate(der)
+        parsed = x509.load_der_x509_certificate(data)
         extensions = parsed.extensions
         key = parsed.public_key()
-        issuer, name = parsed.issuer, parsed.subject
         begins, ends = parsed.not_valid_before_utc, parsed.not_valid_after_utc
     except _LIBRARY_ERRORS as error:
         raise Malformed(f"cannot be read: {error}", field="certificate") from None
     if parsed.version is not x509.Version.v3:
         raise Malformed("is not version 3", field="certificate")
+    algorithm, issuer, name = _names(parsed.tbs_certificate_bytes)
     constraints = _find(extensions, x509.BasicConstraints)
     usage = _find(extensions, x509.KeyUsage)
     return Certificate(
-        der=der,
+        der=data,
         parsed=parsed,
+        algorithm=algorithm,
         issuer=issuer,
         name=name,
         begins=begins,
@@ -115,6 +123,22 @@ def _find(extensions: x509.Extensions, kind: type[_T]) -> _T | None:
         return extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
+
+
+def _names(signed: bytes) -> tuple[bytes, bytes, bytes]:
+    """Signature algorithm, issuer and subject out of the signed part (RFC 5280 section 4.1), in DER.
+
+    The algorithm must be the one outside (4.1.1.2), and the library checks neither that nor names
+    without building slow objects.
+    """
+    reader = Reader(der.only(signed, "certificate", tag=der.SEQUENCE).content)
+    der.element(reader, "version", tag=0xA0)
+    der.element(reader, "serialNumber", tag=der.INTEGER)
+    algorithm = der.element(reader, "signature", tag=der.SEQUENCE)
+    issuer = der.element(reader, "issuer", tag=der.SEQUENCE)
+    der.element(reader, "validity", tag=der.SEQUENCE)
+    subject = der.element(reader, "subject", tag=der.SEQUENCE)
+    return algorithm.whole, issuer.whole, subject.whole
 
 
 def problems(path: Sequence[Certificate]) -> list[str]:
@@ -174,28 +198,15 @@ def _link(child_der: bytes, issuer_der: bytes) -> tuple[str, ...]:
         return ("its issuer's name is not the next subject",)
     if child.parsed.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA384:
         return (f"is signed with {child.parsed.signature_algorithm_oid.dotted_string}",)
-    signed = child.parsed.tbs_certificate_bytes
-    if not _names_algorithm(signed):
+    if child.algorithm != _ALGORITHM:
         return ("names another algorithm inside than outside",)
     if issuer.key is None:
         return ("its issuer has no P-384 key",)
     try:
-        issuer.key.verify(child.parsed.signature, signed, _ECDSA_SHA384)
+        issuer.key.verify(child.parsed.signature, child.parsed.tbs_certificate_bytes, _ECDSA_SHA384)
     except InvalidSignature:
         return ("its signature does not verify",)
     return ()
-
-
-def _names_algorithm(signed: bytes) -> bool:
-    """Whether the signed part names ecdsa-with-SHA384, as the unsigned part does (RFC 5280 4.1.1.2).
-
-    The part is SEQUENCE { [0] version, INTEGER serial, AlgorithmIdentifier, … }; the library has
-    parsed it as DER before, so the lengths can be trusted to lie within it.
-    """
-    start = 4 if signed[1] == 0x82 else 3 if signed[1] == 0x81 else 2
-    serial = start + 5  # a0 03 02 01 02: version 3
-    algorithm = serial + 2 + signed[serial + 1]
-    return signed[algorithm : algorithm + len(_ALGORITHM)] == _ALGORITHM
 
 
 def not_valid(path: Sequence[Certificate], at: datetime) -> list[str]:
