@@ -2,13 +2,15 @@
 
     python examples/auction/client.py http://127.0.0.1:PORT
 
-PORT is where `troth connect … --listen` offers the attested channel. What comes back is the signed
-outcome; `troth` checks the signature, this file checks what is inside.
+PORT is where `troth connect … --proxy` offers the attested channel. What comes back is the signed
+outcome and evidence of the key that signed it: with them anyone checks the receipt later, offline.
+`troth` checks signature and evidence; this file checks what is inside.
 """
 
 import hashlib
 import http.client
 import json
+import secrets
 import sys
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -49,7 +51,7 @@ def _statement(answer: Answer) -> Answer:
 
 
 def play(ask: Ask, say: Callable[[str], object] = print) -> Answer:
-    """Open, bid, close, look; returns the signed outcome: statement, signature, public_key.
+    """Open, bid, close, look; returns the signed outcome: statement, signature, public_key, evidence.
 
     Raises:
         RuntimeError: the auction broke a rule of its own.
@@ -73,7 +75,10 @@ def play(ask: Ask, say: Callable[[str], object] = print) -> Answer:
         if commitment(receipt) not in _list(outcome["commitments"]):
             raise RuntimeError(f"the bid of {bidder} was not counted")
     say(f"closed: {outcome['winner']} wins and pays {outcome['price']}; every bid was counted")
-    return signed
+    identity = _must(ask("POST", "/identity", {"nonce": secrets.token_hex(32)}))
+    if identity["public_key"] != signed["public_key"]:
+        raise RuntimeError("another key signed than the enclave's own")
+    return signed | {"evidence": identity["evidence"]}
 
 
 def commitment(receipt: Answer) -> str:
@@ -88,4 +93,4 @@ def _list(value: object) -> list[object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(play(over_http(sys.argv[1]))))
+    print(json.dumps(play(over_http(sys.argv[1]), lambda line: print(line, file=sys.stderr))))
