@@ -1,0 +1,91 @@
+"""Publishes an image's ports: TCP on the host to the unix socket that stands for its vsock port."""
+
+import contextlib
+import errno
+import socket
+import threading
+from typing import Final
+
+from troth.errors import Unavailable
+from troth.runtime.state import Published
+
+HOST: Final = "127.0.0.1"
+_CHUNK: Final = 1 << 16
+_BACKLOG: Final = 64
+_MAX_CONNECTIONS: Final = 256
+
+
+class Forwarder:
+    """One published port. The port is taken when this is made and served when `serve` is called.
+
+    Args:
+        port: the image's port.
+        host_port: the port on `HOST`; 0 lets the system choose.
+
+    Raises:
+        Unavailable: the port is taken, or this user may not have it.
+    """
+
+    def __init__(self, port: int, host_port: int) -> None:
+        self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._listener.bind((HOST, host_port))
+            self._listener.listen(_BACKLOG)
+        except OSError as error:
+            self._listener.close()
+            taken = error.errno == errno.EADDRINUSE
+            why = "is taken" if taken else f"cannot be had: {error.strerror}"
+            raise Unavailable(
+                f"port {host_port} on {HOST} {why}",
+                fix=f"choose another one, or let troth choose: --publish {port}:0",
+            ) from None
+        self.published = Published(port=port, host=HOST, host_port=self._listener.getsockname()[1])
+        self._slots = threading.BoundedSemaphore(_MAX_CONNECTIONS)
+
+    def serve(self, path: str) -> None:
+        """Forwards each connection to the unix socket at `path`, from threads of its own."""
+        threading.Thread(target=self._accept, args=(path,), daemon=True).start()
+
+    def close(self) -> None:
+        """Gives the port back."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self, path: str) -> None:
+        while True:
+            self._slots.acquire()
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._join, args=(client, path), daemon=True).start()
+
+    def _join(self, client: socket.socket, path: str) -> None:
+        try:
+            with client, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as inner:
+                inner.connect(path)
+                back = threading.Thread(target=_copy, args=(inner, client), daemon=True)
+                back.start()
+                _copy(client, inner)
+                back.join()
+        except OSError:
+            return  # the image does not answer there: the client sees its connection end
+        finally:
+            self._slots.release()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    """Copies one direction until it ends, and says so on the other side."""
+    try:
+        while chunk := source.recv(_CHUNK):
+            target.sendall(chunk)
+    except OSError:
+        # A broken half breaks the whole: the other direction must not wait for it for ever.
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        return
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)

@@ -1,0 +1,95 @@
+"""Reads an image for running: its files, what it declares, and what it measures to."""
+
+import platform
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from stat import S_IFREG
+from typing import Any, Final
+
+from troth.errors import Malformed, Misuse, Unavailable
+from troth.platforms.nitro.measure import measure
+from troth.wire import cpio, eif, json
+
+CONFIG: Final = "etc/troth/app.json"
+_DEVICES: Final = frozenset({"dev/console", "dev/null"})
+# Both become names of files on the host.
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_MACHINES: Final = {0: "x86_64", 1: "aarch64"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """An image that can be started.
+
+    Attributes:
+        entries: its files, all archives laid over each other.
+        name: the app's name.
+        ports: the ports on which it listens.
+        free: names of the data that the host may hand over.
+        pcrs: registers 0, 1 and 2, computed from the image's bytes.
+    """
+
+    entries: tuple[cpio.Entry, ...]
+    name: str
+    ports: tuple[int, ...]
+    free: frozenset[str]
+    pcrs: tuple[bytes, ...]
+
+
+def load(image: Path) -> Loaded:
+    """Reads an image.
+
+    Raises:
+        Unavailable: the file can't be read.
+        Malformed: it is no enclave image, or its archives are damaged.
+        Misuse: it is for another kind of machine, or not an image of troth's.
+    """
+    try:
+        data = image.read_bytes()
+    except OSError as error:
+        raise Unavailable(
+            f"{image} cannot be read: {error.strerror}", fix="name an image that troth build made"
+        ) from None
+    parsed = eif.read(data)
+    wanted = _MACHINES[parsed.flags & eif.FLAG_AARCH64]
+    if platform.machine() != wanted:
+        raise Misuse(f"{image} is for {wanted}, this machine is {platform.machine()}")
+    entries = cpio.overlay(
+        [cpio.read(disk.data, devices=_DEVICES, base=disk.offset) for disk in parsed.ramdisks]
+    )
+    registers = measure(parsed)
+    declared = _declared(entries, image)
+    return Loaded(
+        entries=entries,
+        pcrs=(registers.pcr0, registers.pcr1, registers.pcr2),
+        **declared,
+    )
+
+
+def _declared(entries: tuple[cpio.Entry, ...], image: Path) -> dict[str, Any]:
+    """What the host needs from the measured configuration; the agent inside reads all of it, strictly."""
+    config = next((e for e in entries if e.path == CONFIG and e.kind == S_IFREG), None)
+    if config is None:
+        raise Misuse(
+            f"{image} has no /{CONFIG}, so troth did not build it",
+            fix="build the image with troth build",
+        )
+    raw = json.parse(bytes(config.data), field=CONFIG)
+    match raw:
+        case {"name": str(name), "listen": list(listen), "free": list(free)} if (
+            _NAME.fullmatch(name)
+            and all(isinstance(item, dict) and _is_port(item.get("port")) for item in listen)
+            and all(isinstance(item, str) and _NAME.fullmatch(item) for item in free)
+        ):
+            return {
+                "name": name,
+                "ports": tuple(item["port"] for item in listen),
+                "free": frozenset(free),
+            }
+        case _:
+            raise Malformed("has no name, listen and free as it should", field=CONFIG)
+
+
+def _is_port(value: object) -> bool:
+    return type(value) is int and 1 <= value <= 65535

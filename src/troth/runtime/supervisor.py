@@ -1,0 +1,362 @@
+"""The process that owns a run: `python -m troth.runtime.supervisor FD`.
+
+It unpacks the image, answers as the security module, starts the sandbox, publishes the ports, and takes
+all of it away at the end. It ends when the image ends, when it is told to (SIGTERM), or when the process
+that started it closes the other end of FD without having said `detach`. If it is killed, the kernel
+ends the sandbox with it; only files stay, which the next run or `troth clean` removes.
+
+FD is a stream socket. Its owner sends one line of JSON, a `Request`; answers are lines of JSON too:
+`{"ready": state}`, `{"error": …}`, `{"ended": code}`.
+"""
+
+import os
+import secrets
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from troth.errors import Malformed, Misuse, TrothError, Unavailable
+from troth.runtime import folders, sandbox, state
+from troth.runtime.console import Console
+from troth.runtime.forward import Forwarder
+from troth.runtime.load import Loaded, load
+from troth.runtime.unpack import remove, unpack
+from troth.wire import json
+
+SCRATCH: Final = 64 * 1024 * 1024
+READY: Final = "ready"
+FREE: Final = "free"
+GRACE: Final = 3.0
+"""Seconds between asking the image to end and ending it."""
+_POLL: Final = 0.005
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to run.
+
+    Attributes:
+        image: absolute path of the image file.
+        pki: the development PKI as a PEM bundle.
+        publish: image ports and the host ports for them (0: any); None publishes each at any port.
+        free: data for the names that the image declares as free.
+        debug: whether registers 0 to 2 are zero, as in an enclave that runs in debug mode.
+        timeout: seconds until it must be ready.
+        detach: whether the run outlives its owner.
+    """
+
+    image: str
+    pki: str
+    publish: tuple[tuple[int, int], ...] | None
+    free: dict[str, bytes]
+    debug: bool
+    timeout: float
+    detach: bool
+
+    def encode(self) -> bytes:
+        """One line."""
+        plain = {name: getattr(self, name) for name in self.__slots__}
+        plain["free"] = {name: value.hex() for name, value in self.free.items()}
+        plain["timeout"] = int(self.timeout * 1000)
+        return json.canonical(plain) + b"\n"
+
+    @classmethod
+    def decode(cls, line: bytes) -> "Request":
+        """What `encode` wrote; both ends are ours."""
+        raw = json.parse(line, field="request")
+        return cls(
+            **raw
+            | {
+                "publish": raw["publish"] and tuple((a, b) for a, b in raw["publish"]),
+                "free": {name: bytes.fromhex(value) for name, value in raw["free"].items()},
+                "timeout": raw["timeout"] / 1000,
+            }
+        )
+
+
+class _Stopped(Exception):  # noqa: N818 - not an error: somebody asked for it
+    """The owner is gone or said stop."""
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """One run from its request to its end."""
+
+    control: socket.socket
+    request: Request
+    console: Console
+    launcher: sandbox.Launcher
+    folder: Path | None = None
+    forwarders: list[Forwarder] = field(default_factory=list)
+    _on_its_own: bool = False
+    _wake: tuple[int, int] = field(default_factory=os.pipe)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> int:
+        """Runs to the end and gives the exit code of the image."""
+        signal.signal(signal.SIGTERM, lambda *_: self._ask_to_stop())
+        threading.Thread(target=self._watch_owner, daemon=True).start()
+        record: state.RunState | None = None
+        code = 0
+        try:
+            record = self._start()
+            self._on_its_own = self.request.detach
+            self._tell({"ready": record.to_dict()})
+            code = self._until_end()
+        except _Stopped:
+            pass
+        finally:
+            self._take_away(record, code)
+        return code
+
+    def _start(self) -> state.RunState:
+        loaded = load(Path(self.request.image))
+        self._publish(loaded)
+        self._check_free(loaded)
+        record = self._enter_folder(loaded)
+        folder = self.folder = record.folder
+        # Relative names from here on: the address of a unix socket has room for 107 bytes only.
+        os.chdir(folder)
+        self.console.start(folder / state.CONSOLE)
+        root = folder / state.ROOT
+        root.mkdir(mode=0o700)
+        unpack(self._unless_stopped(loaded.entries), root)
+        self._serve_nsm(loaded)
+        self._share()
+        self.launcher.start(
+            sandbox.Plan(
+                root=str(root),
+                nsm=str(folder / state.NSM),
+                shared=str(folder / state.SHARED),
+                scratch=SCRATCH,
+            )
+        )
+        self._until_ready()
+        for forwarder in self.forwarders:
+            forwarder.serve(f"{state.SHARED}/{forwarder.published.port}.sock")
+        record = replace(record, status=state.RUNNING)
+        record.write(folder)
+        return record
+
+    def _publish(self, loaded: Loaded) -> None:
+        wanted = self.request.publish
+        if wanted is None:
+            wanted = tuple((port, 0) for port in loaded.ports)
+        for port, host_port in wanted:
+            if port not in loaded.ports:
+                listed = ", ".join(map(str, loaded.ports)) or "none"
+                raise Misuse(
+                    f"{loaded.name} does not listen on port {port}; its ports: {listed}",
+                    fix="publish a port that the image's recipe lists under listen",
+                )
+            self.forwarders.append(Forwarder(port, host_port))
+
+    def _check_free(self, loaded: Loaded) -> None:
+        if extra := sorted(set(self.request.free) - loaded.free):
+            raise Misuse(
+                f"{loaded.name} declares no free data {extra[0]!r}",
+                fix="declare it as free in the recipe, and build the image again",
+            )
+
+    def _enter_folder(self, loaded: Loaded) -> state.RunState:
+        """Makes the run's folder with its state in it, in one step."""
+        pcrs = tuple("00" * 48 if self.request.debug else value.hex() for value in loaded.pcrs)
+        record = state.RunState(
+            id=f"{loaded.name}-{secrets.token_hex(3)}",
+            image=self.request.image,
+            started=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            debug=self.request.debug,
+            detached=self.request.detach,
+            pcrs=pcrs,
+            published=tuple(forwarder.published for forwarder in self.forwarders),
+            status=state.STARTING,
+            exit_code=None,
+            supervisor=state.Process.this(),
+        )
+        place = folders.private(state.root())
+        with folders.explained(f"a folder for the run cannot be made in {place}"):
+            fresh = place / f".new-{record.id}"
+            fresh.mkdir(mode=0o700)
+            self.folder = fresh
+            record.write(fresh)
+            fresh.rename(record.folder)
+        return record
+
+    def _unless_stopped(self, items: tuple[Any, ...]) -> Any:
+        for item in items:
+            if self._stop.is_set():
+                raise _Stopped
+            yield item
+
+    def _serve_nsm(self, loaded: Loaded) -> None:
+        from troth.platforms.nitro.simulate import SimulatedNsm, new_instance, serve_nsm
+        from troth.platforms.nitro.simulate_pki import DevelopmentPki
+
+        registers = {} if self.request.debug else dict(enumerate(loaded.pcrs))
+        module = SimulatedNsm(
+            DevelopmentPki.from_pem_bundle(self.request.pki),
+            registers,
+            new_instance(),
+            lambda: datetime.now(UTC),
+        )
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(state.NSM)
+        Path(state.NSM).chmod(0o600)
+        listener.listen(16)
+        threading.Thread(
+            target=serve_nsm, args=(listener, module, threading.Event()), daemon=True
+        ).start()
+
+    def _share(self) -> None:
+        free = Path(state.SHARED, FREE)
+        with folders.explained("the data for the image cannot be written"):
+            free.mkdir(parents=True, mode=0o700)
+            for name, value in self.request.free.items():
+                (free / name).write_bytes(value)
+
+    def _until_ready(self) -> None:
+        ready = Path(state.SHARED, READY)
+        until = time.monotonic() + self.request.timeout
+        while not ready.exists():
+            if self._stop.is_set():
+                raise _Stopped
+            if (code := self.launcher.poll()) is not None:
+                raise Unavailable(
+                    f"the image ended with code {code} before it was ready{self._last_words()}",
+                    fix="read what it printed, mend the app, and build the image again",
+                )
+            if time.monotonic() > until:
+                raise Unavailable(
+                    f"the app was not ready within {self.request.timeout:g} s: it must listen on "
+                    f"the ports that its recipe names{self._last_words()}",
+                    fix="mend the app, or give it more time",
+                )
+            time.sleep(_POLL)
+
+    def _last_words(self) -> str:
+        """The end of the console, for an error."""
+        self.console.finish(0.2)
+        try:
+            text = Path(state.CONSOLE).read_bytes()[-2000:].decode("utf-8", "replace").strip()
+        except OSError:
+            text = ""
+        return f"; it printed:\n{text}" if text else ", and it printed nothing"
+
+    def _until_end(self) -> int:
+        """Waits for the image's end.
+
+        Raises:
+            _Stopped: somebody asked to stop first.
+        """
+        watch = os.pidfd_open(self.launcher.pid)
+        try:
+            ready, _, _ = select.select([watch, self._wake[0]], [], [])
+        finally:
+            os.close(watch)
+        if watch in ready:
+            return self.launcher.wait()
+        raise _Stopped
+
+    def _watch_owner(self) -> None:
+        """Until it is detached, the owner's end closing means that the run is over."""
+        try:
+            while self.control.recv(1):
+                pass
+        except OSError:
+            pass
+        if not self._on_its_own:
+            self._ask_to_stop()
+
+    def _ask_to_stop(self) -> None:
+        self._stop.set()
+        os.write(self._wake[1], b".")
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        try:
+            self.control.sendall(json.canonical(message) + b"\n")
+        except OSError:
+            if not self._on_its_own:
+                self._ask_to_stop()
+
+    def _take_away(self, record: state.RunState | None, code: int) -> None:
+        """Ends what runs and removes what is on disk; a detached run's state and console stay."""
+        for forwarder in self.forwarders:
+            forwarder.close()
+        self._end_sandbox()
+        if self.folder is None:
+            return
+        os.chdir("/")
+        self.console.finish(1)
+        if record is not None and self.request.detach and not self._stop.is_set():
+            for name in (state.ROOT, state.SHARED):
+                remove(self.folder / name)
+            (self.folder / state.NSM).unlink(missing_ok=True)
+            replace(record, status=state.ENDED, exit_code=code).write(self.folder)
+        else:
+            remove(self.folder)
+
+    def _end_sandbox(self) -> None:
+        try:
+            if self.launcher.poll() is not None:
+                return
+            self.launcher.terminate()
+            watch = os.pidfd_open(self.launcher.pid)
+        except ChildProcessError:  # waited for already
+            return
+        select.select([watch], [], [], GRACE)
+        os.close(watch)
+        self.launcher.kill()
+        self.launcher.wait()
+
+
+def _error(error: TrothError) -> dict[str, Any]:
+    """One of our errors as plain data; `runs` makes it one again."""
+    plain: dict[str, Any] = {
+        "kind": type(error).__name__,
+        "message": str(error),
+        "fix": error.fix,
+    }
+    if isinstance(error, Malformed):
+        plain |= {"field": error.field, "offset": error.offset}
+    return {"error": plain}
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Runs until the end of the image.
+
+    Args:
+        arguments: the number of the inherited socket.
+    """
+    # The owner hears of Ctrl-C and closes its end; here it would only break what is being done.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    control = socket.socket(fileno=int(arguments[0]))
+    control.set_inheritable(False)
+    console = Console()
+    # Before any thread, and before the control socket is read: see `sandbox.Launcher`.
+    launcher = sandbox.Launcher(console.write_end)
+    with control.makefile("rb") as lines:
+        line = lines.readline()
+    if not line:
+        launcher.kill()
+        sys.exit(0)
+    supervisor = Supervisor(
+        control=control, request=Request.decode(line), console=console, launcher=launcher
+    )
+    try:
+        code = supervisor.run()
+    except TrothError as error:
+        supervisor._tell(_error(error))  # noqa: SLF001 - the same file
+        sys.exit(error.exit_code)
+    supervisor._tell({"ended": code})  # noqa: SLF001
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
