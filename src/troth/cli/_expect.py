@@ -1,0 +1,226 @@
+"""Flags to expectations: policy, roots, nonce, key, instant and waivers, each the caller's own."""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from troth.cli._console import read_source, read_text
+from troth.errors import Malformed, Misuse, Unavailable
+from troth.wire.text import from_hex
+
+if TYPE_CHECKING:
+    from troth.model.roots import Root
+    from troth.policy import Policy
+
+_REGISTER: Final = re.compile(r"(pcr(?:[0-9]|[12][0-9]|3[01]))=(?:0x)?([0-9a-fA-F]+)")
+_HEX: Final = re.compile(r"(?:0x)?(?:[0-9a-fA-F]{2})+")
+_MAX_SMALL: Final = 64 * 1024
+
+
+def policy(
+    named: str | None, *, image: Path | None = None, measurement: Sequence[str] = ()
+) -> "Policy":
+    """The policy that the flags ask for; one that expects nothing accepts nothing.
+
+    Args:
+        named: a file, or the name of a built-in profile.
+        image: an EIF, measured here from its bytes.
+        measurement: `pcr0=HEX`, each register once.
+
+    Raises:
+        Misuse: unknown profile, bad register, or expectations that contradict each other.
+    """
+    from troth.policy import Policy
+
+    wanted = _measurements(measurement)
+    chosen = None if named is None else named_policy(named)
+    if image is not None:
+        measured = {"nitro": measure_image(image)}
+        chosen = (
+            Policy.for_image(measured, name=image.name)
+            if chosen is None
+            else chosen.expecting(measured, name=image.name)
+        )
+    if wanted:
+        stated = {"nitro": wanted}
+        chosen = (
+            Policy.for_image(stated, name="--measurement")
+            if chosen is None
+            else chosen.expecting(stated, name="--measurement")
+        )
+    return chosen or Policy(name="none given")
+
+
+def named_policy(name: str) -> "Policy":
+    """A built-in profile, or a policy file.
+
+    Raises:
+        Misuse: there is neither, or the file is not a policy.
+    """
+    from troth.policy import Policy
+    from troth.policy.profiles import PROFILES
+
+    if name in PROFILES:
+        return PROFILES[name]
+    path = Path(name)
+    if not path.exists():
+        raise Misuse(
+            f"there is no policy file and no profile {name!r}",
+            fix=f"profiles are {', '.join(PROFILES)}; `troth policy new` starts a file",
+        )
+    return Policy.from_toml(read_text(path), source=name)
+
+
+def measure_image(path: Path) -> dict[str, str]:
+    """What an EIF measures to, computed from its bytes.
+
+    A `.measurements.json` beside it is never believed, but where it says something else, one of the
+    two is stale and the caller should know which.
+
+    Raises:
+        Unavailable: it cannot be read.
+        Malformed: it is not an EIF.
+        Misuse: the file beside it says something else.
+    """
+    from troth.platforms.nitro.measure import measure
+    from troth.wire import eif
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise Unavailable(f"cannot read {path}: {error.strerror}") from None
+    measured = dict(measure(eif.read(data)).hex())
+    _agrees(path, measured)
+    return measured
+
+
+def _agrees(path: Path, measured: dict[str, str]) -> None:
+    from troth.wire import json
+
+    beside = path.with_suffix(".measurements.json")
+    if not beside.is_file():
+        return
+    document = json.parse(read_source(str(beside), limit=_MAX_SMALL), field=str(beside))
+    said = document.get("nitro") if isinstance(document, dict) else None
+    if said != measured:
+        raise Misuse(
+            f"{beside} says something else than {path} measures to: one of the two is stale",
+            fix=f"build again, or remove {beside.name}",
+        )
+
+
+def _measurements(items: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for item in items:
+        match = _REGISTER.fullmatch(item)
+        if match is None:
+            raise Misuse(
+                f"{item!r} is not a register with its value", fix="write --measurement pcr0=HEX"
+            )
+        register, value = match[1], match[2].lower()
+        if found.setdefault(register, value) != value:
+            raise Misuse(
+                f"{register} is given two values",
+                fix="one is enough; a policy can list several that are allowed",
+            )
+    return found
+
+
+def roots(files: Iterable[Path]) -> tuple[tuple["Root", ...], bytes]:
+    """The roots in the files that the caller names, and the PEM they came in.
+
+    Raises:
+        Unavailable, Malformed: a file cannot be read, or holds no certificates.
+    """
+    from troth.trust import parse_roots
+
+    found: list[Root] = []
+    pem = []
+    for path in files:
+        text = read_source(str(path), limit=1024 * 1024)
+        found.extend(parse_roots(text, source=str(path)))
+        pem.append(text if text.endswith(b"\n") else text + b"\n")
+    return tuple(found), b"".join(pem)
+
+
+def nonce(text: str | None) -> bytes | None:
+    """A nonce from hex, or from a file as `@file` (its raw bytes).
+
+    Raises:
+        Misuse: neither.
+    """
+    if text is None:
+        return None
+    if text.startswith("@"):
+        return read_source(text[1:], limit=1024)
+    if not _HEX.fullmatch(text):
+        raise Misuse(f"the nonce {text[:40]!r} is not hex", fix="write hex, or @FILE for raw bytes")
+    return from_hex(text, field="--nonce")
+
+
+def key(text: str | None) -> bytes | None:
+    """The public key that must be bound: hex, or a file with PEM, a certificate's PEM, or raw bytes.
+
+    Raises:
+        Misuse: neither; or hex that is also the name of a file.
+    """
+    if text is None:
+        return None
+    path = Path(text.removeprefix("@"))
+    is_hex = _HEX.fullmatch(text) is not None
+    if is_hex and path.exists():
+        raise Misuse(f"{text!r} is both hex and a file", fix=f"write @{text} for the file")
+    if is_hex:
+        return from_hex(text, field="--key")
+    if not path.exists():
+        raise Misuse(f"the key {text[:60]!r} is neither hex nor a file")
+    return _public_key(read_source(str(path), limit=_MAX_SMALL), str(path))
+
+
+def _public_key(data: bytes, name: str) -> bytes:
+    """DER of the SubjectPublicKeyInfo in PEM, or the bytes as they are."""
+    if not data.lstrip().startswith(b"-----BEGIN"):
+        return data
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+
+    try:
+        public = (
+            x509.load_pem_x509_certificate(data).public_key()
+            if b"BEGIN CERTIFICATE" in data
+            else serialization.load_pem_public_key(data)
+        )
+    except Exception:  # noqa: BLE001 - more kinds than documented; all mean the same here
+        raise Malformed(
+            "is PEM, and neither a public key nor a certificate",
+            field=name,
+            fix="a private key is never needed here; give the public one",
+        ) from None
+    return public.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+def instant(text: str | None) -> tuple[datetime, bool]:
+    """The instant of judgement, and whether it is the caller's claim.
+
+    Raises:
+        Misuse: it is not an instant, or has no zone.
+    """
+    if text is None or text == "now":
+        return datetime.now(UTC), False
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None:
+        raise Misuse(
+            f"{text[:40]!r} is not an instant", fix="write it like 2026-11-23T03:10:00Z, or `now`"
+        )
+    if at.tzinfo is None:
+        raise Misuse(
+            f"the instant {text} has no time zone", fix="write it like 2026-11-23T03:10:00Z"
+        )
+    return at.astimezone(UTC), True
