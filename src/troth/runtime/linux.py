@@ -9,7 +9,7 @@ import fcntl
 import os
 import socket
 import struct
-from typing import Any, Final
+from typing import Final
 
 # unshare(2) and clone(2)
 CLONE_NEWNS: Final = 0x0002_0000
@@ -150,6 +150,9 @@ def close_from(first: int, *, keep: tuple[int, ...] = ()) -> None:
     os.closerange(start, os.sysconf("SC_OPEN_MAX"))
 
 
-def sysctl(path: str, value: Any) -> None:
-    """Writes a setting below `/proc/sys`."""
-    _write(f"/proc/sys/{path}", str(value))
+def sysctl_if_there(path: str, value: int) -> None:
+    """Writes a setting below `/proc/sys`, where the kernel has it."""
+    try:
+        _write(f"/proc/sys/{path}", str(value))
+    except FileNotFoundError:
+        return

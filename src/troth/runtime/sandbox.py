@@ -21,6 +21,7 @@ from typing import Final, NoReturn
 
 from troth.errors import TrothError, Unavailable
 from troth.runtime import linux, refusal
+from troth.runtime.devices import build_devices
 
 HOSTNAME: Final = "enclave"
 SHARED: Final = "/run/troth/host"
@@ -39,7 +40,6 @@ _NAMESPACES: Final = (
     | linux.CLONE_NEWUTS
     | linux.CLONE_NEWCGROUP
 )
-_DEVICES: Final = ("null", "zero", "full", "random", "urandom", "tty")
 _QUIET: Final = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
 _MESSAGE: Final = 1 << 16
 
@@ -234,33 +234,3 @@ def build_root(plan: Plan) -> None:
     linux.bind(plan.shared, f"{root}{SHARED}", _QUIET)
     build_devices(f"{root}/dev", nsm=plan.nsm)
     linux.change_root(root)
-
-
-def build_devices(folder: str, *, nsm: str | None) -> None:
-    """A `/dev` with what programs expect and nothing else: six devices, four links, shared memory.
-
-    Args:
-        folder: where it is mounted.
-        nsm: what stands for the security module, or None to leave it out.
-    """
-    linux.mount("tmpfs", folder, "tmpfs", linux.MS_NOSUID | linux.MS_NOEXEC, "mode=0755,size=64k")
-    sources = {name: f"/dev/{name}" for name in _DEVICES}
-    if nsm is not None:
-        sources["nsm"] = nsm
-    for name, source in sources.items():
-        # A machine without a controlling terminal may lack /dev/tty; the others are always there.
-        if name == "tty" and not Path(source).exists():
-            continue
-        Path(folder, name).touch()
-        linux.bind(source, f"{folder}/{name}")
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        Path(folder, name).symlink_to(f"/proc/self/fd/{number}")
-    Path(folder, "fd").symlink_to("/proc/self/fd")
-    Path(folder, "shm").mkdir()
-    linux.mount(
-        "none",
-        folder,
-        None,
-        linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NOEXEC,
-    )
-    linux.mount("tmpfs", f"{folder}/shm", "tmpfs", _QUIET, "mode=1777,size=16m")

@@ -1,0 +1,110 @@
+"""The app's measured configuration, `/etc/troth/app.json`: strict, and in its one form."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from troth.errors import Malformed
+from troth.wire import json
+
+PATH: Final = Path("/etc/troth/app.json")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_KEYS: Final = frozenset(
+    {"cpus", "entry", "environment", "free", "listen", "measured", "memory", "name", "raw_nsm"}
+    | {"sealed"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppConfig:
+    """What the image says of its app; all of it is measured.
+
+    Attributes:
+        name: of the app.
+        entry: the command, the program's absolute path first.
+        environment: all that the app gets beside what the agent fixes.
+        listen: ports on the enclave's loopback that the attested channel leads to.
+        measured: configuration that is part of the image.
+        free: names of data that the host may hand over.
+        sealed: names of secrets for this image only; there is no key service yet, so none is had.
+    """
+
+    name: str
+    entry: tuple[str, ...]
+    environment: Mapping[str, str]
+    listen: tuple[int, ...]
+    measured: Mapping[str, Any]
+    free: frozenset[str]
+    sealed: frozenset[str]
+
+
+def read(data: bytes) -> AppConfig:
+    """Reads the file's content.
+
+    Raises:
+        Malformed: another form than the builder writes; or `raw_nsm`, which this agent does not give.
+    """
+    value = json.parse(data, field="app.json")
+    if not isinstance(value, dict) or set(value) != _KEYS:
+        raise Malformed("has missing or unknown keys", field="app.json")
+    if json.canonical(value) != data:
+        raise Malformed("is not canonical", field="app.json")
+    if value["raw_nsm"] is not False:
+        raise Malformed("asks for the raw security module", field="app.json")
+    name = value["name"]
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise Malformed("is no name", field="name")
+    return AppConfig(
+        name=name,
+        entry=_entry(value["entry"]),
+        environment=_environment(value["environment"]),
+        listen=_listen(value["listen"]),
+        measured=MappingProxyType(_table(value["measured"], "measured")),
+        free=_names(value["free"], "free"),
+        sealed=_names(value["sealed"], "sealed"),
+    )
+
+
+def _table(value: Any, field: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Malformed("is not an object", field=field)
+    return value
+
+
+def _entry(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
+        raise Malformed("is not a list of words", field="entry")
+    if not value[0].startswith("/") or any("\0" in word for word in value):
+        raise Malformed("does not begin with a program's absolute path", field="entry")
+    return tuple(value)
+
+
+def _environment(value: Any) -> Mapping[str, str]:
+    table = _table(value, "environment")
+    for key, item in table.items():
+        if not isinstance(item, str) or not key or "=" in key or "\0" in key + item:
+            raise Malformed(f"has a bad variable {key!r}", field="environment")
+    return MappingProxyType(table)
+
+
+def _listen(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list):
+        raise Malformed("is not a list", field="listen")
+    ports = []
+    for item in value:
+        port = item.get("port") if isinstance(item, dict) and set(item) == {"port"} else None
+        if type(port) is not int or not 1 <= port <= 65535 or port in ports:
+            raise Malformed("holds something else than different ports", field="listen")
+        ports.append(port)
+    return tuple(ports)
+
+
+def _names(value: Any, field: str) -> frozenset[str]:
+    if not isinstance(value, list):
+        raise Malformed("is not a list", field=field)
+    if not all(isinstance(v, str) and _NAME.fullmatch(v) for v in value):
+        raise Malformed("holds something else than names", field=field)
+    return frozenset(value)

@@ -1,0 +1,160 @@
+"""The app's walls: its own user, mount, process and IPC namespaces, without any privilege.
+
+The jail is forked off before the agent has a key or a thread, and waits for the word to start. In it
+the app sees the read-only image, a private /tmp, a /dev without the security module, and the agent's
+socket. Nothing writable can be executed, and no further user namespace can be made to undo that.
+"""
+
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NoReturn
+
+from troth.agent.config import AppConfig
+from troth.runtime import linux
+from troth.runtime.devices import build_devices
+
+SOCKET: Final = "/run/troth/agent.sock"
+USER: Final = 1000
+ENVIRONMENT: Final = {"HOME": "/tmp", "LANG": "C.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin"}  # noqa: S108
+SCRATCH: Final = 64 * 1024 * 1024
+_QUIET: Final = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
+# Where the kernel offers switches: read-only, or hidden behind /dev/null.
+_PROC_READ_ONLY: Final = ("bus", "fs", "irq", "sys")
+_PROC_HIDDEN: Final = ("kcore", "keys", "sysrq-trigger", "timer_list")
+_NAMESPACES: Final = (
+    linux.CLONE_NEWUSER
+    | linux.CLONE_NEWNS
+    | linux.CLONE_NEWPID
+    | linux.CLONE_NEWIPC
+    | linux.CLONE_NEWUTS
+    | linux.CLONE_NEWCGROUP
+)
+
+
+class Jail:
+    """A process that waits to become the app. Make it before any thread or secret exists.
+
+    Args:
+        config: says what to start.
+    """
+
+    def __init__(self, config: AppConfig) -> None:
+        waiting, self._go = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._go)
+            _guarded(lambda: _enter(config, waiting))
+        os.close(waiting)
+
+    def start(self) -> None:
+        """Lets the app begin; the agent's socket must be there."""
+        os.write(self._go, b"g")
+        os.close(self._go)
+
+
+def _guarded(step: Callable[[], int]) -> NoReturn:
+    """Runs the last thing that this process does: whatever happens, the agent's code never goes on."""
+    code = 70
+    try:
+        code = step()
+    except OSError as error:
+        what = error.filename or ""
+        print(f"agent: the app's walls could not be built: {error.strerror} {what}", flush=True)
+    except BaseException as error:  # noqa: BLE001 - nothing may escape into the agent's own code
+        print(f"agent: the app could not be started: {error!r}", flush=True)
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def _enter(config: AppConfig, waiting: int) -> int:
+    """Outside the app's process namespace: makes it, and ends as it ends."""
+    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.read(waiting, 1) != b"g":
+        return 1
+    os.close(waiting)
+    user, group = os.geteuid(), os.getegid()
+    linux.unshare(_NAMESPACES)
+    linux.map_user(inside=USER, user=user, group=group)
+    child = os.fork()
+    if child == 0:
+        _guarded(lambda: _first(config))
+    _pass_on(child)
+    return _exit_code(os.waitpid(child, 0)[1])
+
+
+def _first(config: AppConfig) -> int:
+    """Process 1 of the app's namespace: builds the walls, starts the app, reaps, ends with it."""
+    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+    linux.prctl(linux.PR_SET_DUMPABLE, 0)
+    _build()
+    child = os.fork()
+    if child == 0:
+        _guarded(lambda: _become(config))
+    linux.drop_capabilities()
+    _pass_on(child)
+    while True:
+        pid, status = os.wait()
+        if pid == child:
+            return _exit_code(status)
+
+
+def _build() -> None:
+    agent_socket = os.open(SOCKET, os.O_PATH | os.O_CLOEXEC)  # before a mount hides it
+    linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
+    if not os.statvfs("/").f_flag & os.ST_RDONLY:
+        raise OSError(0, "the root is writable", "/")
+    # Per process namespace, and only here may it be tightened: no code out of memory files.
+    linux.sysctl_if_there("vm/memfd_noexec", 2)
+    linux.mount("proc", "/proc", "proc", _QUIET)
+    linux.sysctl_if_there("user/max_user_namespaces", 0)
+    options = f"size={SCRATCH},nr_inodes=16384"
+    linux.mount("tmpfs", "/tmp", "tmpfs", _QUIET, f"mode=1777,{options}")  # noqa: S108
+    linux.mount("tmpfs", "/run", "tmpfs", _QUIET, "mode=0755,size=64k")
+    Path(SOCKET).parent.mkdir()
+    Path(SOCKET).touch()
+    linux.mount(f"/proc/self/fd/{agent_socket}", SOCKET, None, linux.MS_BIND)
+    os.close(agent_socket)
+    linux.mount("none", "/run", None, linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY | _QUIET)
+    build_devices("/dev", nsm=None)
+    for name in _PROC_HIDDEN:
+        if Path("/proc", name).exists():
+            linux.bind("/dev/null", f"/proc/{name}")
+    for name in _PROC_READ_ONLY:
+        if Path("/proc", name).exists():
+            linux.bind(f"/proc/{name}", f"/proc/{name}", linux.MS_RDONLY | _QUIET)
+
+
+def _become(config: AppConfig) -> int:
+    """The app itself: no privilege, no descriptor and no variable but what is meant for it."""
+    os.setsid()
+    os.umask(0o022)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    null = os.open("/dev/null", os.O_RDONLY)
+    os.dup2(null, 0)
+    linux.close_from(3)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    linux.drop_capabilities()
+    linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
+    os.chdir("/")
+    try:
+        os.execve(config.entry[0], list(config.entry), {**ENVIRONMENT, **config.environment})  # noqa: S606
+    except OSError as error:
+        print(f"agent: cannot start {config.entry[0]}: {error.strerror}", flush=True)
+    return 127
+
+
+def _pass_on(child: int) -> None:
+    """A wish to end goes to the process below."""
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
+
+
+def _exit_code(status: int) -> int:
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
