@@ -1,0 +1,68 @@
+"""`troth build`: an image, and proof that it builds to the same bytes."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from troth.cli._console import out as data_out
+from troth.cli._console import say
+
+
+def build(
+    app: Path,
+    *,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    check: bool = False,
+    json: bool = False,
+) -> int:
+    """Build an app's image from its recipe and lock, without root, Docker or Nix.
+
+    Beside the image stand its measurements (`.measurements.json`) and its build record
+    (`.build.json`): every input with its digest.
+
+        troth build examples/hello
+        troth build examples/hello --check
+        troth build examples/hello -o hello.eif --json
+
+    Args:
+        app: folder with a troth.toml and a troth.lock.
+        out: path of the image; NAME.eif in this folder by default.
+        check: build twice, in two different environments, and compare; exit 1 if they differ.
+        json: print the result as JSON.
+    """
+    from troth.image import build as builder
+    from troth.image.recipe import load
+    from troth.wire import json as strict
+
+    place = out or Path(f"{load(app).name}.eif")
+    differences: tuple[str, ...] = ()
+    if check:
+        from troth.image.check import build_twice
+
+        result = build_twice(app, place, say=say)
+        measurements, sha256, differences = result.measurements, result.sha256, result.differences
+    else:
+        built = builder.build(app, say=say)
+        builder.write(built, place)
+        measurements, sha256 = built.measurements, built.sha256
+    summary = {
+        "image": str(place),
+        "sha256": sha256,
+        "checked": check,
+        "differences": list(differences),
+        "measurements": {platform: dict(values) for platform, values in measurements.items()},
+    }
+    if json:
+        data_out(strict.canonical(summary).decode())
+        return 1 if differences else 0
+    for line in differences:
+        data_out(f"differs: {line}")
+    if differences:
+        return 1
+    data_out(f"{place}  sha256 {sha256}")
+    for register, value in measurements["nitro"].items():
+        data_out(f"  {register}  {value}")
+    if check:
+        data_out("built twice in different environments, and equal")
+    return 0

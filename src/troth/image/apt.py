@@ -1,0 +1,292 @@
+"""Asking the machine's own apt which Debian packages an image needs, and fetching them.
+
+All of apt's folders are ours, so it works as an ordinary user and neither reads nor changes what is
+installed; its sources are ours, signed by the keys that we pin and by nothing else. From the machine
+come only the mirrors' addresses and how to reach them (proxies, certificates, credentials).
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from troth.errors import Malformed, Misuse, Unavailable
+from troth.image.files import disk
+from troth.image.keys import Suite, keyring
+from troth.image.lock import Deb
+
+_HELPER: Final = "/usr/lib/apt/apt-helper"
+_TIMEOUT: Final = 600
+_URI_LINE = re.compile(
+    r"'(?P<uri>[^']+)' (?P<file>\S+) (?P<size>\d+) SHA256:(?P<sha256>[0-9a-f]{64})"
+)
+_DATED = re.compile(r"/\d{8}T\d{6}Z(/|$)")
+# How to reach a mirror; nothing about what to trust in what it sends.
+_REACH = re.compile(
+    r"Acquire::(Retries|ForceIPv[46]|https?::(Proxy|CaInfo|CaPath|SslCert|SslKey|Timeout)\b.*) "
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mirrors:
+    """Base addresses of Debian's archive and of its security archive, each with a slash at its end."""
+
+    debian: str
+    security: str
+
+    @classmethod
+    def of_machine(cls) -> "Mirrors":
+        """What this machine's apt is configured with.
+
+        Raises:
+            Unavailable: there is no apt, or it has no Debian sources.
+        """
+        if shutil.which("apt-get") is None:
+            raise Unavailable(
+                "apt is not on this machine", fix="lock on a Debian or Ubuntu machine or container"
+            )
+        asked = (
+            "apt-get",
+            "indextargets",
+            "--format",
+            "$(REPO_URI) $(RELEASE)",
+            "Created-By: Packages",
+        )
+        done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60)
+        found: dict[str, str] = {}
+        for line in done.stdout.splitlines():
+            address, _, release = line.partition(" ")
+            path = urlsplit(address).path.strip("/").split("/")
+            if "debian-security" in path or (
+                release.endswith("-security") and "debian" in path[0:1]
+            ):
+                found.setdefault("security", address)
+            elif "debian" in path:
+                found.setdefault("debian", address)
+        if "debian" not in found:
+            raise Unavailable(
+                "this machine's apt has no Debian source", fix="name a mirror with --mirror URL"
+            )
+        return cls.beside(found["debian"], security=found.get("security"))
+
+    @classmethod
+    def beside(cls, debian: str, *, security: str | None = None) -> "Mirrors":
+        """A mirror that the caller names; its security archive is the folder beside it.
+
+        Args:
+            debian: address of the archive; one of its parts is `debian`.
+            security: address of the security archive, if it is known.
+
+        Raises:
+            Misuse: no address of an archive.
+        """
+        parts = urlsplit(debian)
+        if parts.scheme not in ("http", "https", "file") or "debian" not in parts.path.split("/"):
+            raise Misuse(
+                f"the mirror {debian!r} is no address of a Debian archive",
+                fix="give one whose path has a part `debian`, such as http://HOST/debian/",
+            )
+        plain = debian.rstrip("/") + "/"
+        if security is None:
+            folders = ["debian-security" if p == "debian" else p for p in parts.path.split("/")]
+            security = parts._replace(path="/".join(folders)).geturl()
+        return cls(debian=plain, security=security.rstrip("/") + "/")
+
+    def of(self, archive: str) -> str:
+        """The address of an archive by its name in a lock."""
+        return self.security if archive == "security" else self.debian
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apt:
+    """apt with its folders set up.
+
+    Attributes:
+        folder: holds all of its state.
+        mirrors: where packages are.
+        suite: the release.
+    """
+
+    folder: Path
+    mirrors: Mirrors
+    suite: Suite
+
+    def update(self) -> None:
+        """Fetch the lists, under the pinned keys.
+
+        Raises:
+            Unavailable: the mirror does not answer, or what it sends is not signed by them.
+        """
+        done = self._run("apt-get", "-q", "update", "--error-on=any")
+        if done.returncode:
+            raise Unavailable(
+                f"apt can't fetch the lists of {self.suite.name}: {_last_error(done.stderr)}",
+                fix="check the network and the clock, or name another mirror with --mirror URL",
+            )
+
+    def resolve(self, packages: Sequence[str]) -> dict[str, Deb]:
+        """The packages and all that they depend on, by name; nothing counts as installed.
+
+        Raises:
+            Misuse: one of them does not exist, or they can't be together.
+        """
+        done = self._run(
+            "apt-get", "-qq", "--print-uris", "--no-install-recommends", "install", "--", *packages
+        )
+        if done.returncode:
+            raise Misuse(
+                f"{self.suite.name} can't give {', '.join(packages)}: {_last_error(done.stderr)}",
+                fix="correct debian.packages in troth.toml",
+            )
+        found = [self._deb(line) for line in done.stdout.splitlines()]
+        return {deb.name: deb for deb in found}
+
+    def _deb(self, line: str) -> Deb:
+        match = _URI_LINE.fullmatch(line.strip())
+        if match is None:
+            raise Malformed("is no address with a SHA-256", field="apt's list of packages")
+        uri = match["uri"]
+        archive = "security" if uri.startswith(self.mirrors.security) else "debian"
+        base = self.mirrors.of(archive)
+        if not uri.startswith(base):
+            raise Malformed("names a package outside the mirror", field="apt's list of packages")
+        name, version, _ = match["file"].split("_")
+        return Deb(
+            name=name,
+            version=unquote(version),
+            archive=archive,
+            path=unquote(uri[len(base) :]) if "%" not in match["file"] else uri[len(base) :],
+            size=int(match["size"]),
+            sha256=match["sha256"],
+        )
+
+    def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return _run(words, self.folder)
+
+
+@contextmanager
+def apt(suite: Suite, mirrors: Mirrors, *, lists: Path) -> Iterator[Apt]:
+    """Apt for one release, in a folder that is gone afterwards but for the lists.
+
+    Args:
+        suite: the release.
+        mirrors: where packages are.
+        lists: folder for the lists, kept so that the next lock is quick.
+    """
+    with disk("preparing apt"), tempfile.TemporaryDirectory(prefix="troth-apt-") as name:
+        folder = Path(name)
+        (lists / "partial").mkdir(parents=True, exist_ok=True)
+        _prepare(folder, lists)
+        keys = folder / "keys.gpg"
+        keys.write_bytes(keyring(suite))
+        lines = []
+        for uri, release in (
+            (mirrors.debian, suite.name),
+            (mirrors.debian, f"{suite.name}-updates"),
+            (mirrors.security, f"{suite.name}-security"),
+        ):
+            # A dated snapshot is old by the user's own wish; its signature is checked all the same.
+            dated = " check-valid-until=no" if _DATED.search(uri) else ""
+            lines.append(f"deb [arch=amd64 signed-by={keys}{dated}] {uri} {release} main\n")
+        (folder / "sources.list").write_text("".join(lines))
+        yield Apt(folder=folder, mirrors=mirrors, suite=suite)
+
+
+def download(debs: Sequence[Deb], mirrors: Mirrors, into: Path) -> dict[str, Path]:
+    """Fetch packages by their paths; apt compares the digests.
+
+    Returns:
+        The packages that came, by SHA-256. One that is missing could not be had.
+    """
+    with disk("preparing apt"), tempfile.TemporaryDirectory(prefix="troth-apt-") as name:
+        folder = Path(name)
+        (folder / "lists" / "partial").mkdir(parents=True)
+        _prepare(folder, folder / "lists")
+        words = [_HELPER, "-q", "download-file"]
+        places = {}
+        for deb in debs:
+            places[deb.sha256] = into / deb.sha256
+            words += (
+                mirrors.of(deb.archive) + deb.path,
+                str(into / deb.sha256),
+                f"SHA256:{deb.sha256}",
+            )
+        _run(words, folder)
+    return {sha256: path for sha256, path in places.items() if path.is_file()}
+
+
+def _prepare(folder: Path, lists: Path) -> None:
+    """Empty state, nothing installed, and the way to the mirrors from the machine's configuration."""
+    for part in ("state", "cache/archives/partial"):
+        (folder / part).mkdir(parents=True)
+    (folder / "status").touch()
+    (folder / "sources.list").touch()
+    settings = {
+        "Dir::Etc::main": "/dev/null",
+        "Dir::Etc::parts": "/dev/null",
+        "Dir::Etc::sourcelist": f"{folder}/sources.list",
+        "Dir::Etc::sourceparts": "/dev/null",
+        "Dir::Etc::preferences": "/dev/null",
+        "Dir::Etc::preferencesparts": "/dev/null",
+        "Dir::Etc::trusted": "/dev/null",
+        "Dir::Etc::trustedparts": "/dev/null",
+        "Dir::State": f"{folder}/state",
+        "Dir::State::lists": str(lists),
+        "Dir::State::status": f"{folder}/status",
+        "Dir::Cache": f"{folder}/cache",
+        "APT::Architecture": "amd64",
+        "APT::Sandbox::User": "",
+        "APT::Get::AllowUnauthenticated": "false",
+        "Acquire::AllowInsecureRepositories": "false",
+        "Acquire::AllowWeakRepositories": "false",
+        "Acquire::AllowDowngradeToInsecureRepositories": "false",
+        "Acquire::ForceHash": "SHA256",
+        "Acquire::Languages": "none",
+    }
+    lines = [f'{key} "{value}";' for key, value in settings.items()]
+    lines.append('APT::Architectures { "amd64"; };')
+    done = subprocess.run(
+        ["apt-config", "dump"], capture_output=True, text=True, check=False, timeout=60
+    )
+    lines += [line for line in done.stdout.splitlines() if _REACH.match(line)]
+    (folder / "apt.conf").write_text("\n".join(lines) + "\n")
+
+
+def _run(words: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **{key: value for key, value in os.environ.items() if key.lower().endswith("_proxy")},
+        "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+        "APT_CONFIG": str(folder / "apt.conf"),
+        "LC_ALL": "C.UTF-8",
+        "HOME": str(folder),
+    }
+    try:
+        return subprocess.run(
+            words,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_TIMEOUT,
+        )
+    except FileNotFoundError:
+        raise Unavailable(
+            "apt is not on this machine", fix="lock on a Debian or Ubuntu machine or container"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise Unavailable(
+            f"apt did not end within {_TIMEOUT} seconds", fix="check the network"
+        ) from None
+
+
+def _last_error(text: str) -> str:
+    errors = [line[3:].strip() for line in text.splitlines() if line.startswith("E: ")]
+    return errors[0] if errors else "it said nothing"

@@ -1,0 +1,173 @@
+"""From an app's folder to an image: the same bytes wherever it is built."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from troth._version import __version__
+from troth.image import kernel, locking, rootfs
+from troth.image import lock as locks
+from troth.image import recipe as recipes
+from troth.image.files import disk, write_together
+from troth.image.keys import suite
+from troth.image.lock import Lock
+from troth.image.recipe import Recipe
+from troth.image.store import Store, digest
+from troth.image.tree import Tree
+from troth.platforms.nitro.measure import measure
+from troth.wire import cpio, eif, json
+
+EPOCH: Final = "1970-01-01T00:00:00+00:00"
+_BOOT_PARTS: Final = ("init", rootfs.AGENT, rootfs.MODULES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """An image, not yet written.
+
+    Attributes:
+        name: the app's.
+        image: the EIF as a value; its bytes are written without being joined.
+        sha256: of the file.
+        measurements: platform to register to hex.
+        record: every input with its digest, and what came out.
+    """
+
+    name: str
+    image: eif.Eif
+    sha256: str
+    measurements: Mapping[str, Mapping[str, str]]
+    record: Mapping[str, Any]
+
+
+def build(
+    folder: Path, *, store: Store | None = None, say: Callable[[str], object] = lambda _: None
+) -> Built:
+    """Builds an app's image from its recipe and lock.
+
+    Raises:
+        Misuse: no lock, or one that does not fit; see `rootfs.make` for what a recipe can get wrong.
+        Malformed, Unavailable: as `locking.ensure` and `rootfs.make`.
+    """
+    recipe, lock, place = locking.ensure(folder, store=store, say=say)
+    tree, linux = rootfs.make(folder, recipe, lock, place)
+    image = _assemble(tree, linux, recipe, lock)
+    registers = measure(image).hex()
+    running = hashlib.sha256()
+    for piece in eif.pieces(image):
+        running.update(piece)
+    sha256 = running.hexdigest()
+    return Built(
+        name=recipe.name,
+        image=image,
+        sha256=sha256,
+        measurements={"nitro": dict(registers)},
+        record=_record(folder, lock, tree, image, sha256, registers),
+    )
+
+
+def write(built: Built, out: Path) -> None:
+    """Writes the image, its measurements and its build record; all of them or none.
+
+    Args:
+        built: from `build`.
+        out: path of the image; the others stand beside it.
+    """
+    stem = out.name.removesuffix(".eif")
+    measurements = {
+        "schema": "troth/measurements/1",
+        "image": {"name": built.name, "sha256": built.sha256, "size": built.image.size},
+        **built.measurements,
+    }
+    write_together(
+        out.parent,
+        {
+            f"{stem}.measurements.json": [json.canonical(measurements)],
+            f"{stem}.build.json": [json.canonical(built.record)],
+            out.name: eif.pieces(built.image),
+        },
+    )
+
+
+def _assemble(tree: Tree, linux: kernel.Kernel, recipe: Recipe, lock: Lock) -> eif.Eif:
+    """The first ramdisk is troth's and the kernel's, so that apps share PCR1; the second is the app's."""
+    entries = tree.entries()
+    boot = [entry for entry in entries if _is_boot(entry.path)]
+    rest = [entry for entry in entries if not _is_boot(entry.path)]
+    ramdisks = [cpio.pack(_with_folders(part, entries)) for part in (boot, rest)]
+    metadata = {
+        "ImageName": recipe.name,
+        "ImageVersion": "1",
+        "BuildMetadata": {
+            "BuildTime": EPOCH,
+            "BuildTool": "troth",
+            "BuildToolVersion": __version__,
+            "OperatingSystem": suite(lock.suite).title,
+            "KernelVersion": linux.version,
+        },
+        "DockerInfo": None,
+        "CustomMetadata": None,
+    }
+    return eif.Eif(
+        sections=(
+            eif.Section(kind=eif.Kind.KERNEL, pieces=(linux.image,)),
+            eif.Section(kind=eif.Kind.COMMAND_LINE, pieces=(kernel.COMMAND_LINE,)),
+            eif.Section(kind=eif.Kind.METADATA, pieces=(json.canonical(metadata),)),
+            *(eif.Section(kind=eif.Kind.RAMDISK, pieces=pieces) for pieces in ramdisks),
+        ),
+        default_memory=recipe.memory * 1024 * 1024,
+        default_cpus=recipe.cpus,
+    )
+
+
+def _is_boot(path: str) -> bool:
+    return any(path == part or path.startswith(f"{part}/") for part in _BOOT_PARTS)
+
+
+def _with_folders(part: list[cpio.Entry], entries: Iterable[cpio.Entry]) -> tuple[cpio.Entry, ...]:
+    """The entries, with the folders above them."""
+    have = {entry.path for entry in part}
+    above = {path[:i] for path in have for i, letter in enumerate(path) if letter == "/"} - have
+    return (*part, *(entry for entry in entries if entry.path in above))
+
+
+def _record(
+    folder: Path,
+    lock: Lock,
+    tree: Tree,
+    image: eif.Eif,
+    sha256: str,
+    registers: Mapping[str, str],
+) -> dict[str, Any]:
+    with disk("reading the recipe"):
+        recipe_bytes = (folder / recipes.FILE).read_bytes()
+        lock_bytes = (folder / locks.FILE).read_bytes()
+    packages = [
+        {"kind": "deb", "name": d.name, "version": d.version, "sha256": d.sha256}
+        for d in lock.all_debs
+    ] + [
+        {"kind": "wheel", "name": w.name, "version": w.version, "sha256": w.sha256}
+        for w in lock.all_wheels
+    ]
+    app = [{"path": f"/{p}", "sha256": digest(n.data)} for p, n in tree.files() if n.owner == "app"]
+    agent = hashlib.sha256()
+    for name, data in rootfs.agent_files():
+        agent.update(f"{name}\0{digest(data)}\n".encode())
+    return {
+        "schema": "troth/build/1",
+        "tool": {"name": "troth", "version": __version__, "agent_sha256": agent.hexdigest()},
+        "recipe_sha256": digest(recipe_bytes),
+        "lock_sha256": digest(lock_bytes),
+        "suite": lock.suite,
+        "archive_keys": list(lock.keys),
+        "packages": packages,
+        "app": sorted(app, key=lambda item: item["path"]),
+        "image": {
+            "sha256": sha256,
+            "size": image.size,
+            "sections": [{"kind": s.kind.name.lower(), "size": s.size} for s in image.sections],
+        },
+        "nitro": dict(registers),
+    }

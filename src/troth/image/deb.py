@@ -1,0 +1,105 @@
+"""Debian packages: `ar` around tar archives. Maintainer scripts are never run."""
+
+import io
+import lzma
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from troth.errors import Malformed
+from troth.wire.reader import Reader
+
+_MAGIC: Final = b"!<arch>\n"
+_XZ: Final = b"\xfd7zXZ\x00"
+MAX_UNPACKED: Final = 1 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One member of a package's file archive.
+
+    Attributes:
+        path: relative.
+        kind: `file`, `link`, `folder` or `hard` (a second name of the file at `target`).
+        data: of a file.
+        target: of a link.
+        executable: whether its owner may execute it.
+    """
+
+    path: str
+    kind: str
+    data: bytes = b""
+    target: str = ""
+    executable: bool = False
+
+
+def members(deb: bytes, *, name: str) -> Iterator[Member]:
+    """What a package installs, in its order.
+
+    Device nodes are refused; owners, times, set-user bits and file capabilities are not kept.
+
+    Raises:
+        Malformed: not a package, or not compressed as Debian 13's are (xz or not at all).
+    """
+    data = _data_archive(deb, name)
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+            for item in archive:
+                yield _member(item, archive, name)
+    except (tarfile.TarError, EOFError, UnicodeDecodeError) as error:
+        raise Malformed(f"its archive is damaged: {error}", field=name) from None
+
+
+def _data_archive(deb: bytes, name: str) -> bytes:
+    reader = Reader(deb)
+    if reader.take(len(_MAGIC), name) != _MAGIC:
+        raise Malformed("is no Debian package", field=name, offset=0)
+    while reader.remaining:
+        head = reader.take(60, name)
+        digits = head[48:58].strip()
+        if head[58:] != b"`\n" or not digits.isdigit():
+            raise Malformed("has a damaged member", field=name, offset=reader.offset - 60)
+        size = int(digits)
+        label = head[:16].rstrip(b" /").decode("ascii", "replace")
+        content = reader.take(size, name)
+        if size % 2 and reader.remaining:
+            reader.take(1, name)
+        if label == "data.tar":
+            return content
+        if label == "data.tar.xz":
+            return _unpacked(content, name)
+        if label.startswith("data.tar"):
+            raise Malformed(f"is compressed as {label}, which is not read here", field=name)
+    raise Malformed("holds no files", field=name)
+
+
+def _unpacked(content: bytes, name: str) -> bytes:
+    if not content.startswith(_XZ):
+        raise Malformed("is not xz, as its name says", field=name)
+    try:
+        tool = lzma.LZMADecompressor(format=lzma.FORMAT_XZ)
+        data = tool.decompress(content, MAX_UNPACKED)
+    except lzma.LZMAError as error:
+        raise Malformed(f"cannot be unpacked: {error}", field=name) from None
+    if not tool.eof or tool.unused_data:
+        raise Malformed("is cut short, too large, or followed by other bytes", field=name)
+    return data
+
+
+def _member(item: tarfile.TarInfo, archive: tarfile.TarFile, name: str) -> Member:
+    path = item.name.removeprefix("./").rstrip("/")
+    if path == ".":
+        path = ""
+    executable = bool(item.mode & 0o100)
+    if item.isdir():
+        return Member(path=path, kind="folder")
+    if item.issym():
+        return Member(path=path, kind="link", target=item.linkname)
+    if item.islnk():
+        return Member(path=path, kind="hard", target=item.linkname.removeprefix("./"))
+    if not item.isreg():
+        raise Malformed(f"holds a device or pipe {path!r}", field=name)
+    file = archive.extractfile(item)
+    data = b"" if file is None else file.read()
+    return Member(path=path, kind="file", data=data, executable=executable)

@@ -1,0 +1,70 @@
+"""The kernel and the few modules an enclave needs, out of a locked Debian package."""
+
+import lzma
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from troth.errors import Malformed
+from troth.image import deb
+
+WANTED: Final = ("virtio_mmio", "vmw_vsock_virtio_transport", "nsm")
+"""Everything else is loaded because one of these depends on it."""
+COMMAND_LINE: Final = b"reboot=k panic=30 pci=off console=ttyS0 random.trust_cpu=on"
+_MODULE: Final = re.compile(r"(?:usr/)?lib/modules/([^/]+)/kernel/.*/([^/]+)\.ko\.xz")
+_DEPENDS: Final = re.compile(rb"\0depends=([^\0]*)\0")
+_MAX_MODULE: Final = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """What is taken from the package.
+
+    Attributes:
+        image: the bzImage.
+        version: such as `6.12.0-cloud-amd64`.
+        modules: file name and content, in the order in which they must be loaded.
+    """
+
+    image: bytes
+    version: str
+    modules: tuple[tuple[str, bytes], ...]
+
+
+def take(package: bytes, *, name: str) -> Kernel:
+    """Reads the package.
+
+    Raises:
+        Malformed: it holds no kernel, or lacks a module.
+    """
+    image, version = b"", ""
+    packed: dict[str, bytes] = {}
+    for member in deb.members(package, name=name):
+        if member.path.startswith("boot/vmlinuz-"):
+            image, version = member.data, member.path.removeprefix("boot/vmlinuz-")
+        elif match := _MODULE.fullmatch(member.path):
+            packed[match[2].replace("-", "_")] = member.data
+    if not image:
+        raise Malformed("holds no kernel", field=name)
+    ordered: dict[str, bytes] = {}
+    for wanted in WANTED:
+        _load(wanted, packed, ordered, name)
+    modules = tuple((f"{module}.ko", data) for module, data in ordered.items())
+    return Kernel(image=image, version=version, modules=modules)
+
+
+def _load(module: str, packed: dict[str, bytes], ordered: dict[str, bytes], name: str) -> None:
+    """Puts a module behind those that it depends on."""
+    if module in ordered:
+        return
+    if module not in packed:
+        raise Malformed(f"lacks the module {module}", field=name)
+    try:
+        data = lzma.LZMADecompressor().decompress(packed[module], _MAX_MODULE)
+    except lzma.LZMAError as error:
+        raise Malformed(f"the module {module} is damaged: {error}", field=name) from None
+    match = _DEPENDS.search(data)
+    for needed in match[1].decode("ascii").split(",") if match else ():
+        if needed:
+            _load(needed.replace("-", "_"), packed, ordered, name)
+    ordered[module] = data

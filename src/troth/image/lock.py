@@ -1,0 +1,304 @@
+"""`troth.lock`: every package that goes into an image, by SHA-256.
+
+A lock names no host: the digest makes any mirror good enough.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from troth.errors import Malformed, Misuse
+from troth.image.files import disk, write_together
+from troth.image.keys import suite
+from troth.image.recipe import Recipe
+from troth.image.store import DIGEST
+from troth.wire import json
+
+FILE: Final = "troth.lock"
+SCHEMA: Final = "troth/lock/1"
+ARCHIVES: Final = ("debian", "security")
+RELOCK: Final = "run `troth lock` on the app"
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~%_!-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deb:
+    """A Debian package.
+
+    Attributes:
+        name, version: as Debian spells them.
+        archive: `debian` or `security`.
+        path: below the archive's root, such as `pool/main/…`.
+        size: bytes of the package.
+        sha256: of the package.
+        base: it is there for the image's own Python only, and is slimmed.
+    """
+
+    name: str
+    version: str
+    archive: str
+    path: str
+    size: int
+    sha256: str
+    base: bool = False
+
+    @property
+    def file(self) -> str:
+        """The package's file name."""
+        return PurePosixPath(self.path).name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wheel:
+    """A Python package in its built form."""
+
+    name: str
+    version: str
+    file: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """The whole lock.
+
+    Attributes:
+        suite: Debian release.
+        keys: fingerprints of the archive keys under which the packages were listed.
+        recipe: digest of what in the recipe decides the packages.
+        debs: sorted by name.
+        kernel: the package that the kernel and its modules are taken from.
+        wheels: the app's.
+        agent_wheels: what troth's own part of the image needs.
+        vendor: folder inside the app's that keeps the packages, or an empty text.
+    """
+
+    suite: str
+    keys: tuple[str, ...]
+    recipe: str
+    debs: tuple[Deb, ...]
+    kernel: Deb
+    wheels: tuple[Wheel, ...]
+    agent_wheels: tuple[Wheel, ...]
+    vendor: str = ""
+
+    @property
+    def all_debs(self) -> tuple[Deb, ...]:
+        """The packages of the file system and the kernel's."""
+        return (*self.debs, self.kernel)
+
+    @property
+    def all_wheels(self) -> tuple[Wheel, ...]:
+        """The app's and the agent's, each file once."""
+        return tuple({wheel.sha256: wheel for wheel in (*self.wheels, *self.agent_wheels)}.values())
+
+    def to_json(self) -> bytes:
+        """The file: keys sorted, one per line, so that a new lock reads well in a review."""
+        return _pretty(
+            {
+                "schema": SCHEMA,
+                "suite": self.suite,
+                "keys": list(self.keys),
+                "recipe": self.recipe,
+                "debs": [_fields(deb) for deb in self.debs],
+                "kernel": _fields(self.kernel),
+                "wheels": [_fields(wheel) for wheel in self.wheels],
+                "agent_wheels": [_fields(wheel) for wheel in self.agent_wheels],
+                "vendor": self.vendor,
+            }
+        )
+
+    def check(self, recipe: Recipe) -> None:
+        """Hold the lock against a recipe and against the keys that this troth pins.
+
+        Raises:
+            Misuse: it was made for other packages, or under other keys.
+        """
+        if self.suite != recipe.suite:
+            raise Misuse(
+                f"{FILE} is for suite {self.suite}, the recipe asks for {recipe.suite}", fix=RELOCK
+            )
+        if self.recipe != recipe.pinned():
+            raise Misuse(
+                f"{FILE} does not fit the recipe: its packages, suite or kernel were changed since",
+                fix=RELOCK,
+            )
+        if self.keys != pinned_keys(self.suite):
+            raise Misuse(
+                f"{FILE} was made under other archive keys than the pinned ones", fix=RELOCK
+            )
+
+
+def pinned_keys(name: str) -> tuple[str, ...]:
+    """Fingerprints of all keys of a suite, sorted."""
+    return tuple(sorted(key for _, keys in suite(name).keyrings for key in keys))
+
+
+def _fields(item: Deb | Wheel) -> dict[str, Any]:
+    return {name: getattr(item, name) for name in item.__slots__}
+
+
+def _pretty(value: dict[str, Any]) -> bytes:
+    """Canonical JSON with each item of each list, and each key, on a line of its own."""
+
+    def line(item: Any) -> str:
+        return json.canonical(item).decode("utf-8")
+
+    lines = []
+    for key in sorted(value):
+        item = value[key]
+        if isinstance(item, list) and item:
+            body = ",\n".join(f"  {line(entry)}" for entry in item)
+            lines.append(f" {line(key)}:[\n{body}\n ]")
+        else:
+            lines.append(f" {line(key)}:{line(item)}")
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8")
+
+
+def load(folder: Path) -> Lock:
+    """The lock of the app in this folder.
+
+    Raises:
+        Misuse: there is none.
+        Malformed: it is none.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise Misuse(f"{folder} has no {FILE}", fix=RELOCK)
+    with disk(f"reading {FILE}"):
+        return parse(path.read_bytes())
+
+
+def save(folder: Path, lock: Lock) -> None:
+    """Write the lock of an app."""
+    write_together(folder, {FILE: [lock.to_json()]})
+
+
+def parse(data: bytes) -> Lock:
+    """The lock that these bytes are; one encoding only.
+
+    Raises:
+        Malformed: anything else.
+    """
+    value = json.parse(data, field=FILE)
+    keys = {
+        "schema",
+        "suite",
+        "keys",
+        "recipe",
+        "debs",
+        "kernel",
+        "wheels",
+        "agent_wheels",
+        "vendor",
+    }
+    _exactly(value, keys, FILE)
+    if value["schema"] != SCHEMA:
+        raise Malformed(f"is {value['schema']!r}, not {SCHEMA!r}", field="schema", fix=RELOCK)
+    lock = Lock(
+        suite=_text(value["suite"], "suite"),
+        keys=tuple(_text(key, "keys") for key in _list(value["keys"], "keys")),
+        recipe=_digest(value["recipe"], "recipe"),
+        debs=tuple(_deb(item, f"debs[{i}]") for i, item in enumerate(_list(value["debs"], "debs"))),
+        kernel=_deb(value["kernel"], "kernel"),
+        wheels=_wheels(value["wheels"], "wheels"),
+        agent_wheels=_wheels(value["agent_wheels"], "agent_wheels"),
+        vendor=_inside(value["vendor"]),
+    )
+    _once((deb.name for deb in lock.all_debs), "debs")
+    _once((wheel.name for wheel in lock.wheels), "wheels")
+    _once((wheel.name for wheel in lock.agent_wheels), "agent_wheels")
+    if lock.to_json() != data:
+        raise Malformed("is not in the form that troth writes", field=FILE, fix=RELOCK)
+    return lock
+
+
+def _exactly(value: Any, keys: set[str], field: str) -> None:
+    if not isinstance(value, dict) or set(value) != keys:
+        found = sorted(value) if isinstance(value, dict) else type(value).__name__
+        raise Malformed(
+            f"is {found}, and must be an object with {sorted(keys)}", field=field, fix=RELOCK
+        )
+
+
+def _text(value: Any, field: str) -> str:
+    if not isinstance(value, str):
+        raise Malformed(f"is {type(value).__name__}, not a text", field=field)
+    return value
+
+
+def _list(value: Any, field: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise Malformed(f"is {type(value).__name__}, not a list", field=field)
+    return value
+
+
+def _digest(value: Any, field: str) -> str:
+    if not DIGEST.fullmatch(_text(value, field)):
+        raise Malformed("is no SHA-256 in lower-case hexadecimal", field=field)
+    return str(value)
+
+
+def _size(value: Any, field: str) -> int:
+    if type(value) is not int or value <= 0:
+        raise Malformed("is no size in bytes", field=field)
+    return value
+
+
+def _file(value: Any, field: str) -> str:
+    if not _FILE_NAME.fullmatch(_text(value, field)):
+        raise Malformed(f"is {value!r}, which is no file name", field=field)
+    return str(value)
+
+
+def _inside(value: Any) -> str:
+    if _text(value, "vendor") == "":
+        return ""
+    path = PurePosixPath(value)
+    if path.is_absolute() or ".." in path.parts:
+        raise Malformed("must be a folder inside the app's", field="vendor")
+    return str(value)
+
+
+def _deb(value: Any, field: str) -> Deb:
+    _exactly(value, set(Deb.__slots__), field)
+    if value["archive"] not in ARCHIVES or type(value["base"]) is not bool:
+        raise Malformed("has an archive or a base that is not known", field=field)
+    for part in _text(value["path"], f"{field}.path").split("/"):
+        _file(part, f"{field}.path")
+    return Deb(
+        name=_file(value["name"], f"{field}.name"),
+        version=_text(value["version"], f"{field}.version"),
+        archive=value["archive"],
+        path=value["path"],
+        size=_size(value["size"], f"{field}.size"),
+        sha256=_digest(value["sha256"], f"{field}.sha256"),
+        base=value["base"],
+    )
+
+
+def _wheels(value: Any, field: str) -> tuple[Wheel, ...]:
+    return tuple(_wheel(item, f"{field}[{i}]") for i, item in enumerate(_list(value, field)))
+
+
+def _wheel(value: Any, field: str) -> Wheel:
+    _exactly(value, set(Wheel.__slots__), field)
+    return Wheel(
+        name=_text(value["name"], f"{field}.name"),
+        version=_text(value["version"], f"{field}.version"),
+        file=_file(value["file"], f"{field}.file"),
+        size=_size(value["size"], f"{field}.size"),
+        sha256=_digest(value["sha256"], f"{field}.sha256"),
+    )
+
+
+def _once(names: Iterable[str], field: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise Malformed(f"has {name} twice", field=field)
+        seen.add(name)

@@ -1,0 +1,185 @@
+"""The file system of an image, in memory: packages, wheels, the agent, the app, and what ties them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from troth.errors import Malformed, Misuse
+from troth.image import bytecode, deb, kernel, slim, unpack_wheel
+from troth.image.files import disk
+from troth.image.keys import suite
+from troth.image.lock import Lock, Wheel
+from troth.image.recipe import FileRule, Recipe
+from troth.image.store import Store
+from troth.image.tree import Tree
+from troth.wire import json
+
+AGENT: Final = "usr/lib/troth"
+MODULES: Final = "usr/lib/modules"
+_PACKAGE: Final = Path(__file__).parent.parent
+# Of troth itself, an image holds what the agent imports; never what builds, judges for people or
+# signs simulated evidence.
+_LEFT_OUT: Final = ("image/", "cli/", "render/", "platforms/nitro/simulate", "bundle.py")
+_RUNTIME_KEPT: Final = ("runtime/__init__.py", "runtime/linux.py", "runtime/devices.py")
+_MOUNT_POINTS: Final = ("dev", "proc", "run", "sys", "tmp", "root-view")
+_SEARCH: Final = ("usr/local/bin", "usr/bin", "bin")
+_ETC: Final = {
+    "etc/passwd": "root:x:0:0:root:/:/usr/sbin/nologin\napp:x:1000:1000:app:/tmp:/usr/sbin/nologin\n",
+    "etc/group": "root:x:0:\napp:x:1000:\n",
+    "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
+    "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+    "etc/hostname": "enclave\n",
+}
+_INIT: Final = "#!/usr/bin/python{python} -IS\n"
+_MAX_APP_FILE: Final = 1 << 30
+
+
+def make(folder: Path, recipe: Recipe, lock: Lock, store: Store) -> tuple[Tree, kernel.Kernel]:
+    """Everything that goes into an image, and its kernel.
+
+    Args:
+        folder: the app's.
+        recipe: of the app.
+        lock: that fits it.
+        store: holds what the lock names.
+
+    Raises:
+        Misuse: two parts bring different files at one path; a library is missing; the app's entry is
+            not in the image.
+        Malformed: a package is damaged.
+        Unavailable: a package is not in the store, or the disk fails.
+    """
+    python = suite(lock.suite).python
+    tree = Tree()
+    for name in _MOUNT_POINTS:
+        tree.add_folder(name, owner="image")
+    for package in lock.debs:
+        data = store.get(sha256=package.sha256, name=package.file)
+        _install(tree, data, owner=package.name, base=package.base)
+    _wheels(tree, lock.wheels, store, f"usr/local/lib/python{python}/dist-packages")
+    _wheels(tree, lock.agent_wheels, store, f"{AGENT}/lib")
+    _agent(tree, python)
+    for rule in recipe.files:
+        _app_files(tree, folder, rule)
+    for path, text in _ETC.items():
+        tree.add_file(path, text.encode("ascii"), owner="image")
+    tree.add_file("etc/troth/app.json", _config(tree, recipe), owner="image")
+    slim.close(tree, base=frozenset(package.name for package in lock.debs if package.base))
+    bytecode.compile_all(tree, python=python, strict=frozenset({"app", "troth"}))
+    source = store.get(sha256=lock.kernel.sha256, name=lock.kernel.file)
+    linux = kernel.take(source, name=lock.kernel.file)
+    for name, module in linux.modules:
+        tree.add_file(f"{MODULES}/{name}", module, owner=lock.kernel.name)
+    names = "".join(f"{name}\n" for name, _ in linux.modules)
+    tree.add_file(f"{MODULES}/load", names.encode("ascii"), owner="troth")
+    return tree, linux
+
+
+def _install(tree: Tree, data: bytes, *, owner: str, base: bool) -> None:
+    for member in deb.members(data, name=owner):
+        path = member.path
+        if path.startswith(("bin/", "lib/", "lib64/", "sbin/")):
+            path = f"usr/{path}"
+        if not path or slim.unread(path) or (base and not slim.kept_of_base(path)):
+            continue
+        if member.kind == "link":
+            tree.add_link(path, member.target, owner=owner)
+        elif member.kind == "hard":
+            there = tree.resolve(member.target)
+            if there is None:
+                raise Malformed(f"{path} is a name of {member.target}, which it lacks", field=owner)
+            first = tree[there]
+            tree.add_file(path, first.data, owner=owner, executable=bool(first.mode & 0o100))
+        elif member.kind == "file":
+            tree.add_file(path, member.data, owner=owner, executable=member.executable)
+
+
+def _wheels(tree: Tree, wheels: tuple[Wheel, ...], store: Store, into: str) -> None:
+    for wheel in wheels:
+        data = store.get(sha256=wheel.sha256, name=wheel.file)
+        for path, content in unpack_wheel.files(data, name=wheel.file):
+            # Tests of libraries are code that nothing runs; type stubs are none at all.
+            if path.endswith(".pyi") or "/tests/" in path:
+                continue
+            tree.add_file(f"{into}/{path}", content, owner=wheel.name)
+
+
+def _agent(tree: Tree, python: str) -> None:
+    for path, data in agent_files():
+        tree.add_file(f"{AGENT}/lib/troth/{path}", data, owner="troth")
+    boot = (_PACKAGE / "agent" / "boot.py").read_bytes()
+    tree.add_file(f"{AGENT}/boot.py", boot, owner="troth")
+    head = _INIT.format(python=python).encode("ascii")
+    tree.add_file("init", head + boot, owner="troth", executable=True)
+
+
+def agent_files() -> Iterator[tuple[str, bytes]]:
+    """The part of troth that goes into every image: paths below the package, and contents."""
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        name = path.relative_to(_PACKAGE).as_posix()
+        if name.startswith(_LEFT_OUT) or name == "__main__.py":
+            continue
+        if name.startswith("runtime/") and name not in _RUNTIME_KEPT:
+            continue
+        yield name, path.read_bytes()
+
+
+def _app_files(tree: Tree, folder: Path, rule: FileRule) -> None:
+    source = folder / rule.source
+    with disk(f"reading {rule.source}"):
+        if source.is_file():
+            _app_file(tree, source, rule.target.lstrip("/"), rule)
+            return
+        if not source.is_dir():
+            raise Misuse(f"{rule.source} is not in {folder}", fix="correct `files` in troth.toml")
+        for path in sorted(source.rglob("*")):
+            parts = path.relative_to(source).parts
+            if any(part.startswith(".") or part == "__pycache__" for part in parts):
+                continue
+            if path.suffix == ".pyc" or (path.is_dir() and not path.is_symlink()):
+                continue
+            _app_file(tree, path, f"{rule.target}/{'/'.join(parts)}".lstrip("/"), rule)
+
+
+def _app_file(tree: Tree, path: Path, target: str, rule: FileRule) -> None:
+    if path.is_symlink() or not path.is_file():
+        raise Misuse(
+            f"{path} is a link or no file", fix="put the file itself into the app's folder"
+        )
+    if path.stat().st_size > _MAX_APP_FILE:
+        raise Misuse(f"{path} is larger than {_MAX_APP_FILE} bytes")
+    mode = path.stat().st_mode if rule.mode is None else rule.mode
+    tree.add_file(target, path.read_bytes(), owner="app", executable=bool(mode & 0o100))
+
+
+def _config(tree: Tree, recipe: Recipe) -> bytes:
+    """What the agent reads: canonical, so that there is one file for one recipe."""
+    named: dict[str, list[str]] = {"measured": [], "sealed": [], "free": []}
+    for name, item in recipe.config.items():
+        named[item.kind].append(name)
+    document: dict[str, Any] = {
+        "name": recipe.name,
+        "entry": [_program(tree, recipe.entry[0]), *recipe.entry[1:]],
+        "environment": dict(recipe.environment),
+        "listen": [{"port": port} for port in recipe.listen],
+        "memory": recipe.memory,
+        "cpus": recipe.cpus,
+        "measured": {name: recipe.config[name].value for name in named["measured"]},
+        "sealed": sorted(named["sealed"]),
+        "free": sorted(named["free"]),
+        "raw_nsm": False,
+    }
+    return json.canonical(document)
+
+
+def _program(tree: Tree, name: str) -> str:
+    """The absolute path of the app's program, which must be in the image and executable."""
+    tried = (name.lstrip("/"),) if "/" in name else tuple(f"{place}/{name}" for place in _SEARCH)
+    for path in tried:
+        found = tree.resolve(path)
+        if found is not None and tree[found].mode & 0o100 and tree[found].mode & 0o100000:
+            return f"/{path}"
+    raise Misuse(
+        f"the entry {name!r} is no program in the image",
+        fix="correct app.entry in troth.toml, or add the package or file that has it",
+    )

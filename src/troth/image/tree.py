@@ -1,0 +1,143 @@
+"""A file tree in memory: what an image will hold, by path, with who brought each file."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from stat import S_IFDIR, S_IFLNK, S_IFREG
+from typing import Final
+
+from troth.errors import Malformed, Misuse
+from troth.wire.cpio import Entry
+
+# Debian 13 has these as links into /usr; packages may still name files below them.
+MERGED: Final = ("bin", "lib", "lib64", "sbin")
+_MOST_LINKS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One name.
+
+    Attributes:
+        mode: type and permissions; set-user and set-group bits are never kept.
+        data: the file's bytes, or a link's target.
+        owner: the package, wheel or part that brought it.
+    """
+
+    mode: int
+    data: bytes
+    owner: str
+
+
+class Tree:
+    """Nodes by path, relative and without `..`; folders appear with what is in them."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, Node] = {}
+        for name in MERGED:
+            self._nodes[name] = Node(S_IFLNK | 0o777, f"usr/{name}".encode(), "troth")
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._nodes
+
+    def __getitem__(self, path: str) -> Node:
+        return self._nodes[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._nodes))
+
+    def files(self) -> Iterator[tuple[str, Node]]:
+        """Regular files with their paths."""
+        return ((p, n) for p, n in tuple(self._nodes.items()) if n.mode & 0o170000 == S_IFREG)
+
+    def add_file(self, path: str, data: bytes, *, owner: str, executable: bool = False) -> None:
+        """A file with mode 0755 or 0644.
+
+        Raises:
+            Misuse: another owner brought something else at this path.
+        """
+        self._put(path, Node(S_IFREG | (0o755 if executable else 0o644), data, owner))
+
+    def add_link(self, path: str, target: str, *, owner: str) -> None:
+        """A symbolic link."""
+        self._put(path, Node(S_IFLNK | 0o777, target.encode("utf-8"), owner))
+
+    def add_folder(self, path: str, *, owner: str) -> None:
+        """A folder, also one that stays empty."""
+        plain = merged(path)
+        if plain and plain not in self._nodes:
+            self._put(plain, Node(S_IFDIR | 0o755, b"", owner))
+
+    def _put(self, path: str, node: Node) -> None:
+        plain = merged(path)
+        there = self._nodes.get(plain)
+        if there is not None and there != node and there.data != node.data:
+            raise Misuse(
+                f"/{plain} comes from {there.owner} and, with other content, from {node.owner}"
+            )
+        self._nodes[plain] = node
+        for parent in PurePosixPath(plain).parents:
+            name = str(parent)
+            if name != ".":
+                self._nodes.setdefault(name, Node(S_IFDIR | 0o755, b"", "troth"))
+
+    def remove(self, path: str) -> None:
+        """Takes one name away; its folder goes when `packed` finds it empty and nobody's."""
+        del self._nodes[path]
+
+    def resolve(self, path: str) -> str | None:
+        """Where a path leads, through links, or None if nowhere in the tree."""
+        plain = path.lstrip("/")
+        for _ in range(_MOST_LINKS):
+            done = ""
+            for part in PurePosixPath(plain).parts:
+                step = f"{done}/{part}".lstrip("/")
+                node = self._nodes.get(step)
+                if node is None:
+                    return None
+                if node.mode & 0o170000 == S_IFLNK:
+                    rest = plain[len(step) :].lstrip("/")
+                    target = node.data.decode("utf-8")
+                    base = "" if target.startswith("/") else done
+                    plain = normal(f"{base}/{target}/{rest}")
+                    break
+                done = step
+            else:
+                return done
+        return None
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Everything, as an archive takes it; folders in which nothing is left are dropped."""
+        kept = {p: n for p, n in self._nodes.items() if n.mode & 0o170000 != S_IFDIR}
+        folders = {str(parent) for path in kept for parent in PurePosixPath(path).parents}
+        for path, node in self._nodes.items():
+            if node.mode & 0o170000 == S_IFDIR and (path in folders or node.owner == "image"):
+                kept[path] = node
+        return tuple(
+            Entry(path=path, mode=node.mode, data=node.data) for path, node in sorted(kept.items())
+        )
+
+
+def normal(path: str) -> str:
+    """A path without empty parts, `.` and `..`; it never climbs above the root."""
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts)
+
+
+def merged(path: str) -> str:
+    """The path with Debian's merged folders in their place.
+
+    Raises:
+        Malformed: it is absolute or climbs.
+    """
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if path.startswith("/") or ".." in parts:
+        raise Malformed(f"has the path {path!r}", field="package")
+    if parts and parts[0] in MERGED:
+        parts.insert(0, "usr")
+    return "/".join(parts)

@@ -1,0 +1,137 @@
+"""Asking pip which wheels an image needs, and fetching them by digest.
+
+pip decides and downloads, as the machine has it configured; nothing is built and nothing is run.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from troth.errors import Malformed, Misuse, Unavailable
+from troth.image.files import disk
+from troth.image.lock import Wheel
+from troth.image.store import DIGEST, digest
+from troth.wire import json
+
+AGENT: Final = ("cbor2", "cryptography", "pyopenssl")
+"""What troth's own part of every image imports."""
+_TIMEOUT: Final = 600
+_FILE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*\.whl")
+# glibc of Debian 13 is 2.41; a wheel for any older one runs there.
+_PLATFORMS: Final = (
+    *(f"manylinux_2_{minor}_x86_64" for minor in range(41, 16, -1)),
+    "manylinux2014_x86_64",
+)
+
+
+def resolve(packages: Sequence[str], *, python: str) -> tuple[Wheel, ...]:
+    """The wheels for these packages and all that they need, sorted by name; sizes are 0.
+
+    Args:
+        packages: names, with versions where they matter.
+        python: such as `3.13`.
+
+    Raises:
+        Misuse: one does not exist, or has no wheel.
+        Unavailable: pip is not there, or reaches no index.
+    """
+    if not packages:
+        return ()
+    with disk("asking pip"), TemporaryDirectory(prefix="troth-pip-") as folder:
+        report = Path(folder, "report.json")
+        words = ("install", "--dry-run", "--ignore-installed", "--quiet", "--report", str(report))
+        done = _pip(*words, "--target", folder, *_target(python), "--", *packages)
+        if done.returncode:
+            raise Misuse(
+                f"pip can't give {', '.join(packages)} as wheels: {_last_error(done.stderr)}",
+                fix="correct python.packages in troth.toml, or check the network",
+            )
+        return parse_report(report.read_bytes())
+
+
+def parse_report(data: bytes) -> tuple[Wheel, ...]:
+    """The wheels that an installation report of pip names.
+
+    Raises:
+        Malformed: something is no wheel, or comes without a SHA-256.
+    """
+    report = json.parse(data, field="pip's report")
+    items = report.get("install") if isinstance(report, dict) else None
+    if not isinstance(items, list):
+        raise Malformed("lists nothing to install", field="pip's report")
+    return tuple(sorted((_wheel(item) for item in items), key=lambda wheel: wheel.name))
+
+
+def _wheel(item: Any) -> Wheel:
+    try:
+        source, metadata = item["download_info"], item["metadata"]
+        address, sha256 = source["url"], source["archive_info"]["hashes"]["sha256"]
+        name, version = str(metadata["name"]).lower().replace("_", "-"), str(metadata["version"])
+    except (KeyError, TypeError):
+        raise Malformed(
+            "has an item without name, address or SHA-256", field="pip's report"
+        ) from None
+    file = unquote(urlsplit(str(address)).path).rpartition("/")[2]
+    if not _FILE.fullmatch(file) or not DIGEST.fullmatch(str(sha256)):
+        raise Malformed(f"has {file!r}, which is no wheel with a SHA-256", field="pip's report")
+    return Wheel(name=name, version=version, file=file, size=0, sha256=str(sha256))
+
+
+def download(wheels: Sequence[Wheel], into: Path, *, python: str) -> dict[str, Path]:
+    """Fetches wheels by name, version and digest.
+
+    Returns:
+        What came, by SHA-256. One that is missing could not be had.
+    """
+    if not wheels:
+        return {}
+    wanted = into / "requirements.txt"
+    lines = [f"{w.name}=={w.version} --hash=sha256:{w.sha256}\n" for w in wheels]
+    wanted.write_text("".join(lines))
+    words = ("download", "--quiet", "--no-deps", "--require-hashes", "--dest", str(into))
+    _pip(*words, *_target(python), "--requirement", str(wanted))
+    by_digest = {digest(path.read_bytes()): path for path in into.glob("*.whl")}
+    return {w.sha256: by_digest[w.sha256] for w in wheels if w.sha256 in by_digest}
+
+
+def _target(python: str) -> tuple[str, ...]:
+    tag = "cp" + python.replace(".", "")
+    words = ["--only-binary", ":all:", "--implementation", "cp", "--python-version", python]
+    for abi in (tag, "abi3", "none"):
+        words += ("--abi", abi)
+    for platform in _PLATFORMS:
+        words += ("--platform", platform)
+    return tuple(words)
+
+
+def _pip(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *words]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    try:
+        done = subprocess.run(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_TIMEOUT,
+        )
+    except subprocess.TimeoutExpired:
+        raise Unavailable(
+            f"pip did not end within {_TIMEOUT} seconds", fix="check the network"
+        ) from None
+    if "No module named pip" in done.stderr:
+        raise Unavailable("this Python has no pip", fix="python3 -m ensurepip")
+    return done
+
+
+def _last_error(text: str) -> str:
+    errors = [line[7:].strip() for line in text.splitlines() if line.startswith("ERROR: ")]
+    return errors[-1] if errors else "it said nothing"
