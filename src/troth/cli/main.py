@@ -104,9 +104,7 @@ def run(argv: Sequence[str] | None = None) -> int:
 def _dispatch(tokens: list[str]) -> int:
     app = make_app()
     try:
-        result = app(
-            tokens, exit_on_error=False, print_error=False, result_action="return_value"
-        )
+        result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         from troth.errors import Misuse
 

@@ -64,7 +64,7 @@ def build(
         image=image,
         sha256=sha256,
         measurements={"nitro": dict(registers)},
-        record=_record(folder, lock, tree, image, sha256, registers),
+        record=_record(folder, lock, tree, image=image, sha256=sha256, nitro=registers),
     )
 
 
@@ -134,12 +134,7 @@ def _with_folders(part: list[cpio.Entry], entries: Iterable[cpio.Entry]) -> tupl
 
 
 def _record(
-    folder: Path,
-    lock: Lock,
-    tree: Tree,
-    image: eif.Eif,
-    sha256: str,
-    registers: Mapping[str, str],
+    folder: Path, lock: Lock, tree: Tree, *, image: eif.Eif, sha256: str, nitro: Mapping[str, str]
 ) -> dict[str, Any]:
     with disk("reading the recipe"):
         recipe_bytes = (folder / recipes.FILE).read_bytes()
@@ -169,5 +164,5 @@ def _record(
             "size": image.size,
             "sections": [{"kind": s.kind.name.lower(), "size": s.size} for s in image.sections],
         },
-        "nitro": dict(registers),
+        "nitro": dict(nitro),
     }

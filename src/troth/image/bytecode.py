@@ -67,13 +67,9 @@ def _sources(tree: Tree) -> Iterator[tuple[str, str]]:
 
 def _interpreter(tree: Tree, root: Path, python: str) -> None:
     """What the interpreter itself needs, under `root`; its modules are taken from their sources."""
+    wanted = (f"usr/bin/python{python}", f"usr/lib/python{python}/", "usr/lib64/")
     for path, node in tree.files():
-        if (
-            slim.is_library(path)
-            or path == f"usr/bin/python{python}"
-            or path.startswith(f"usr/lib/python{python}/")
-            or path.startswith("usr/lib64/")
-        ):
+        if slim.is_library(path) or path.startswith(wanted):
             _place(root / path, node.data)
             (root / path).chmod(0o755)
     for path in tree:

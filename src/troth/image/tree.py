@@ -110,9 +110,11 @@ class Tree:
         """Everything, as an archive takes it; folders in which nothing is left are dropped."""
         kept = {p: n for p, n in self._nodes.items() if n.mode & 0o170000 != S_IFDIR}
         folders = {str(parent) for path in kept for parent in PurePosixPath(path).parents}
-        for path, node in self._nodes.items():
-            if node.mode & 0o170000 == S_IFDIR and (path in folders or node.owner == "image"):
-                kept[path] = node
+        kept |= {
+            path: node
+            for path, node in self._nodes.items()
+            if node.mode & 0o170000 == S_IFDIR and (path in folders or node.owner == "image")
+        }
         return tuple(
             Entry(path=path, mode=node.mode, data=node.data) for path, node in sorted(kept.items())
         )

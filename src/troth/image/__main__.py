@@ -1,0 +1,33 @@
+"""`python -m troth.image APP OUT STORE`: one build, on the standard library alone.
+
+For `check`, which builds in other environments, and under other Pythons.
+"""
+
+import sys
+from pathlib import Path
+
+from troth.errors import TrothError
+from troth.image.build import build, write
+from troth.image.store import Store
+
+
+def main(arguments: list[str]) -> int:
+    """Builds once.
+
+    Args:
+        arguments: the app's folder, the path of the image, and the folder of the package store.
+    """
+    if len(arguments) != 3:
+        sys.stderr.write("usage: python -m troth.image APP OUT STORE\n")
+        return 2
+    app, out, store = (Path(argument) for argument in arguments)
+    try:
+        write(build(app, store=Store(folder=store)), out)
+    except TrothError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
