@@ -53,6 +53,11 @@ class Proof:
     key: bytes
     at: datetime
 
+    @property
+    def binding(self) -> bytes:
+        """What the evidence had to bind: this session, its key and its nonce, under the channel's tag."""
+        return bind(Tag.CHANNEL, self.exporter, self.key, self.nonce)
+
 
 class AttestedStream:
     """A stream to an enclave whose evidence was accepted for this very session.
@@ -166,14 +171,20 @@ def _judge(
     nonce, asked = secrets.token_bytes(NONCE_SIZE), clock()
     session.write(Question(nonce=nonce).encode())
     answer = read_answer(session.take)
-    exporter, key, at = session.exporter(nonce), session.peer_key(), clock()
-    verified = verify(
-        Evidence(data=answer.evidence, name=name),
-        policy=policy,
-        at=at,
+    proof = Proof(
+        evidence=answer.evidence,
         nonce=nonce,
-        key=key,
-        binding=bind(Tag.CHANNEL, exporter, key, nonce),
+        exporter=session.exporter(nonce),
+        key=session.peer_key(),
+        at=clock(),
+    )
+    verified = verify(
+        Evidence(data=proof.evidence, name=name),
+        policy=policy,
+        at=proof.at,
+        nonce=proof.nonce,
+        key=proof.key,
+        binding=proof.binding,
         trust=trust,
     )
     if verified.report.platform != answer.platform:
@@ -183,12 +194,12 @@ def _judge(
         )
     # Evidence over our nonce cannot be older than our question.
     expires = asked + (policy.max_age or DEFAULT_MAX_AGE)
-    if at > expires:
+    if proof.at > expires:
         raise Unavailable("the other side took longer to attest itself than evidence may be old")
     return AttestedStream(
         session,
         verified=verified,
-        proof=Proof(evidence=answer.evidence, nonce=nonce, exporter=exporter, key=key, at=at),
+        proof=proof,
         expires=expires,
         clock=clock,
     )

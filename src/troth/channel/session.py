@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from OpenSSL import SSL
 
@@ -121,7 +122,7 @@ class Session:
             return certificate.public_key().public_bytes(
                 serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
             )
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
             raise Malformed(f"cannot be read: {error}", field="TLS certificate") from error
 
     def read(self, size: int) -> bytes:
