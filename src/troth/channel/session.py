@@ -136,7 +136,7 @@ class Session:
                 with self._state:
                     return self._tls.recv(size)
             except SSL.WantReadError:
-                self._flush()
+                self._flush(wait=False)
                 self._fill()
             except SSL.ZeroReturnError:
                 self._ended = True
@@ -198,9 +198,17 @@ class Session:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
-    def _flush(self) -> None:
-        with self._order:
-            self._flush_ordered()
+    def _flush(self, *, wait: bool = True) -> None:
+        """Sends what OpenSSL made by itself: the handshake, an alert, the answer to a key update.
+
+        A reader must not wait for a writer: with both ends writing more than the network holds, each
+        would wait for the other. What it leaves goes out before the next thing written.
+        """
+        if self._order.acquire(blocking=wait):
+            try:
+                self._flush_ordered()
+            finally:
+                self._order.release()
 
     def _flush_ordered(self) -> None:
         with self._state:
@@ -216,18 +224,18 @@ class Session:
         return b"".join(parts)
 
     def _send(self, records: bytes) -> None:
-        self._pace()
         try:
+            self._pace()
             self._socket.sendall(records)
         except OSError as error:
-            raise Unavailable(f"the connection was lost: {error}") from error
+            raise self._lost(error) from error
 
     def _fill(self) -> None:
-        self._pace()
         try:
+            self._pace()
             raw = self._socket.recv(_RAW)
         except OSError as error:
-            raise Unavailable(f"the connection was lost: {error}") from error
+            raise self._lost(error) from error
         with self._state:
             if raw:
                 self._tls.bio_write(raw)
@@ -236,12 +244,16 @@ class Session:
 
     def _pace(self) -> None:
         """Before the verdict a deadline binds, so that no drip of bytes can stretch the handshake."""
-        if self._deadline is None:
-            return
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise Unavailable("the other side took too long to attest itself")
-        self._socket.settimeout(left)
+        if self._deadline is not None:
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("timed out")
+            self._socket.settimeout(left)
+
+    def _lost(self, error: OSError) -> Unavailable:
+        if isinstance(error, TimeoutError) and self._deadline is not None:
+            return Unavailable("the other side took too long to attest itself, or to ask for it")
+        return Unavailable(f"the connection was lost: {error}")
 
 
 def _words(error: SSL.Error) -> str:
