@@ -2,6 +2,7 @@
 
 import http.client
 import io
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -13,6 +14,7 @@ from troth.errors import Malformed, Misuse, Unavailable
 from troth.model.verified import Verified
 
 MAX_BODY: Final = 64 * 1024 * 1024
+_METHOD: Final = re.compile(r"[A-Z]{1,16}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +98,10 @@ class _Http:
     def request(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str], limit: int
     ) -> Response:
+        if not _METHOD.fullmatch(method):
+            raise Misuse(
+                f"{method[:40]!r} is no method of HTTP", fix="use GET, POST or another word"
+            )
         try:
             self._connection.request(method, path, body=body or None, headers=dict(headers))
         except http.client.NotConnected as error:
@@ -107,6 +113,10 @@ class _Http:
         try:
             answer = self._connection.getresponse()
             data = answer.read(limit + 1)
+        except http.client.RemoteDisconnected as error:
+            raise Unavailable(
+                "the other side ended the session without an answer", fix="connect again"
+            ) from error
         except (ValueError, http.client.HTTPException) as error:
             raise Malformed(f"is not HTTP/1.1: {error!r}", field="HTTP response") from error
         if len(data) > limit:
