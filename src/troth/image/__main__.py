@@ -25,6 +25,8 @@ def main(arguments: list[str]) -> int:
         write(build(app, store=Store(folder=store)), out)
     except TrothError as error:
         sys.stderr.write(f"error: {error}\n")
+        if error.fix:
+            sys.stderr.write(f"fix: {error.fix}\n")
         return error.exit_code
     return 0
 

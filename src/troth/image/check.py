@@ -1,7 +1,9 @@
 """Building twice, in two environments that differ in all that a careless build would let in."""
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -10,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from troth.errors import Misuse, Unavailable
+from troth.errors import Malformed, Misuse, TrothError, Unavailable
 from troth.image import locking
 from troth.image.compare import differences
 from troth.image.files import disk, write_together
@@ -21,6 +23,12 @@ from troth.wire import eif
 
 _SOURCE: Final = str(Path(__file__).parent.parent.parent)
 _TIMEOUT: Final = 900
+_BESIDE: Final = (".measurements.json", ".build.json")
+# As another user who still may read what this one may: identity 4242 in a namespace of its own.
+_RENAMED: Final = (
+    ("unshare", "--user", "--map-user=4242", "--map-group=4242", "--keep-caps", "--uts"),
+    ("unshare", "--user", "--map-root-user", "--uts"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,21 +77,20 @@ def plain() -> Environment:
 def strange() -> Environment:
     """As different as this machine allows; what it does not have is left out."""
     prefix: list[str] = []
-    renamed = ("unshare", "--user", "--map-root-user", "--uts")
-    if shutil.which("unshare") and shutil.which("hostname"):
+    for renamed in _RENAMED if shutil.which("unshare") and shutil.which("hostname") else ():
         probe = subprocess.run(
             [*renamed, "hostname", "elsewhere"], capture_output=True, check=False, timeout=30
         )
         if probe.returncode == 0:
             prefix += [*renamed, "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"]
+            break
     if shutil.which("faketime"):
         prefix += ["faketime", "-f", "@2031-02-03 04:05:06"]
     return Environment(
         name="strange",
         variables={
             "HOME": "/nonexistent",
-            "LANG": "tr_TR.UTF-8",
-            "LC_ALL": "C",
+            "LC_ALL": "tr_TR.UTF-8",
             "TZ": "Pacific/Chatham",
             "USER": "somebody-else",
             "PYTHONHASHSEED": "4242",
@@ -116,21 +123,31 @@ def build_twice(
     _, _, place = locking.ensure(app, store=store, say=say)
     name = load(app).name
     say(f"building {name} twice")
+    targets = []
     with disk("building"), TemporaryDirectory(prefix="troth-check-") as folder:
-        jobs = []
-        for environment in (plain(), strange()):
-            home = Path(folder, environment.name)
-            target = home / "out" / f"{name}.eif"
-            jobs.append((start(app, target, environment, place.folder), target))
-        for process, _ in jobs:
-            _finish(process)
-        first, second = (target for _, target in jobs)
+        with contextlib.ExitStack() as ends:
+            running = []
+            for environment in (plain(), strange()):
+                home = Path(folder, environment.name)
+                copy = home / (
+                    "a-much-longer-name-of-a-folder/app" if environment.reverse else "app"
+                )
+                copy_app(app, copy, reverse=environment.reverse)
+                targets.append(home / "out" / f"{name}.eif")
+                process = start(copy, targets[-1], environment, place.folder)
+                ends.callback(end, process)
+                running.append(process)
+            for process in running:
+                finish(process)
+        first, second = targets
         data = first.read_bytes()
-        found = differences(first, second)
-        files = {
-            f"{out.name.removesuffix('.eif')}{ending}": [first.with_suffix(ending).read_bytes()]
-            for ending in (".measurements.json", ".build.json")
-        }
+        found = differences(first, second) + tuple(
+            f"{name}{ending} differs"
+            for ending in _BESIDE
+            if first.with_suffix(ending).read_bytes() != second.with_suffix(ending).read_bytes()
+        )
+        stem = out.name.removesuffix(".eif")
+        files = {f"{stem}{ending}": [first.with_suffix(ending).read_bytes()] for ending in _BESIDE}
         write_together(out.parent, {**files, out.name: [data]})
     return Twice(
         sha256=digest(data),
@@ -147,71 +164,79 @@ def start(
     *,
     python: tuple[str, ...] = (sys.executable,),
 ) -> "subprocess.Popen[bytes]":
-    """Starts one build of a copy of the app, in an environment.
+    """Starts one build in an environment, as the first process of a group of its own.
 
     Args:
         app: the app's folder.
-        target: path of the image; the copy of the app is made in its folder's parent.
+        target: path of the image; temporary files are made beside its folder.
         environment: how.
         store: folder of the package store.
         python: the interpreter with its arguments.
     """
-    target.parent.mkdir(parents=True)
-    deeper = (
-        ("a-much-longer-folder-name-than-the-other-one-has", "app")
-        if environment.reverse
-        else ("app",)
-    )
-    copy = target.parent.parent.joinpath(*deeper)
-    _copy(app, copy, reverse=environment.reverse)
-    command = [
-        *environment.prefix,
-        *python,
-        "-m",
-        "troth.image",
-        str(copy),
-        str(target),
-        str(store),
-    ]
-    variables = {
-        **environment.variables,
-        "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
-        "PYTHONPATH": _SOURCE,
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
+    temporary = target.parent.parent / "temporary"
+    for folder in (target.parent, temporary):
+        folder.mkdir(parents=True)
     return subprocess.Popen(
-        command,
-        env=variables,
+        [*environment.prefix, *python, "-m", "troth.image", str(app), str(target), str(store)],
+        env={
+            **environment.variables,
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "PYTHONPATH": _SOURCE,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "TMPDIR": str(temporary),
+        },
         cwd=target.parent,
         umask=environment.umask,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        start_new_session=True,
     )
 
 
-def _copy(app: Path, copy: Path, *, reverse: bool) -> None:
+def copy_app(app: Path, copy: Path, *, reverse: bool) -> None:
+    """A copy of an app's folder, its files made in order or in reverse order."""
     copy.mkdir(parents=True)
     for path in sorted(app.rglob("*"), reverse=reverse):
         place = copy / path.relative_to(app)
-        if path.is_symlink() or not path.is_file():
-            if path.is_dir() and not path.is_symlink():
-                place.mkdir(parents=True, exist_ok=True)
-            continue
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, place)
-        # Of a file's mode only whether it may be executed is part of an image.
-        place.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
+        if path.is_symlink():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(path.readlink())
+        elif path.is_dir():
+            place.mkdir(parents=True, exist_ok=True)
+        elif path.is_file():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
+            # Of a file's mode only whether it may be executed is part of an image.
+            place.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
 
 
-def _finish(process: "subprocess.Popen[bytes]") -> None:
+def finish(process: "subprocess.Popen[bytes]") -> None:
+    """Waits for a build.
+
+    Raises:
+        Misuse, Malformed, Unavailable: what the build said, with its fix.
+    """
     try:
         _, errors = process.communicate(timeout=_TIMEOUT)
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"a build took longer than {_TIMEOUT} s") from None
     if process.returncode:
-        said = errors.decode("utf-8", "replace").strip().removeprefix("error: ")
-        kind = Misuse if process.returncode == Misuse.exit_code else Unavailable
-        raise kind(said[-600:] or f"a build ended with {process.returncode}")
+        raise _said(errors.decode("utf-8", "replace").strip(), process.returncode)
+
+
+def _said(text: str, code: int) -> TrothError:
+    """The child's message as an error of the kind that its exit code says."""
+    message, _, fix = text[-2000:].removeprefix("error: ").partition("\nfix: ")
+    if code == Malformed.exit_code:
+        field, _, rest = message.partition(": ")
+        return Malformed(rest, field=field, fix=fix)
+    kind = Misuse if code == Misuse.exit_code else Unavailable
+    return kind(message or f"a build ended with {code}", fix=fix)
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Ends a build with everything that it started, if it still runs."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()

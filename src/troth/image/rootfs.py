@@ -19,7 +19,7 @@ MODULES: Final = "usr/lib/modules"
 _PACKAGE: Final = Path(__file__).parent.parent
 # Of troth itself, an image holds what the agent imports; never what builds, judges for people or
 # signs simulated evidence.
-_LEFT_OUT: Final = ("image/", "cli/", "render/", "platforms/nitro/simulate", "bundle.py")
+_LEFT_OUT: Final = ("image/", "cli/", "render/", "platforms/nitro/simulate")
 _RUNTIME_KEPT: Final = ("runtime/__init__.py", "runtime/linux.py", "runtime/devices.py")
 _MOUNT_POINTS: Final = ("dev", "proc", "run", "sys", "tmp", "root-view")
 _SEARCH: Final = ("usr/local/bin", "usr/bin", "bin")

@@ -22,7 +22,7 @@ _PYTHON: Final = re.compile(r"usr/lib/python3\.\d+/|usr/bin/python3\.\d+$")
 _PYTHON_UNUSED: Final = re.compile(
     r"usr/lib/python3\.\d+/(test|idlelib|tkinter|turtledemo|ensurepip|lib2to3|distutils|pydoc_data|"
     r"curses|dbm|config-[^/]*|venv|__phello__)/"
-    r"|usr/lib/python3\.\d+/(turtle|pydoc|antigravity|this)\.py$"
+    r"|usr/lib/python3\.\d+/(turtle|pydoc|antigravity|this|sitecustomize)\.py$"
     r"|usr/lib/python3\.\d+/(unittest|ctypes|sqlite3)/(test|tests)/"
     r"|usr/lib/python3\.\d+/lib-dynload/"
     r"(_curses|_curses_panel|_dbm|_gdbm|_tkinter|readline|nis|ossaudiodev|xx\w+|_test\w+|_ctypes_test)\."

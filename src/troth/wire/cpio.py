@@ -187,40 +187,47 @@ def _check(
     entry: Entry, folders: set[str], seen: set[str], *, devices: frozenset[str], offset: int
 ) -> None:
     """Refuse what an unpacker could be led astray with; note the path."""
-
-    def refuse(why: str) -> Malformed:
-        return Malformed(f"{entry.path!r} {why}", field="cpio.entry", offset=offset)
-
-    parts = entry.path.split("/")
-    if entry.path.startswith("/"):
-        raise refuse("is an absolute path")
-    if ".." in parts:
-        raise refuse("goes up with `..`")
-    if "" in parts or "." in parts:
-        raise refuse("is not in its plain form")
-    if any(len(part.encode("utf-8")) > MAX_NAME for part in parts) or "\0" in entry.path:
-        raise refuse("has a name that no file system takes")
-    if len(entry.path.encode("utf-8")) >= MAX_PATH or entry.path == TRAILER:
-        raise refuse("is no name for a file")
-    if entry.path in seen:
-        raise refuse("is there twice")
-    parent = entry.path.rpartition("/")[0]
-    if parent and parent not in folders:
-        why = "passes through what is not a folder" if parent in seen else "comes before its folder"
-        raise refuse(why)
-    if entry.kind not in _TYPES or entry.mode & ~(_PERMISSIONS | S_IFMT(0xFFFF)):
-        raise refuse(f"has the mode {entry.mode:o}, which is no file, folder, link or device")
-    if entry.kind in _DEVICES and entry.path not in devices:
-        raise refuse("is a device")
-    if entry.kind not in _DEVICES and entry.device != (0, 0):
-        raise refuse("has a device number")
-    if entry.kind in _DEVICES | {S_IFDIR} and len(entry.data):
-        raise refuse("has data")
-    if entry.kind == S_IFLNK and (not 0 < len(entry.data) < MAX_PATH or 0 in entry.data):
-        raise refuse("has a target that is no path")
+    why = _path_trouble(entry.path, folders, seen) or _kind_trouble(entry, devices)
+    if why:
+        raise Malformed(f"{entry.path!r} {why}", field="cpio.entry", offset=offset)
     seen.add(entry.path)
     if entry.kind == S_IFDIR:
         folders.add(entry.path)
+
+
+def _path_trouble(path: str, folders: set[str], seen: set[str]) -> str:
+    parts = path.split("/")
+    parent = path.rpartition("/")[0]
+    troubles = (
+        (path.startswith("/"), "is an absolute path"),
+        (".." in parts, "goes up with `..`"),
+        ("" in parts or "." in parts, "is not in its plain form"),
+        (
+            "\0" in path or any(len(part.encode("utf-8")) > MAX_NAME for part in parts),
+            "has a name that no file system takes",
+        ),
+        (len(path.encode("utf-8")) >= MAX_PATH or path == TRAILER, "is no name for a file"),
+        (path in seen, "is there twice"),
+        (parent in seen and parent not in folders, "passes through what is not a folder"),
+        (bool(parent) and parent not in folders, "comes before its folder"),
+    )
+    return next((why for found, why in troubles if found), "")
+
+
+def _kind_trouble(entry: Entry, devices: frozenset[str]) -> str:
+    is_device = entry.kind in _DEVICES
+    no_kind = entry.kind not in _TYPES or entry.mode & ~(_PERMISSIONS | S_IFMT(0xFFFF))
+    no_target = entry.kind == S_IFLNK and (
+        not 0 < len(entry.data) < MAX_PATH or 0 in bytes(entry.data)
+    )
+    troubles = (
+        (no_kind, f"has the mode {entry.mode:o}, which is no file, folder, link or device"),
+        (is_device and entry.path not in devices, "is a device"),
+        (not is_device and entry.device != (0, 0), "has a device number"),
+        ((is_device or entry.kind == S_IFDIR) and len(entry.data), "has data"),
+        (no_target, "has a target that is no path"),
+    )
+    return next((why for found, why in troubles if found), "")
 
 
 def overlay(archives: Sequence[tuple[Entry, ...]]) -> tuple[Entry, ...]:

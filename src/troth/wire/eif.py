@@ -156,16 +156,7 @@ def read(data: Piece) -> Eif:
         raise Malformed(
             f"is {count}; 2 to {MAX_SECTIONS} are allowed", field="eif.num_sections", offset=0x1A
         )
-    table = _Table()
-    for name, column in (("offsets", table.offsets), ("sizes", table.sizes)):
-        for index in range(MAX_SECTIONS):
-            column.append(reader.uint(8, f"eif.section_{name}[{index}]"))
-            if index >= count and column[index]:
-                raise Malformed(
-                    "is set, but there is no such section",
-                    field=f"eif.section_{name}[{index}]",
-                    offset=reader.offset - 8,
-                )
+    table = _table(reader, count)
     if reader.uint(4, "eif.unused"):
         raise Malformed("is not zero", field="eif.unused", offset=0x21C)
     crc = reader.uint(4, "eif.crc32")
@@ -185,6 +176,21 @@ def read(data: Piece) -> Eif:
         default_memory=memory,
         default_cpus=cpus,
     )
+
+
+def _table(reader: Reader, count: int) -> _Table:
+    """Offsets and sizes; zeros from the last section on."""
+    table = _Table()
+    for name, column in (("offsets", table.offsets), ("sizes", table.sizes)):
+        for index in range(MAX_SECTIONS):
+            column.append(reader.uint(8, f"eif.section_{name}[{index}]"))
+            if index >= count and column[index]:
+                raise Malformed(
+                    "is set, but there is no such section",
+                    field=f"eif.section_{name}[{index}]",
+                    offset=reader.offset - 8,
+                )
+    return table
 
 
 def _walk(view: memoryview, table: _Table, count: int, version: int) -> tuple[Section, ...]:
@@ -313,8 +319,7 @@ def write(out: BinaryIO, eif: Eif) -> None:
         Misuse: the image is of an older version.
         OSError: as the stream does.
     """
-    for piece in pieces(eif):
-        out.write(piece)
+    out.writelines(pieces(eif))
 
 
 def pack(eif: Eif) -> bytes:
