@@ -47,8 +47,11 @@ def members(deb: bytes, *, name: str) -> Iterator[Member]:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
             for item in archive:
                 yield _member(item, archive, name)
+            # `tarfile` takes a damaged header in the middle for the end.
+            if data[archive.offset :].strip(b"\0"):
+                raise Malformed("has a damaged archive", field=name, offset=archive.offset)
     except (tarfile.TarError, EOFError, UnicodeDecodeError) as error:
-        raise Malformed(f"its archive is damaged: {error}", field=name) from None
+        raise Malformed(f"has a damaged archive: {error}", field=name) from None
 
 
 def _data_archive(deb: bytes, name: str) -> bytes:

@@ -66,8 +66,11 @@ def _record(archive: zipfile.ZipFile, name: str) -> dict[str, str]:
     found = [n for n in archive.namelist() if n.endswith(".dist-info/RECORD") and n.count("/") == 1]
     if len(found) != 1:
         raise Malformed("has no RECORD of its own", field=name)
-    text = archive.read(found[0]).decode("utf-8", "replace")
-    return {row[0]: row[1] for row in csv.reader(text.splitlines()) if len(row) == 3}
+    text = _read(archive, archive.getinfo(found[0]), name).decode("utf-8", "replace")
+    try:
+        return {row[0]: row[1] for row in csv.reader(text.splitlines()) if len(row) == 3}
+    except csv.Error as error:
+        raise Malformed(f"has a damaged RECORD: {error}", field=name) from None
 
 
 def _compare(data: bytes, said: str, path: str, name: str) -> None:
