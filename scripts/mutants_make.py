@@ -1,0 +1,216 @@
+"""Make mutants of a module: where it can be broken, and its text broken at one place.
+
+Four kinds. *removed*: a check that no longer looks (it always passes, or its step is gone). *refusal*: an
+error that is no longer raised. *flip*: a comparison turned round. *edge*: a limit moved by one.
+"""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+REFUSALS: Final = {"Malformed", "Misuse", "Rejected", "Undecided"}
+MAKERS: Final = {"failed", "undecided", "waived"}
+FOUND: Final = {"checks", "wrong", "found"}  # what lists of findings are called here
+FLIPS: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Lt: ast.GtE,
+    ast.GtE: ast.Lt,
+    ast.Gt: ast.LtE,
+    ast.LtE: ast.Gt,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+}
+EDGES: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One way to break one module.
+
+    Attributes:
+        path: of the module, below `src`.
+        number: which of the module's mutants it is.
+        kind: `removed`, `refusal`, `flip` or `edge`.
+        line: where.
+        was, now: the broken piece of text, and what it became.
+        name: stable while the piece of text is: path, function, kind, text, and a count of equals.
+    """
+
+    path: str
+    number: int
+    kind: str
+    line: int
+    was: str
+    now: str
+    name: str
+
+
+@dataclass
+class _Site:
+    """A place in a tree, and how to break it there."""
+
+    kind: str
+    node: ast.AST
+    parent: ast.AST
+    field: str
+    index: int | None
+    new: ast.AST | None  # None takes the node out of its list
+
+    def apply(self) -> None:
+        if self.index is None:
+            setattr(self.parent, self.field, self.new)
+            return
+        items = getattr(self.parent, self.field)
+        if self.new is None:
+            del items[self.index]
+        else:
+            items[self.index] = self.new
+
+
+def mutants(path: str, source: str, *, checks: bool) -> list[Mutant]:
+    """All mutants of a module; `checks` says whether its steps count as checks to remove."""
+    found: list[Mutant] = []
+    seen: dict[str, int] = {}
+    for number, (site, function) in enumerate(_sites(ast.parse(source), checks=checks)):
+        was = _short(site.node)
+        now = _short(site.new) if site.new is not None else "(nothing)"
+        name = f"{path}:{function}: {site.kind}: {was}"
+        if site.kind in ("flip", "edge"):
+            name += f" -> {now}"
+        seen[name] = seen.get(name, 0) + 1
+        if seen[name] > 1:
+            name += f" #{seen[name]}"
+        line = getattr(site.node, "lineno", 0) or getattr(site.parent, "lineno", 0)
+        found.append(Mutant(path, number, site.kind, line, was, now, name))
+    return found
+
+
+def broken(source: str, mutant: Mutant, *, checks: bool) -> str:
+    """The module's text with this mutant in it."""
+    tree = ast.parse(source)
+    site, _ = list(_sites(tree, checks=checks))[mutant.number]
+    site.apply()
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def _short(node: ast.AST) -> str:
+    text = " ".join(ast.unparse(ast.fix_missing_locations(node)).split())
+    return text if len(text) <= 90 else text[:87] + "…"
+
+
+def _sites(tree: ast.Module, *, checks: bool) -> Iterator[tuple[_Site, str]]:
+    """Every place, in the order of the text, with the function it is in."""
+    answering = _answering(tree)
+    for parent, field, index, node, function in _walk(tree, "module"):
+        changes = [*_comparisons(node), *_refusals(node)]
+        if checks:
+            steps = _steps(node, in_tuple=isinstance(parent, ast.Tuple) and field == "elts")
+            words = _words(node) if function in answering else ()
+            changes += [("removed", new) for new in (*_findings(node), *steps, *words)]
+        for kind, new in changes:
+            yield _Site(kind, node, parent, field, index, new), function
+
+
+def _answering(tree: ast.Module) -> set[str]:
+    """Functions that answer what is wrong in words, so that an empty answer means nothing is."""
+    empty = {ast.dump(node) for node in (ast.Constant(""), ast.Tuple([], ast.Load()))}
+    return {
+        function.name
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Return)
+        and node.value is not None
+        and (ast.dump(node.value) in empty or _name_of(node.value) in FOUND)
+    }
+
+
+def _walk(
+    parent: ast.AST, function: str
+) -> Iterator[tuple[ast.AST, str, int | None, ast.AST, str]]:
+    for field, value in ast.iter_fields(parent):
+        if field in ("annotation", "returns", "decorator_list"):
+            continue
+        children = enumerate(value) if isinstance(value, list) else [(None, value)]
+        for index, node in children:
+            if not isinstance(node, ast.AST):
+                continue
+            inside = node.name if isinstance(node, ast.FunctionDef) else function
+            yield parent, field, index, node, inside
+            yield from _walk(node, inside)
+
+
+def _comparisons(node: ast.AST) -> Iterator[tuple[str, ast.AST | None]]:
+    if not isinstance(node, ast.Compare):
+        return
+    for kind, table in (("flip", FLIPS), ("edge", EDGES)):
+        for place, operator in enumerate(node.ops):
+            if type(operator) in table:
+                operators = [*node.ops]
+                operators[place] = table[type(operator)]()
+                yield kind, ast.Compare(node.left, operators, node.comparators)
+
+
+def _refusals(node: ast.AST) -> Iterator[tuple[str, ast.AST | None]]:
+    if isinstance(node, ast.Raise) and _name_of(node.exc) in REFUSALS:
+        yield "refusal", ast.Pass()
+
+
+def _findings(node: ast.AST) -> Iterator[ast.AST]:
+    """A finding that turns out well, whatever was found."""
+    match node:
+        case ast.Call(func=ast.Name(id=name)) if name in MAKERS:
+            yield ast.Call(ast.Name("passed", ast.Load()), node.args, node.keywords)
+        case ast.IfExp(body=ast.Name(id=one), orelse=ast.Name(id=two)) if "passed" in (one, two):
+            yield ast.Name("passed", ast.Load())
+        case _:
+            return
+
+
+def _steps(node: ast.AST, *, in_tuple: bool) -> Iterator[ast.AST | None]:
+    """A step that is gone: yielded, called, added to a list of findings, or one of a tuple of them."""
+    match node:
+        case ast.Expr(value=ast.Yield() | ast.YieldFrom()):
+            yield ast.Pass()
+        case ast.AugAssign(target=ast.Name(id=name)) if name in FOUND:
+            yield ast.Pass()
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name)))) if name in FOUND:
+            yield ast.Pass()
+        case ast.Expr(value=ast.Call(func=ast.Name(id=name))) if name.startswith("_"):
+            yield ast.Pass()
+        case ast.Call(func=ast.Name(id=name)) if in_tuple and name.startswith("_"):
+            yield None
+        case _:
+            return
+
+
+def _words(node: ast.AST) -> Iterator[ast.AST]:
+    """What is wrong, in words: nothing."""
+    match node:
+        case ast.Return(value=ast.Tuple(elts=[_, *_])):
+            yield ast.Return(ast.Tuple([], ast.Load()))
+        case ast.Return(value=ast.List(elts=[_, *_])):
+            yield ast.Return(ast.List([], ast.Load()))
+        case ast.Return(value=ast.JoinedStr()):
+            yield ast.Return(ast.Constant(""))
+        case ast.Return(value=ast.Constant(value=str() as text)) if text:
+            yield ast.Return(ast.Constant(""))
+        case _:
+            return
+
+
+def _name_of(node: ast.AST | None) -> str:
+    match node:
+        case ast.Call(func=ast.Name(id=name)) | ast.Name(id=name):
+            return name
+        case _:
+            return ""
