@@ -1,0 +1,144 @@
+"""`troth inspect`: what does it say? Never a verdict."""
+
+from pathlib import Path
+from typing import Any
+
+from troth.cli._console import out, read_source
+from troth.errors import Malformed
+from troth.render.escape import visible
+from troth.wire import json as strict
+
+
+def inspect(source: str, *, files: bool = False, json: bool = False) -> int:
+    """What does it say? Every field of evidence, a bundle, an image or a policy; never a verdict.
+
+        troth inspect evidence.bin
+        troth inspect app.eif --files
+        troth inspect receipt.troth --json
+
+    Args:
+        source: a file, or `-` for stdin.
+        files: of an image, list every file.
+        json: print as JSON.
+    """
+    data = read_source(source, limit=1 << 30)
+    document = _read(data, source, files=files)
+    if json:
+        out(strict.canonical(document).decode("utf-8"))
+    else:
+        _print(document, "")
+        out("nothing above was verified")
+    return 0
+
+
+def _read(data: bytes, source: str, *, files: bool) -> dict[str, Any]:
+    from troth.platforms import detect
+    from troth.verifier import bundle
+    from troth.wire import eif
+
+    if data.startswith(eif.MAGIC):
+        return _image(data, files=files)
+    if bundle.looks_like(data):
+        return _bundle(bundle.unpack(data))
+    found = detect(data)
+    if found is not None:
+        platform, bare, framing = found
+        return {
+            "kind": "evidence",
+            "platform": platform.title,
+            "framing": framing or "none",
+            "size": len(bare),
+            "fields": _fields(platform.fields(bare)),
+        }
+    if b"troth/policy/1" in data[:4096]:
+        from troth.policy import Policy
+
+        policy = Policy.from_toml(data.decode("utf-8", "replace"), source=Path(source).name)
+        return {
+            "kind": "policy",
+            "sha256": policy.sha256,
+            **strict.parse(policy.canonical(), field=""),
+        }
+    raise Malformed(
+        "is no evidence, bundle, image or policy that troth reads", field=source, offset=0
+    )
+
+
+def _fields(rows: Any) -> dict[str, Any]:
+    """Fields by name; certificates in words beside their bytes."""
+    from troth.render.certificates import describe
+
+    fields: dict[str, Any] = {}
+    for name, value in rows:
+        fields[name] = value
+        if name.startswith(("cabundle[", "certificate")):
+            try:
+                row = describe(bytes.fromhex(value), field=name)
+            except Malformed as error:
+                fields[name] = {"der": value, "trouble": str(error)}
+                continue
+            fields[name] = {
+                "subject": row.subject,
+                "not_before": row.not_before.isoformat(),
+                "not_after": row.not_after.isoformat(),
+                "sha256": row.fingerprint,
+            }
+    return fields
+
+
+def _bundle(packed: Any) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "kind": "bundle",
+        "evidence": _read(packed.evidence, "evidence in the bundle", files=False),
+        "receipts": {
+            r.name: {"data": r.data.decode("utf-8", "replace"), "signature": r.signature.hex()}
+            for r in packed.receipts
+        },
+    }
+    if packed.maker is not None:
+        document["maker"] = {
+            "at": packed.maker.at.isoformat(),
+            "policy": packed.maker.policy,
+            "roots": packed.maker.roots.decode("utf-8", "replace"),
+        }
+    return document
+
+
+def _image(data: bytes, *, files: bool) -> dict[str, Any]:
+    from troth.image import describe
+    from troth.platforms.nitro.measure import measure
+    from troth.wire import eif
+
+    image = eif.read(data)
+    document: dict[str, Any] = {
+        "kind": "image",
+        "version": image.version,
+        "architecture": "aarch64" if image.flags & eif.FLAG_AARCH64 else "x86_64",
+        "size": len(data),
+        "command_line": bytes(image.command_line.data).decode("utf-8", "replace"),
+        "sections": list(describe.sections(image)),
+        "nitro": dict(measure(image).hex()),
+    }
+    metadata = image.only(eif.Kind.METADATA)
+    if metadata is not None:
+        document["metadata"] = strict.parse(bytes(metadata.data), field="eif.metadata")
+    if files:
+        document["files"] = list(describe.files(image))
+    return document
+
+
+def _print(value: dict[str, Any], indent: str) -> None:
+    for key, item in value.items():
+        if isinstance(item, dict):
+            out(f"{indent}{visible(key)}:")
+            _print(item, indent + "  ")
+        elif isinstance(item, list) and item and isinstance(item[0], dict):
+            out(f"{indent}{visible(key)}:")
+            for row in item:
+                out(f"{indent}  " + "  ".join(visible(str(cell)) for cell in row.values()))
+        elif isinstance(item, str) and "\n" in item:
+            out(f"{indent}{visible(key)}:")
+            for line in item.splitlines():
+                out(f"{indent}  {visible(line)}")
+        else:
+            out(f"{indent}{visible(key)}: {visible(str(item))}")

@@ -1,0 +1,131 @@
+"""`troth policy`: write, check, show and pin policies."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from troth.cli import _expect
+from troth.cli._console import out, read_source, say, write_file
+from troth.errors import Misuse
+
+app = App(name="policy", help="Write, check, show and pin policies.")
+_Out = Annotated[Path | None, Parameter(name=["--output", "-o"])]
+
+
+@app.command
+def new(
+    *, image: Path | None = None, profile: str = "production-2026-11", output: _Out = None
+) -> int:
+    """Start a policy from a built-in profile, for an image where one is given.
+
+        troth policy new --image app.eif -o app.policy.toml
+
+    Args:
+        image: the EIF that should run; its measurements go into the policy.
+        profile: a built-in profile.
+        output: file to write; it must not exist. Default: stdout.
+    """
+    from dataclasses import replace
+
+    from troth.policy.profiles import profile as built_in
+
+    policy = built_in(profile)
+    if image is not None:
+        measured = {"nitro": _expect.measure_image(image)}
+        policy = replace(policy.expecting(measured, name=image.name), name=image.stem)
+    _give(policy.to_toml(), output)
+    return 0
+
+
+@app.command
+def check(policy: Path) -> int:
+    """Read a policy strictly, and say what it leaves open. Exit 2 if it is not one.
+
+        troth policy check app.policy.toml
+
+    Args:
+        policy: a policy file.
+    """
+    chosen = _expect.named_policy(str(policy))
+    if not chosen.registers:
+        say("it expects no image: every verdict under it is undecided until one is given")
+    if chosen.unreviewed:
+        say("it is unreviewed: every verdict under it is undecided until the mark is deleted")
+    if chosen.expires is None:
+        say("it names no end")
+    out(f"{policy}: a policy, sha256 {chosen.sha256}")
+    return 0
+
+
+@app.command
+def show(policy: str) -> int:
+    """Print a policy, or a built-in profile, as a document.
+
+        troth policy show production-2026-11
+
+    Args:
+        policy: a policy file, or the name of a profile.
+    """
+    out(_expect.named_policy(policy).to_toml().rstrip("\n"))
+    return 0
+
+
+@app.command
+def pin(
+    source: str,
+    *,
+    trust: Sequence[Path] = (),
+    at: str | None = None,
+    output: _Out = None,
+) -> int:
+    """Write a policy from what is there now, out of genuine evidence only, and mark it unreviewed.
+
+        troth policy pin evidence.bin -o app.policy.toml
+
+    Args:
+        source: evidence, or `-`.
+        trust: a PEM file with a root to trust beside the vendors'; may be repeated.
+        at: the instant of judgement.
+        output: file to write; it must not exist. Default: stdout.
+    """
+    from troth.model.check import Outcome, Waiver
+    from troth.model.report import Rejected
+    from troth.policy import Policy
+    from troth.verifier import appraise
+
+    instant, as_of = _expect.instant(at)
+    roots, _ = _expect.roots(trust)
+    report = appraise(
+        read_source(source),
+        policy=Policy(name="pin"),
+        at=instant,
+        trust=roots,
+        waive=frozenset({Waiver.MEASUREMENT}),
+        as_of=as_of,
+    )
+    claims = report.presented
+    settled = all(c.outcome in (Outcome.PASSED, Outcome.WAIVED) for c in report.checks)
+    if claims is None or not settled or report.missing():
+        raise Rejected(report)
+    policy = Policy(
+        name=f"pinned from {Path(source).name}",
+        registers={
+            claims.platform: {name: frozenset({claims.registers[name]}) for name in claims.identity}
+        },
+        roots_allow=frozenset({report.root_class} if report.root_class else ()),
+        unreviewed=True,
+    )
+    _give(policy.to_toml(), output)
+    return 0
+
+
+def _give(text: str, output: Path | None) -> None:
+    if output is None:
+        out(text.rstrip("\n"))
+        return
+    if output.exists():
+        raise Misuse(f"{output} exists", fix="name another file, or remove it first")
+    write_file(output, text.encode("utf-8"), replace=False)
+    say(f"wrote {output}")

@@ -1,0 +1,263 @@
+"""`troth verify`: is it genuine, and is it what I expect?"""
+
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from troth.cli import _expect
+from troth.cli._console import coloured, out, read_source, width, write_file
+from troth.errors import Malformed, Misuse, TrothError
+from troth.model.check import Waiver
+
+if TYPE_CHECKING:
+    from troth.model.report import Report
+    from troth.model.roots import Root
+    from troth.policy import Policy
+    from troth.verifier.bundle import Bundle
+
+Format = Literal["text", "json", "json-v1", "html"]
+
+
+def verify(
+    source: str,
+    *,
+    image: Path | None = None,
+    measurement: Sequence[str] = (),
+    nonce: str | None = None,
+    key: str | None = None,
+    policy: str | None = None,
+    trust: Sequence[Path] = (),
+    collateral: Path | None = None,
+    waive: Sequence[Waiver] = (),
+    at: str | None = None,
+    offline: bool = False,
+    replay: bool = False,
+    format: Format = "text",  # noqa: A002 - the flag's name
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    bundle: Path | None = None,
+    verbose: Annotated[bool, Parameter(name=["--verbose", "-v"])] = False,
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"])] = False,
+) -> int:
+    r"""Is it genuine, and is it what I expect? Exit 0 means accepted, and nothing else does.
+
+    SOURCE is a file, `-` for stdin, a bundle (`.troth`), or `https://HOST:PORT` of a running enclave.
+    What you do not expect is undecided: a document alone exits 4.
+
+        troth verify evidence.bin --image app.eif --nonce 00112233445566778899aabbccddeeff
+        troth verify https://127.0.0.1:8443 --image app.eif --trust root.pem
+        troth verify old.bin --measurement pcr0=… --measurement pcr1=… --measurement pcr2=… \
+            --at 2026-11-23T03:10:00Z
+
+    Args:
+        source: what to judge.
+        image: the EIF that should run; it is measured here.
+        measurement: an expected register, such as pcr0=HEX; may be repeated.
+        nonce: your nonce, in hex, or @FILE.
+        key: the public key that must be bound: a PEM file, or hex.
+        policy: a policy file, or the name of a built-in profile.
+        trust: a PEM file with a root to trust beside the vendors'; may be repeated.
+        collateral: endorsements by file; no platform of this version needs any.
+        waive: give up an expectation by name; the exit code is then 6, never 0.
+        at: the instant of judgement; your own claim if it is in the past. Default: now.
+        offline: use no network; only a live https source needs it.
+        replay: show what a bundle's maker saw, with the maker's own policy; exit 4 at best.
+        format: text, json (the newest), json-v1 or html.
+        output: write the report there and not to stdout.
+        bundle: write a bundle of evidence and judgement there.
+        verbose: show every check.
+        quiet: print nothing; the exit code tells.
+    """
+    if collateral is not None:
+        raise Misuse("Nitro evidence needs no collateral", fix="leave --collateral away")
+    try:
+        report, evidence, made = _judge(
+            source,
+            wanted=_expect.policy(policy, image=image, measurement=measurement),
+            roots=_expect.roots(trust),
+            nonce=_expect.nonce(nonce),
+            key=_expect.key(key),
+            waive=frozenset(waive),
+            at=_expect.instant(at),
+            offline=offline,
+            replay=replay,
+        )
+    except TrothError as error:
+        _say_error(error, source, format=format, output=output)
+        raise
+    if bundle is not None:
+        _write_bundle(bundle, report, made)
+    if not quiet:
+        _print(report, evidence, format=format, output=output, verbose=verbose)
+    return report.verdict.exit_code
+
+
+def _judge(
+    source: str,
+    *,
+    wanted: "Policy",
+    roots: "tuple[tuple[Root, ...], bytes]",
+    nonce: bytes | None,
+    key: bytes | None,
+    waive: frozenset[Waiver],
+    at: tuple[datetime, bool],
+    offline: bool,
+    replay: bool,
+) -> "tuple[Report, bytes, Bundle]":
+    """The report, the evidence, and what a bundle of this judgement would hold."""
+    from troth.verifier import appraise
+    from troth.verifier import bundle as bundles
+    from troth.verifier.bundle import Bundle, Maker
+
+    trust, pem = roots
+    if source.startswith("https://"):
+        if offline:
+            raise Misuse("a live source needs the network", fix="leave --offline away")
+        if replay or nonce or waive or at[1]:
+            raise Misuse(
+                "a live source is judged now, with a nonce of this program's own and no waiver",
+                fix="leave --nonce, --waive, --at and --replay away",
+            )
+        return _live(source, wanted=wanted, trust=trust, pem=pem, key=key)
+    data = read_source(source)
+    name = "stdin" if source == "-" else Path(source).name
+    if bundles.looks_like(data):
+        packed = bundles.unpack(data)
+        if replay:
+            return bundles.replay(packed, name=name), packed.evidence, packed
+        if not at[1] and nonce is None and key is None and not waive:
+            report = bundles.appraise_stored(
+                packed, name=name, policy=wanted, now=at[0], trust=trust
+            )
+            return report, packed.evidence, packed
+    elif replay:
+        raise Misuse("only a bundle can be replayed", fix="leave --replay away")
+    else:
+        packed = Bundle(evidence=data)
+    from troth.model.evidence import Evidence
+
+    report = appraise(
+        Evidence(data=packed.evidence, name=name),
+        policy=wanted,
+        at=at[0],
+        nonce=nonce,
+        key=key,
+        trust=trust,
+        receipts=packed.receipts,
+        waive=waive,
+        as_of=at[1],
+    )
+    maker = Maker(
+        policy=wanted.to_toml(), roots=pem, at=at[0], nonce=nonce, key=key, binding=None, report=b""
+    )
+    return (
+        report,
+        packed.evidence,
+        Bundle(evidence=packed.evidence, receipts=packed.receipts, maker=maker),
+    )
+
+
+def _live(
+    source: str, *, wanted: "Policy", trust: "Sequence[Root]", pem: bytes, key: bytes | None
+) -> "tuple[Report, bytes, Bundle]":
+    """A running enclave: opens an attested channel, and closes it again."""
+    from troth.channel import client, dial
+    from troth.model.report import Rejected, Undecided
+    from troth.verifier.bundle import Bundle, Maker
+
+    if key is not None:
+        raise Misuse(
+            "a live channel binds its own certificate's key",
+            fix="leave --key away; verify evidence of an identity by file",
+        )
+    target = dial.parse(source)
+    try:
+        with client.connect(
+            target.dialler(), policy=wanted, trust=trust, name=target.authority
+        ) as stream:
+            report, proof = stream.verified.report, stream.proof
+    except (Rejected, Undecided) as judged:
+        return judged.report, b"", Bundle(evidence=b"")
+    maker = Maker(
+        policy=wanted.to_toml(),
+        roots=pem,
+        at=proof.at,
+        nonce=proof.nonce,
+        key=proof.key,
+        binding=None,
+        report=b"",
+    )
+    return report, proof.evidence, Bundle(evidence=proof.evidence, maker=maker)
+
+
+def _write_bundle(path: Path, report: "Report", made: "Bundle") -> None:
+    from dataclasses import replace
+
+    from troth.render.json import report_json
+    from troth.verifier.bundle import pack
+
+    if not made.evidence:
+        raise Misuse("there is no evidence to put into a bundle")
+    if made.maker is not None:
+        made = replace(made, maker=replace(made.maker, report=report_json(report).encode()))
+    write_file(path, pack(made))
+
+
+def _print(
+    report: "Report",
+    evidence: bytes,
+    *,
+    format: Format,
+    output: Path | None,
+    verbose: bool,  # noqa: A002
+) -> None:
+    if format == "text":
+        from troth.render.text import report_text
+
+        colour = output is None and coloured(sys.stdout)
+        text = report_text(report, verbose=verbose, colour=colour, width=width(sys.stdout, 96))
+    elif format == "html":
+        text = html(report, evidence)
+    else:
+        from troth.render.json import report_json
+
+        text = report_json(report)
+    if output is None:
+        out(text.rstrip("\n"))
+    else:
+        write_file(output, text.encode("utf-8"))
+
+
+def html(report: "Report", evidence: bytes) -> str:
+    """The report as one page, with the chain and the fields of the evidence where they can be read."""
+    from troth.platforms import detect
+    from troth.render.certificates import describe
+    from troth.render.html import Appendix, report_html
+
+    rows, certificates = [], []
+    try:
+        found = detect(evidence)
+        if found is not None:
+            rows = list(found[0].fields(found[1]))
+            ders = [bytes.fromhex(v) for k, v in rows if k.startswith(("cabundle", "certificate"))]
+            certificates = [describe(der) for der in reversed(ders)]
+    except Malformed:
+        pass  # the report says so; the page then shows the bytes alone
+    return report_html(report, Appendix(evidence=evidence, certificates=certificates, fields=rows))
+
+
+def _say_error(error: TrothError, source: str, *, format: Format, output: Path | None) -> None:  # noqa: A002
+    """JSON is written on failure above all."""
+    from troth.model.report import Rejected, Undecided
+
+    if format in ("json", "json-v1") and not isinstance(error, Rejected | Undecided):
+        from troth.render.json import error_json
+
+        text = error_json(error, subject=source)
+        if output is None:
+            out(text.rstrip("\n"))
+        else:
+            write_file(output, text.encode("utf-8"))
