@@ -1,6 +1,6 @@
 """Asks the Nitro Security Module, from inside an enclave: `/dev/nsm`, or the simulator's socket.
 
-Needs no cryptography: an agent that only collects need not carry any.
+Does not verify what the module signs: that is for whoever asked.
 """
 
 import ctypes
