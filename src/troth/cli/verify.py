@@ -210,9 +210,9 @@ def _print(
     report: "Report",
     evidence: bytes,
     *,
-    format: Format,
+    format: Format,  # noqa: A002
     output: Path | None,
-    verbose: bool,  # noqa: A002
+    verbose: bool,
 ) -> None:
     if format == "text":
         from troth.render.text import report_text

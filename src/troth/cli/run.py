@@ -1,0 +1,112 @@
+"""`troth run`: start an image."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from troth.cli._console import out, read_source, say
+from troth.errors import Misuse
+
+if TYPE_CHECKING:
+    from troth.runtime.runs import Run
+
+
+def run(
+    image: Path,
+    *,
+    on: Literal["simulator"] = "simulator",
+    publish: Annotated[Sequence[str], Parameter(name=["--publish", "-p"])] = (),
+    free: Sequence[str] = (),
+    debug_mode: bool = False,
+    detach: Annotated[bool, Parameter(name=["--detach", "-d"])] = False,
+    json: bool = False,
+) -> int:
+    """Start an image, publish its ports on 127.0.0.1, and show what it prints until it ends.
+
+    On the simulator there is no isolation from this machine, and evidence counts only under your own
+    development root (its path is printed).
+
+        troth run app.eif
+        troth run app.eif --publish 8080:9000 --detach
+        troth run app.eif --free greeting=hello.txt
+
+    Args:
+        image: an EIF that troth built.
+        on: how to run it.
+        publish: IMAGE_PORT:HOST_PORT, host port 0 for any; may be repeated. Default: every port.
+        free: NAME=FILE, data for a name that the image declares as free; may be repeated.
+        debug_mode: as a debug enclave, which every verifier refuses.
+        detach: leave it running and return; `troth ps` lists it.
+        json: print the run's state as JSON.
+    """
+    from troth.runtime import development, runs
+    from troth.wire import json as strict
+
+    given = dict(_pair(item, "NAME=FILE") for item in free)
+    with runs.start(
+        image,
+        pki=development.nitro(),
+        publish=_ports(publish),
+        free={name: read_source(path, limit=1024 * 1024) for name, path in given.items()},
+        debug=debug_mode,
+        detach=detach,
+    ) as started:
+        say(f"{started.id} on the {on}: {runs.SIMULATED}")
+        if json:
+            out(strict.canonical(started.state.to_dict()).decode())
+        else:
+            for port in started.published:
+                out(f"{port.port} -> https://{port.address}")
+            say(f"trust its evidence with --trust {development.root_file()}")
+        if detach:
+            return 0
+        return _follow(started)
+
+
+def _follow(started: "Run") -> int:
+    """Shows the console until the image ends; 1 if it failed."""
+    import threading
+
+    ended: list[int] = []
+    waiter = threading.Thread(target=lambda: ended.append(started.wait()), daemon=True)
+    waiter.start()
+    shown = 0
+    while True:
+        text = started.console()
+        if len(text) > shown:
+            _show(text[shown:])
+            shown = len(text)
+        if ended:
+            say(f"{started.id} ended with {ended[0]}")
+            return 0 if ended[0] == 0 else 1
+        time.sleep(0.1)
+
+
+def _show(text: bytes) -> None:
+    """The image's words are hostile on a terminal: control sequences are spelled out."""
+    from troth.render.escape import visible
+
+    for line in text.decode("utf-8", "replace").splitlines():
+        out(visible(line, limit=4096))
+
+
+def _pair(item: str, form: str) -> tuple[str, str]:
+    left, sign, right = item.partition("=" if "=" in form else ":")
+    if not sign or not left or not right:
+        raise Misuse(f"{item!r} is not {form}")
+    return left, right
+
+
+def _ports(items: Sequence[str]) -> dict[int, int] | None:
+    if not items:
+        return None
+    ports = {}
+    for item in items:
+        inside, outside = _pair(item, "IMAGE_PORT:HOST_PORT")
+        if not (inside.isdigit() and outside.isdigit() and int(outside) < 65536):
+            raise Misuse(f"{item!r} is not IMAGE_PORT:HOST_PORT", fix="write it like 8080:0")
+        ports[int(inside)] = int(outside)
+    return ports
