@@ -1,5 +1,6 @@
 """The sample app, locked and built once for all tests of a session."""
 
+import fcntl
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,10 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     folder = tmp_path_factory.mktemp("sample") / "app"
     shutil.copytree(SAMPLE, folder)
     store = Store.of_user()
-    locking.make(folder, store=store)
+    # Several workers of one run share the user's package lists, which apt locks.
+    with (tmp_path_factory.getbasetemp().parent / "sample.lock").open("w") as alone:
+        fcntl.flock(alone, fcntl.LOCK_EX)
+        locking.make(folder, store=store)
     return Sample(folder, store)
 
 

@@ -1,4 +1,4 @@
-"""`python -m troth.image APP OUT STORE`: one build, on the standard library alone.
+"""`python -m troth.image APP OUT STORE`: one build in a process of its own.
 
 For `check`, which builds in other environments, and under other Pythons.
 """

@@ -181,7 +181,9 @@ def start(
         env={
             **environment.variables,
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
-            "PYTHONPATH": _SOURCE,
+            "PYTHONPATH": ":".join((_SOURCE, environment.variables.get("PYTHONPATH", ""))).rstrip(
+                ":"
+            ),
             "PYTHONDONTWRITEBYTECODE": "1",
             "TMPDIR": str(temporary),
         },
