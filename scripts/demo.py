@@ -82,9 +82,7 @@ def changed_source(life: Life, folder: Path) -> bool:
     copy = folder / "changed"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(life.app, copy)
-    source = next(
-        p for p in sorted((copy / "app").rglob("*")) if p.is_file() and b"a" in p.read_bytes()
-    )
+    source = next(p for p in sorted((copy / "app").rglob("*.py")) if b"a" in p.read_bytes())
     data = source.read_bytes()
     at = data.index(b"a")  # in the docstring or comment that each source begins with
     source.write_bytes(data[:at] + b"A" + data[at + 1 :])
