@@ -24,7 +24,7 @@ def relying_party(evidence: bytes, nonce: bytes) -> str:
 
 def page(evidence: bytes) -> bool:
     policy = troth.Policy.from_toml('schema = "troth/policy/1"', source="app.policy.toml")
-    assert_type(policy.max_age, timedelta)
+    assert_type(policy.max_age, timedelta | None)
     report = troth.appraise(evidence, policy=policy, at=datetime.now(UTC))
     assert_type(report, troth.Report)
     return report.verdict is Verdict.ACCEPTED

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-ALLOWED = {"troth", "cryptography", "cbor2", "_cbor2", "_cffi_backend"}
+ALLOWED = {"troth", "cryptography", "_openssl", "cbor2", "_cbor2", "_cffi_backend"}
 # Modules that a value-to-value verifier has no business with at import.
 UNWANTED = {"OpenSSL", "cyclopts", "rich", "asyncio", "http.client", "multiprocessing", "pydantic"}
 

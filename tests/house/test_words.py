@@ -34,13 +34,13 @@ ADDRESSES = {
 RESERVED = (".example", ".test", ".invalid", ".localhost", "example.com", "example.org")
 
 URL = re.compile(r"\b(?:https?|ftp|mirror|git\+https)://(?:[^/\s@]*@)?([A-Za-z0-9.-]*[A-Za-z0-9])")
-# Words that only the host name of a package source has in front of a public suffix.
+# Labels that the host name of a package source has in front of a public suffix.
 SOURCE = re.compile(
-    r"\b[a-z0-9.-]*(?:pypi|pythonhosted|mirror|snapshot|ftp|deb|archive|registry)[a-z0-9-]*"
-    r"(?:\.[a-z0-9-]+)*\.(?:org|com|net|io|dev|cloud)\b"
+    r"\b(?:[a-z0-9-]+\.)*(?:[a-z0-9-]*pypi[a-z0-9-]*|pythonhosted|[a-z0-9-]*mirrors?|snapshot|ftp|deb"
+    r"|archive|registry)(?:\.[a-z0-9-]+)*\.(?:org|com|net|io|dev|cloud)\b"
 )
 # Places where a person's or a machine's own files live.
-DISK = re.compile(r"(?<![\w.~$}<*-])/(?:home|root|Users|work|workspace|builds?|opt|srv|mnt)/\w+")
+DISK = re.compile(r"(?<![\w.~$}<*-])/(?:home|root|Users|work|workspace|builds?)/\w+")
 
 
 def _files() -> list[Path]:
