@@ -142,7 +142,8 @@ def ensure(
     """
     recipe, lock = load(folder), locks.load(folder)
     lock.check(recipe)
-    vendored = folder / lock.vendor if lock.vendor else None
-    place = store or Store.of_user(vendored=vendored)
+    place = store or Store.of_user()
+    if lock.vendor:
+        place = replace(place, vendored=folder / lock.vendor)
     fetch(lock, store=place, say=say)
     return recipe, lock, place

@@ -48,7 +48,7 @@ class FileRule:
         source: path relative to the app's folder; a folder stands for all that is in it, but for
             names that begin with a dot, `__pycache__` and `*.pyc`.
         target: absolute path in the image.
-        mode: permissions of the file or of every file in the folder; None keeps only whether the
+        mode: 0o755 or 0o644, of the file or of every file in the folder; None keeps whether the
             owner may execute it.
     """
 
@@ -325,10 +325,10 @@ def _target(text: str, name: str) -> str:
 
 
 def _mode(text: str, name: str) -> int:
-    if not re.fullmatch(r"0?[0-7]{3}", text) or int(text, 8) & 0o022:
+    if text not in ("644", "755"):
         raise Misuse(
-            f"{FILE}: {name} is {text!r}, and must be three octal digits as text that let only the"
-            ' owner write, such as "755"'
+            f'{FILE}: {name} is {text!r}, and must be "755" for a program or "644"; an image has no'
+            " other permissions"
         )
     return int(text, 8)
 
