@@ -74,7 +74,7 @@ class Certificate:
         """The name, as text for reports; made when asked for, because it is slow."""
         try:
             return self.parsed.subject.rfc4514_string()
-        except ValueError:
+        except _LIBRARY_ERRORS:
             return f"a name that is no text ({self.name.hex()})"
 
 
