@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from stat import S_IFDIR, S_IFREG
 
@@ -41,9 +42,10 @@ def _write(trees: list[list[cpio.Entry]], kernel: bytes, out: Path) -> str:
             *(eif.Section(kind=eif.Kind.RAMDISK, pieces=cpio.pack(tree)) for tree in trees),
         )
     )
-    with out.open("wb") as file:
+    with ThreadPoolExecutor(max_workers=1) as beside, out.open("wb") as file:
+        registers = beside.submit(measure, image)
         eif.write(file, image)
-    return measure(image).pcr0.hex()
+        return registers.result().pcr0.hex()
 
 
 def _inputs() -> tuple[list[list[cpio.Entry]], bytes]:
