@@ -33,8 +33,11 @@ _KEYS: Final = frozenset(
         "nonce",
     }
 )
-# An untagged or tagged COSE_Sign1 whose protected header is {1: -35}.
-_STARTS: Final = (b"\x84\x44\xa1\x01\x38\x22", b"\xd2\x84\x44\xa1\x01\x38\x22")
+# An untagged or tagged COSE_Sign1 whose protected header is {1: …}; which algorithm is a check's affair.
+_STARTS: Final = tuple(
+    tag + b"\x84" + size + b"\xa1\x01" for tag in (b"", b"\xd2") for size in (b"\x43", b"\x44")
+)
+_STARTS_BASE64: Final = (b"hEOh", b"hESh", b"0oRD", b"0oRE")
 _SCALE_HEAD: Final = b"\x00\x02"
 
 
@@ -78,12 +81,12 @@ def unwrap(data: bytes) -> tuple[bytes, str] | None:
     """
     if data.startswith(_STARTS):
         return data, ""
-    if data.startswith(_SCALE_HEAD) and data[4:10] == _STARTS[0] and data[2] & 3 == 1:
+    if data.startswith(_SCALE_HEAD) and data[4:].startswith(_STARTS) and data[2] & 3 == 1:
         size = int.from_bytes(data[2:4], "little") >> 2
         if len(data) < 4 + size:
             raise Malformed(f"says {size} bytes, {len(data) - 4} follow", field="framing", offset=2)
         return data[4 : 4 + size], f"SCALE framing and {len(data) - 4 - size} bytes behind"
-    if data[:6] in (b"hEShAT", b"0oREoQ"):  # base64 of the two starts
+    if data.startswith(_STARTS_BASE64):
         return from_base64(data, field="base64 text"), "base64 text"
     return None
 
