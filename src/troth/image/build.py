@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -54,11 +55,12 @@ def build(
     recipe, lock, place = locking.ensure(folder, store=store, say=say)
     tree, linux = rootfs.make(folder, recipe, lock, place)
     image = _assemble(tree, linux, recipe, lock)
-    registers = measure(image).hex()
-    running = hashlib.sha256()
-    for piece in eif.pieces(image):
-        running.update(piece)
-    sha256 = running.hexdigest()
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        measured = beside.submit(measure, image)
+        running = hashlib.sha256()
+        for piece in eif.pieces(image):
+            running.update(piece)
+        sha256, registers = running.hexdigest(), measured.result().hex()
     return Built(
         name=recipe.name,
         image=image,

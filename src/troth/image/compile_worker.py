@@ -9,9 +9,11 @@ import os
 import py_compile
 import sys
 
+_DONE, _SYNTAX, _FAILED = 0, 1, 2
+
 
 def compile_one(source: str, name: str, target: str) -> int:
-    """Compiles one file; 0, or 1 where its syntax is wrong."""
+    """Compiles one file; says whether it worked, its syntax is wrong, or something else failed."""
     try:
         py_compile.compile(
             source,
@@ -20,9 +22,12 @@ def compile_one(source: str, name: str, target: str) -> int:
             doraise=True,
             invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
         )
-    except py_compile.PyCompileError:
-        return 1
-    return 0
+    except py_compile.PyCompileError as error:
+        # A lack of memory, say, must not look like a file that has no bytecode.
+        return _SYNTAX if isinstance(error.exc_value, SyntaxError) else _FAILED
+    except OSError:
+        return _FAILED
+    return _DONE
 
 
 def main() -> None:
@@ -35,14 +40,19 @@ def main() -> None:
             source, name, target = jobs.pop(0)
             pid = os.fork()
             if pid == 0:
-                os._exit(compile_one(source, name, target))
+                code = _FAILED
+                try:
+                    code = compile_one(source, name, target)
+                finally:
+                    os._exit(code)
             running[pid] = name
         pid, status = os.wait()
         name = running.pop(pid)
-        if os.waitstatus_to_exitcode(status) == 1:
+        code = os.waitstatus_to_exitcode(status)
+        if code == _SYNTAX:
             print(name)  # noqa: T201
-        elif status != 0:
-            sys.exit(f"{name}: the compiler ended with {status}")
+        elif code != _DONE:
+            sys.exit(f"{name} could not be compiled ({code})")
 
 
 if __name__ == "__main__":
