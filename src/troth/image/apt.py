@@ -5,28 +5,34 @@ installed; its sources are ours, signed by the keys that we pin and by nothing e
 come only the mirrors' addresses and how to reach them (proxies, certificates, credentials).
 """
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from troth.errors import Malformed, Misuse, Unavailable
+from troth.image.fetched import Fetched, Trouble, Why
 from troth.image.files import disk
 from troth.image.keys import Suite, keyring
 from troth.image.lock import Deb
 
 _HELPER: Final = "/usr/lib/apt/apt-helper"
 _TIMEOUT: Final = 600
+_LIST: Final = "apt's list of packages"
 _URI_LINE = re.compile(
     r"'(?P<uri>[^']+)' (?P<file>\S+) (?P<size>\d+) SHA256:(?P<sha256>[0-9a-f]{64})"
 )
+_FAILED = re.compile(r"E: Failed to fetch (?P<uri>\S+)\s+(?P<why>.*)")
+_ABSENT = ("404", "410", "File not found")
+_OTHER_BYTES = ("Hash Sum mismatch", "File has unexpected size")
 _DATED = re.compile(r"/\d{8}T\d{6}Z(/|$)")
 # How to reach a mirror; nothing about what to trust in what it sends.
 _REACH = re.compile(
@@ -136,6 +142,7 @@ class Apt:
 
         Raises:
             Misuse: one of them does not exist, or they can't be together.
+            Malformed: apt's answer is not the list that we asked for.
         """
         done = self._run(
             "apt-get", "-qq", "--print-uris", "--no-install-recommends", "install", "--", *packages
@@ -145,30 +152,55 @@ class Apt:
                 f"{self.suite.name} can't give {', '.join(packages)}: {_last_error(done.stderr)}",
                 fix="correct debian.packages in troth.toml",
             )
-        found = [self._deb(line) for line in done.stdout.splitlines()]
-        return {deb.name: deb for deb in found}
-
-    def _deb(self, line: str) -> Deb:
-        match = _URI_LINE.fullmatch(line.strip())
-        if match is None:
-            raise Malformed("is no address with a SHA-256", field="apt's list of packages")
-        uri = match["uri"]
-        archive = "security" if uri.startswith(self.mirrors.security) else "debian"
-        base = self.mirrors.of(archive)
-        if not uri.startswith(base):
-            raise Malformed("names a package outside the mirror", field="apt's list of packages")
-        name, version, _ = match["file"].split("_")
-        return Deb(
-            name=name,
-            version=unquote(version),
-            archive=archive,
-            path=unquote(uri[len(base) :]) if "%" not in match["file"] else uri[len(base) :],
-            size=int(match["size"]),
-            sha256=match["sha256"],
-        )
+        found = parse_uris(done.stdout, self.mirrors)
+        # apt reads `name-` as a wish to remove, and what it does not know as a pattern.
+        for package in packages:
+            if package.partition("=")[0] not in found:
+                raise Misuse(
+                    f"{self.suite.name} has no package of the very name {package!r}",
+                    fix="correct debian.packages in troth.toml; name a real package, not a virtual one",
+                )
+        return found
 
     def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
         return _run(words, self.folder)
+
+
+def parse_uris(text: str, mirrors: Mirrors) -> dict[str, Deb]:
+    """The packages, by name, that apt's `--print-uris` lists.
+
+    Raises:
+        Malformed: a line is no address with a SHA-256, is outside the mirror, or names one twice.
+    """
+    found: dict[str, Deb] = {}
+    for line in text.splitlines():
+        deb = _deb(line.strip(), mirrors)
+        if deb.name in found:
+            raise Malformed(f"has {deb.name} twice", field=_LIST)
+        found[deb.name] = deb
+    return found
+
+
+def _deb(line: str, mirrors: Mirrors) -> Deb:
+    match = _URI_LINE.fullmatch(line)
+    if match is None:
+        raise Malformed(f"has {line[:200]!r}, which is no address with a SHA-256", field=_LIST)
+    uri, words = match["uri"], match["file"].split("_")
+    # apt writes `file:/…` for `file:///…`.
+    bases = {
+        name: re.sub(r"^file:/+", "file:/", mirrors.of(name)) for name in ("security", "debian")
+    }
+    archive = next((name for name, base in bases.items() if uri.startswith(base)), None)
+    if archive is None or len(words) != 3:
+        raise Malformed(f"has {line[:200]!r}, which is no package of the mirror", field=_LIST)
+    return Deb(
+        name=words[0],
+        version=unquote(words[1]),
+        archive=archive,
+        path=unquote(uri[len(bases[archive]) :]),
+        size=int(match["size"]),
+        sha256=match["sha256"],
+    )
 
 
 @contextmanager
@@ -180,9 +212,12 @@ def apt(suite: Suite, mirrors: Mirrors, *, lists: Path) -> Iterator[Apt]:
         mirrors: where packages are.
         lists: folder for the lists, kept so that the next lock is quick.
     """
-    with disk("preparing apt"), tempfile.TemporaryDirectory(prefix="troth-apt-") as name:
-        folder = Path(name)
+    with ExitStack() as stack:
+        stack.enter_context(disk("preparing apt"))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="troth-apt-")))
         (lists / "partial").mkdir(parents=True, exist_ok=True)
+        alone = stack.enter_context((lists.parent / f"{lists.name}.lock").open("w"))
+        fcntl.flock(alone, fcntl.LOCK_EX)  # apt gives up where somebody else is at its lists
         _prepare(folder, lists)
         keys = folder / "keys.gpg"
         keys.write_bytes(keyring(suite))
@@ -199,27 +234,49 @@ def apt(suite: Suite, mirrors: Mirrors, *, lists: Path) -> Iterator[Apt]:
         yield Apt(folder=folder, mirrors=mirrors, suite=suite)
 
 
-def download(debs: Sequence[Deb], mirrors: Mirrors, into: Path) -> dict[str, Path]:
-    """Fetch packages by their paths; apt compares the digests.
-
-    Returns:
-        The packages that came, by SHA-256. One that is missing could not be had.
-    """
+def download(debs: Sequence[Deb], mirrors: Mirrors, into: Path) -> Fetched:
+    """Fetch packages by their paths; apt compares the digests."""
     with disk("preparing apt"), tempfile.TemporaryDirectory(prefix="troth-apt-") as name:
         folder = Path(name)
         (folder / "lists" / "partial").mkdir(parents=True)
         _prepare(folder, folder / "lists")
         words = [_HELPER, "-q", "download-file"]
-        places = {}
         for deb in debs:
-            places[deb.sha256] = into / deb.sha256
-            words += (
-                mirrors.of(deb.archive) + deb.path,
-                str(into / deb.sha256),
-                f"SHA256:{deb.sha256}",
-            )
-        _run(words, folder)
-    return {sha256: path for sha256, path in places.items() if path.is_file()}
+            words += (_address(deb, mirrors), str(into / deb.sha256), f"SHA256:{deb.sha256}")
+        done = _run(words, folder)
+    said = parse_failures(done.stderr)
+    general = Trouble(why=Why.UNREACHABLE, said=_last_error(done.stderr))
+    files, troubles = {}, {}
+    for deb in debs:
+        if (into / deb.sha256).is_file():
+            files[deb.sha256] = into / deb.sha256
+        else:
+            troubles[deb.sha256] = said.get(_bare(_address(deb, mirrors)), general)
+    return Fetched(files=files, troubles=troubles)
+
+
+def parse_failures(text: str) -> dict[str, Trouble]:
+    """What apt says of each address that it could not fetch."""
+    found = {}
+    for line in text.splitlines():
+        if match := _FAILED.fullmatch(line.strip()):
+            said = match["why"].strip()
+            why = Why.UNREACHABLE
+            if said.startswith(_ABSENT):
+                why = Why.GONE
+            elif said.startswith(_OTHER_BYTES):
+                why = Why.ALTERED
+            found[_bare(match["uri"])] = Trouble(why=why, said=said)
+    return found
+
+
+def _address(deb: Deb, mirrors: Mirrors) -> str:
+    return mirrors.of(deb.archive) + quote(deb.path, safe="/+~")
+
+
+def _bare(uri: str) -> str:
+    """An address as apt and we would both write it: unquoted, and `file:` with one slash."""
+    return re.sub(r"^file:/+", "file:/", unquote(uri))
 
 
 def _prepare(folder: Path, lists: Path) -> None:

@@ -36,8 +36,9 @@ def cache_folder() -> Path:
 def write_together(folder: Path, files: Mapping[str, Content]) -> None:
     """Write several files that belong together.
 
-    Each is written beside its place and moved there when all are whole. Old files of the same names
-    are gone before the first new one appears, so that no mixture of old and new is ever seen.
+    Each is written beside its place and moved there when all are whole. A single file takes the
+    old one's place at once; of several, the old ones are gone before the first new one appears, so
+    that no mixture of old and new is ever seen.
 
     Raises:
         Unavailable: the disk is full, or the folder can't be written.
@@ -54,7 +55,7 @@ def write_together(folder: Path, files: Mapping[str, Content]) -> None:
                 os.fchmod(out.fileno(), 0o644)
                 os.fsync(out.fileno())
             written.append((temporary, folder / name))
-        for _, place in written:
+        for _, place in written if len(written) > 1 else ():
             place.unlink(missing_ok=True)
         for temporary, place in written:
             Path(temporary).replace(place)

@@ -4,8 +4,8 @@ A lock names no host: the digest makes any mirror good enough.
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -20,8 +20,11 @@ FILE: Final = "troth.lock"
 SCHEMA: Final = "troth/lock/1"
 ARCHIVES: Final = ("debian", "security")
 RELOCK: Final = "run `troth lock` on the app"
+ANEW: Final = "run `troth lock --update` on the app"
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~%_!-]*")
+_PLAIN = re.compile(r"[ -~]*")
+_MOST: Final = 2**40  # bytes of one package
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +115,12 @@ class Lock:
             }
         )
 
+    def fits(self, recipe: Recipe) -> bool:
+        """Whether it was made for this recipe and under the keys that this troth pins."""
+        return (self.suite, self.recipe) == (recipe.suite, recipe.pinned()) and (
+            self.keys == pinned_keys(self.suite)
+        )
+
     def check(self, recipe: Recipe) -> None:
         """Hold the lock against a recipe and against the keys that this troth pins.
 
@@ -198,7 +207,7 @@ def parse(data: bytes) -> Lock:
     }
     _exactly(value, keys, FILE)
     if value["schema"] != SCHEMA:
-        raise Malformed(f"is {value['schema']!r}, not {SCHEMA!r}", field="schema", fix=RELOCK)
+        raise Malformed(f"is {value['schema']!r}, not {SCHEMA!r}", field="schema", fix=ANEW)
     lock = Lock(
         suite=_text(value["suite"], "suite"),
         keys=tuple(_text(key, "keys") for key in _list(value["keys"], "keys")),
@@ -209,11 +218,11 @@ def parse(data: bytes) -> Lock:
         agent_wheels=_wheels(value["agent_wheels"], "agent_wheels"),
         vendor=_inside(value["vendor"]),
     )
-    _once((deb.name for deb in lock.all_debs), "debs")
-    _once((wheel.name for wheel in lock.wheels), "wheels")
-    _once((wheel.name for wheel in lock.agent_wheels), "agent_wheels")
+    _ordered([deb.name for deb in lock.debs], "debs")
+    _ordered([wheel.name for wheel in lock.wheels], "wheels")
+    _ordered([wheel.name for wheel in lock.agent_wheels], "agent_wheels")
     if lock.to_json() != data:
-        raise Malformed("is not in the form that troth writes", field=FILE, fix=RELOCK)
+        raise Malformed("is not in the form that troth writes", field=FILE, fix=ANEW)
     return lock
 
 
@@ -221,13 +230,15 @@ def _exactly(value: Any, keys: set[str], field: str) -> None:
     if not isinstance(value, dict) or set(value) != keys:
         found = sorted(value) if isinstance(value, dict) else type(value).__name__
         raise Malformed(
-            f"is {found}, and must be an object with {sorted(keys)}", field=field, fix=RELOCK
+            f"is {found}, and must be an object with {sorted(keys)}", field=field, fix=ANEW
         )
 
 
 def _text(value: Any, field: str) -> str:
     if not isinstance(value, str):
         raise Malformed(f"is {type(value).__name__}, not a text", field=field)
+    if not _PLAIN.fullmatch(value):
+        raise Malformed("has a character that is not plain ASCII", field=field)
     return value
 
 
@@ -244,7 +255,7 @@ def _digest(value: Any, field: str) -> str:
 
 
 def _size(value: Any, field: str) -> int:
-    if type(value) is not int or value <= 0:
+    if type(value) is not int or not 0 < value <= _MOST:
         raise Malformed("is no size in bytes", field=field)
     return value
 
@@ -256,17 +267,23 @@ def _file(value: Any, field: str) -> str:
 
 
 def _inside(value: Any) -> str:
-    if _text(value, "vendor") == "":
-        return ""
-    path = PurePosixPath(value)
-    if path.is_absolute() or ".." in path.parts:
+    if _text(value, "vendor") and not is_inside(value):
         raise Malformed("must be a folder inside the app's", field="vendor")
     return str(value)
 
 
+def is_inside(folder: str) -> bool:
+    """Whether a relative path stays inside the folder it is relative to, and is not that folder."""
+    path = PurePosixPath(folder)
+    return not path.is_absolute() and ".." not in path.parts and str(path) == folder != "."
+
+
 def _deb(value: Any, field: str) -> Deb:
     _exactly(value, set(Deb.__slots__), field)
-    if value["archive"] not in ARCHIVES or type(value["base"]) is not bool:
+    if (
+        _text(value["archive"], f"{field}.archive") not in ARCHIVES
+        or type(value["base"]) is not bool
+    ):
         raise Malformed("has an archive or a base that is not known", field=field)
     for part in _text(value["path"], f"{field}.path").split("/"):
         _file(part, f"{field}.path")
@@ -296,9 +313,7 @@ def _wheel(value: Any, field: str) -> Wheel:
     )
 
 
-def _once(names: Iterable[str], field: str) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise Malformed(f"has {name} twice", field=field)
-        seen.add(name)
+def _ordered(names: list[str], field: str) -> None:
+    for before, after in pairwise(names):
+        if before >= after:
+            raise Malformed(f"has {after} twice or out of order", field=field)

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from troth.errors import Misuse, Unavailable
+from troth.errors import Malformed, Misuse, Unavailable
 from troth.image import lock as locks
 from troth.image import wheels
 from troth.image.apt import Apt, Mirrors, apt, download
+from troth.image.fetched import Gone, Trouble, Why
 from troth.image.files import cache_folder, disk, write_together
 from troth.image.keys import Suite, suite
 from troth.image.lock import Deb, Lock, Wheel, pinned_keys
@@ -32,6 +33,8 @@ def make(
 ) -> Lock:
     """A new lock of an app: resolves, downloads, and keeps everything in the store.
 
+    Nothing of the app's changes before everything is at hand.
+
     Args:
         folder: the app's.
         store: where packages are kept.
@@ -42,9 +45,12 @@ def make(
     Raises:
         Misuse: the recipe asks for what does not exist.
         Unavailable: no mirror, no network, no disk.
+        Malformed: apt, pip or a mirror gave what can't be.
     """
     recipe = load(folder)
     release = suite(recipe.suite)
+    if vendor is not None:
+        check_vendor(vendor, recipe)
     where = mirrors or Mirrors.of_machine()
     say(
         f"reading the package lists of {release.title}, under {len(release.keyrings)} pinned keyrings"
@@ -63,12 +69,13 @@ def make(
         kernel=kernel,
         wheels=app,
         agent_wheels=agent,
-        vendor=vendor or "",
     )
     fetch(lock, store=store, mirrors=where, say=say)
     lock = replace(lock, wheels=_sized(app, store), agent_wheels=_sized(agent, store))
+    # What apt and pip said meets the same rules as a lock that somebody hands us.
+    lock = locks.parse(lock.to_json())
     if vendor is not None:
-        _keep(lock, folder / vendor, store)
+        return keep(lock, folder, vendor, store=store)
     locks.save(folder, lock)
     return lock
 
@@ -92,11 +99,42 @@ def _sized(items: Sequence[Wheel], store: Store) -> tuple[Wheel, ...]:
     )
 
 
-def _keep(lock: Lock, folder: Path, store: Store) -> None:
-    """Copies every package into a folder that travels with the app."""
-    items: tuple[Deb | Wheel, ...] = (*lock.all_debs, *lock.all_wheels)
-    for item in items:
-        write_together(folder, {item.file: [store.get(sha256=item.sha256, name=item.file)]})
+def check_vendor(vendor: str, recipe: Recipe) -> None:
+    """Refuse a folder for packages that is outside the app's, or would end in the image.
+
+    Raises:
+        Misuse: it is.
+    """
+    if not locks.is_inside(vendor):
+        raise Misuse(
+            f"--vendor {vendor} is no folder inside the app's",
+            fix="give a plain relative path, such as `packages`",
+        )
+    for rule in recipe.files:
+        if PurePosixPath(vendor).is_relative_to(rule.source):
+            raise Misuse(
+                f"--vendor {vendor} lies in {rule.source}, which goes into the image",
+                fix="keep the packages beside it, such as in `packages`",
+            )
+
+
+def keep(lock: Lock, folder: Path, vendor: str, *, store: Store) -> Lock:
+    """Copies every package into a folder that travels with the app, and saves the lock that says so.
+
+    Raises:
+        Unavailable: a package is not at hand, or the disk refuses.
+    """
+    lock = replace(lock, vendor=vendor)
+    for item in _every(lock):
+        write_together(
+            folder / vendor, {item.file: [store.get(sha256=item.sha256, name=item.file)]}
+        )
+    locks.save(folder, lock)
+    return lock
+
+
+def _every(lock: Lock) -> tuple[Deb | Wheel, ...]:
+    return (*lock.all_debs, *lock.all_wheels)
 
 
 def fetch(
@@ -104,31 +142,57 @@ def fetch(
 ) -> None:
     """Downloads what the store lacks; every byte is compared with the lock's digest.
 
+    What came is kept, even if something else did not.
+
     Raises:
-        Unavailable: some packages cannot be had; they are named.
+        Gone: a mirror answers, and has some packages no more; they are named.
+        Unavailable: no answer.
         Malformed: a mirror gave other bytes than the lock says.
     """
     debs = [d for d in lock.all_debs if not store.has(sha256=d.sha256, name=d.file)]
     missing = [w for w in lock.all_wheels if not store.has(sha256=w.sha256, name=w.file)]
     if not debs and not missing:
         return
-    wanted: tuple[Deb | Wheel, ...] = (*debs, *missing)
     say(f"downloading {len(debs)} Debian packages and {len(missing)} wheels")
     with disk("downloading"), TemporaryDirectory(prefix="troth-fetch-") as name:
         into = Path(name)
-        came = download(debs, mirrors or Mirrors.of_machine(), into) if debs else {}
-        came |= wheels.download(missing, into, python=suite(lock.suite).python)
-        for item in wanted:
-            if item.sha256 in came:
-                data = came[item.sha256].read_bytes()
-                store.put(data, sha256=item.sha256, name=item.file)
-    gone = [i.file for i in wanted if not store.has(sha256=i.sha256, name=i.file)]
-    if gone:
-        raise Unavailable(
-            f"the mirror no longer has {', '.join(gone)}",
-            fix="lock again with `troth lock --update`, name a snapshot mirror with --mirror, or "
-            "keep packages with the app: `troth lock --vendor DIR`",
-        )
+        troubles: list[tuple[Deb | Wheel, Trouble]] = []
+        if debs:
+            came = download(debs, mirrors or Mirrors.of_machine(), into)
+            troubles += _stored(debs, came.files, came.troubles, store)
+        if missing:
+            came = wheels.download(missing, into, python=suite(lock.suite).python)
+            troubles += _stored(missing, came.files, came.troubles, store)
+    _complain(troubles)
+
+
+def _stored(
+    items: Sequence[Deb | Wheel], files: dict[str, Path], troubles: dict[str, Trouble], store: Store
+) -> list[tuple[Deb | Wheel, Trouble]]:
+    for item in items:
+        if item.sha256 in files:
+            data = files[item.sha256].read_bytes()
+            store.put(data, sha256=item.sha256, name=item.file)
+    return [(item, troubles[item.sha256]) for item in items if item.sha256 not in files]
+
+
+def _complain(troubles: list[tuple[Deb | Wheel, Trouble]]) -> None:
+    """The gravest trouble first: forged, then no answer, then gone."""
+    for item, trouble in troubles:
+        if trouble.why is Why.ALTERED:
+            raise Malformed(
+                f"what the mirror gave has other bytes than the lock says ({trouble.said})",
+                field=item.file,
+                fix="do not use this file; try another mirror with --mirror URL",
+            )
+    for item, trouble in troubles:
+        if trouble.why is Why.UNREACHABLE:
+            raise Unavailable(
+                f"{item.file} can't be fetched: {trouble.said}",
+                fix="check the network, or name another mirror: `troth lock --mirror URL`",
+            )
+    if troubles:
+        raise Gone(tuple(item.file for item, _ in troubles))
 
 
 def ensure(
@@ -138,12 +202,15 @@ def ensure(
 
     Raises:
         Misuse: there is no lock, or it does not fit.
-        Unavailable, Malformed: as `fetch`.
+        Gone, Unavailable, Malformed: as `fetch`.
     """
     recipe, lock = load(folder), locks.load(folder)
     lock.check(recipe)
-    place = store or Store.of_user()
-    if lock.vendor:
-        place = replace(place, vendored=folder / lock.vendor)
+    place = store or store_of(folder, lock)
     fetch(lock, store=place, say=say)
     return recipe, lock, place
+
+
+def store_of(folder: Path, lock: Lock) -> Store:
+    """The user's store, with the packages that travel with the app looked at first."""
+    return Store.of_user(vendored=folder / lock.vendor if lock.vendor else None)

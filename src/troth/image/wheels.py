@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from troth.errors import Malformed, Misuse, Unavailable
+from troth.image.fetched import Fetched, Trouble, Why
 from troth.image.files import disk
 from troth.image.lock import Wheel
 from troth.image.store import DIGEST, digest
@@ -22,6 +23,7 @@ from troth.wire import json
 AGENT: Final = ("cbor2", "cryptography", "pyopenssl")
 """What troth's own part of every image imports."""
 _TIMEOUT: Final = 600
+_NO_ANSWER: Final = ("connection broken by", "Could not fetch URL", "Max retries exceeded")
 _FILE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*\.whl")
 # glibc of Debian 13 is 2.41; a wheel for any older one runs there.
 _PLATFORMS: Final = (
@@ -48,9 +50,14 @@ def resolve(packages: Sequence[str], *, python: str) -> tuple[Wheel, ...]:
         words = ("install", "--dry-run", "--ignore-installed", "--quiet", "--report", str(report))
         done = _pip(*words, "--target", folder, *_target(python), "--", *packages)
         if done.returncode:
+            if _unreached(done.stderr):
+                raise Unavailable(
+                    "pip reaches no index of packages",
+                    fix="check the network and pip's configuration",
+                )
             raise Misuse(
                 f"pip can't give {', '.join(packages)} as wheels: {_last_error(done.stderr)}",
-                fix="correct python.packages in troth.toml, or check the network",
+                fix="correct python.packages in troth.toml; each must have a wheel for this Python",
             )
         return parse_report(report.read_bytes())
 
@@ -83,21 +90,59 @@ def _wheel(item: Any) -> Wheel:
     return Wheel(name=name, version=version, file=file, size=0, sha256=str(sha256))
 
 
-def download(wheels: Sequence[Wheel], into: Path, *, python: str) -> dict[str, Path]:
-    """Fetches wheels by name, version and digest.
+def download(wheels: Sequence[Wheel], into: Path, *, python: str) -> Fetched:
+    """Fetches wheels by name, version and digest."""
+    files, trouble = _download(wheels, into, python)
+    troubles: dict[str, Trouble] = {}
+    for wheel in wheels:
+        if wheel.sha256 in files:
+            continue
+        # pip keeps nothing of a set of which one is missing: each is asked for by itself, to name it.
+        if trouble is not None and trouble.why is not Why.UNREACHABLE:
+            more, trouble = _download([wheel], into, python)
+            files |= more
+        if wheel.sha256 not in files:
+            troubles[wheel.sha256] = trouble or Trouble(why=Why.ALTERED, said="another file came")
+    return Fetched(files=files, troubles=troubles)
 
-    Returns:
-        What came, by SHA-256. One that is missing could not be had.
-    """
+
+def _download(
+    wheels: Sequence[Wheel], into: Path, python: str
+) -> tuple[dict[str, Path], Trouble | None]:
     if not wheels:
-        return {}
+        return {}, None
     wanted = into / "requirements.txt"
-    lines = [f"{w.name}=={w.version} --hash=sha256:{w.sha256}\n" for w in wheels]
-    wanted.write_text("".join(lines))
+    wanted.write_text("".join(f"{w.name}=={w.version} --hash=sha256:{w.sha256}\n" for w in wheels))
     words = ("download", "--quiet", "--no-deps", "--require-hashes", "--dest", str(into))
-    _pip(*words, *_target(python), "--requirement", str(wanted))
+    done = _pip(*words, *_target(python), "--requirement", str(wanted))
     by_digest = {digest(path.read_bytes()): path for path in into.glob("*.whl")}
-    return {w.sha256: by_digest[w.sha256] for w in wheels if w.sha256 in by_digest}
+    came = {w.sha256: by_digest[w.sha256] for w in wheels if w.sha256 in by_digest}
+    if done.returncode == 0:
+        return came, None
+    return came, parse_trouble(done.stderr, files=[w.file for w in wheels])
+
+
+def parse_trouble(text: str, *, files: Sequence[str]) -> Trouble:
+    """What pip's complaint says of why something did not come.
+
+    Args:
+        text: its stderr.
+        files: names of the wheels asked for. Where a version's locked wheel is no longer there, pip
+            takes another of that version and complains of its digest; only a file of the very name
+            with another digest was altered.
+    """
+    why = Why.UNREACHABLE
+    if _unreached(text):
+        pass
+    elif "DO NOT MATCH THE HASHES" in text:
+        why = Why.ALTERED if any(f"/{name}" in unquote(text) for name in files) else Why.GONE
+    elif "No matching distribution" in text or "HTTP error 404" in text:
+        why = Why.GONE
+    return Trouble(why=why, said=_last_error(text))
+
+
+def _unreached(text: str) -> bool:
+    return any(sign in text for sign in _NO_ANSWER)
 
 
 def _target(python: str) -> tuple[str, ...]:
@@ -111,7 +156,16 @@ def _target(python: str) -> tuple[str, ...]:
 
 
 def _pip(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *words]
+    # -P: a pip.py in the folder we were started in is not pip.
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "--no-input",
+        *words,
+    ]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     try:
         done = subprocess.run(
