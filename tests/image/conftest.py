@@ -28,6 +28,9 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     """Only for tests that are marked `network`. The user's own store is used: it holds no secrets."""
     folder = tmp_path_factory.mktemp("sample") / "app"
     shutil.copytree(SAMPLE, folder)
+    # A name that a locale could spell in another way.
+    (folder / "app" / "grüße").mkdir()
+    (folder / "app" / "grüße" / "täglich.py").write_text("x = 1\n", "utf-8")
     store = Store.of_user()
     # Several workers of one run share the user's package lists, which apt locks.
     with (tmp_path_factory.getbasetemp().parent / "sample.lock").open("w") as alone:

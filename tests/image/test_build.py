@@ -225,10 +225,23 @@ def test_an_entry_that_is_not_there(sample: Sample, tmp_path: Path) -> None:
 
 
 @network
-def test_a_link_in_the_apps_folder(sample: Sample, tmp_path: Path) -> None:
-    folder = _with(sample, tmp_path, "", files={})
-    (folder / "app" / "passwd").symlink_to("/etc/passwd")
+def test_links_in_the_apps_folder(sample: Sample, tmp_path: Path) -> None:
+    folder = _with(sample, tmp_path, 'files = ["app", "more"]\n', files={})
+    (folder / "more").symlink_to("/etc")
+    with pytest.raises(Misuse, match="more is a link, or behind one"):
+        builder.build(folder, store=sample.store)
+    (folder / "more").unlink()
+    (folder / "more").mkdir()
+    (folder / "more" / "passwd").symlink_to("/etc/passwd")
     with pytest.raises(Misuse, match="is a link or no file"):
+        builder.build(folder, store=sample.store)
+
+
+@network
+def test_names_that_are_not_utf8(sample: Sample, tmp_path: Path) -> None:
+    folder = _with(sample, tmp_path, "", files={})
+    Path(os.fsdecode(bytes(folder / "app") + b"/\xff.txt")).touch()
+    with pytest.raises(Misuse, match="is not UTF-8"):
         builder.build(folder, store=sample.store)
 
 

@@ -34,28 +34,29 @@ def compile_all(tree: Tree, *, python: str, strict: frozenset[str]) -> None:
         Misuse: a file of the app's has a syntax error.
         Unavailable: the image's interpreter does not run on this machine.
     """
-    with disk("compiling"), TemporaryDirectory(prefix="troth-compile-") as name:
-        root = Path(name)
+    with disk("compiling"), TemporaryDirectory(prefix="troth-compile-") as place:
+        root = Path(place)
         sources = list(_sources(tree))
-        for path, _ in sources:
-            _place(root / "src" / path, tree[path].data)
         _interpreter(tree, root, python)
-        tag = "cpython-" + python.replace(".", "")
+        # Numbers, not names: how a locale spells a name on disk must not matter.
+        (root / "compiled").mkdir()
         jobs = []
-        for path, _ in sources:
-            folder, stem = str(PurePosixPath(path).parent), PurePosixPath(path).stem
-            cached = f"{folder}/__pycache__/{stem}.{tag}.pyc".removeprefix("./")
-            jobs.append((str(root / "src" / path), f"/{path}", str(root / "out" / cached), cached))
+        for number, (path, _) in enumerate(sources):
+            source, target = root / "compiled" / f"{number}.py", root / "compiled" / f"{number}.pyc"
+            source.write_bytes(tree[path].data)
+            jobs.append((str(source), f"/{path}", str(target)))
         failed = _run(root, python, jobs)
-        for path, owner in sources:
-            if f"/{path}" in failed and owner in strict:
+        tag = "cpython-" + python.replace(".", "")
+        for (path, owner), (_, name, made) in zip(sources, jobs, strict=True):
+            if name not in failed:
+                folder, stem = PurePosixPath(path).parent, PurePosixPath(path).stem
+                cached = str(folder / "__pycache__" / f"{stem}.{tag}.pyc")
+                tree.add_file(cached, Path(made).read_bytes(), owner=owner)
+            elif owner in strict:
                 raise Misuse(
                     f"/{path} of {owner} has a syntax error",
                     fix=f"run python{python} -m py_compile on it",
                 )
-        for (path, owner), (_, _, made, cached) in zip(sources, jobs, strict=True):
-            if f"/{path}" not in failed:
-                tree.add_file(cached, Path(made).read_bytes(), owner=owner)
 
 
 def _sources(tree: Tree) -> Iterator[tuple[str, str]]:
@@ -93,7 +94,7 @@ def _place(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def _run(root: Path, python: str, jobs: list[tuple[str, str, str, str]]) -> frozenset[str]:
+def _run(root: Path, python: str, jobs: list[tuple[str, str, str]]) -> frozenset[str]:
     program = str(root / f"usr/bin/python{python}")
     command = [
         str(root / "loader"),
@@ -104,14 +105,14 @@ def _run(root: Path, python: str, jobs: list[tuple[str, str, str, str]]) -> froz
         program,
         *("-s", "-S", "-B", "-P", str(_WORKER)),
     ]
-    lines = "".join(json.dumps([source, name, made]) + "\n" for source, name, made, _ in jobs)
+    lines = "".join(json.dumps(job) + "\n" for job in jobs)
     try:
         done = subprocess.run(
             command,
             input=lines,
             env={"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
             timeout=_TIMEOUT,
         )

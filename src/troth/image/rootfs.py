@@ -1,5 +1,6 @@
 """The file system of an image, in memory: packages, wheels, the agent, the app, and what ties them."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -127,18 +128,31 @@ def agent_files() -> Iterator[tuple[str, bytes]]:
 def _app_files(tree: Tree, folder: Path, rule: FileRule) -> None:
     source = folder / rule.source
     with disk(f"reading {rule.source}"):
+        if source.resolve() != folder.resolve() / rule.source:
+            raise Misuse(
+                f"{rule.source} is a link, or behind one",
+                fix="put the files themselves into the app's folder",
+            )
         if source.is_file():
             _app_file(tree, source, rule.target.lstrip("/"), rule)
             return
         if not source.is_dir():
             raise Misuse(f"{rule.source} is not in {folder}", fix="correct `files` in troth.toml")
         for path in sorted(source.rglob("*")):
-            parts = path.relative_to(source).parts
+            parts = tuple(_plain(part, path) for part in path.relative_to(source).parts)
             if any(part.startswith(".") or part == "__pycache__" for part in parts):
                 continue
             if path.suffix == ".pyc" or (path.is_dir() and not path.is_symlink()):
                 continue
             _app_file(tree, path, f"{rule.target}/{'/'.join(parts)}".lstrip("/"), rule)
+
+
+def _plain(name: str, path: Path) -> str:
+    """A file's name as UTF-8 reads its bytes, whatever the locale."""
+    try:
+        return os.fsencode(name).decode("utf-8")
+    except UnicodeDecodeError:
+        raise Misuse(f"the name of {path!r} is not UTF-8", fix="rename it") from None
 
 
 def _app_file(tree: Tree, path: Path, target: str, rule: FileRule) -> None:
