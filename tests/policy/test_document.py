@@ -1,0 +1,144 @@
+"""Policies as values and as documents: strict, and one digest for one meaning."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from troth.errors import Misuse
+from troth.model.roots import RootClass
+from troth.policy import Policy
+from troth.policy.profiles import PROFILES, profile
+
+DIGEST = st.binary(min_size=48, max_size=48).filter(any).map(bytes.hex)
+REGISTER = st.integers(0, 31).map(lambda i: f"pcr{i}")
+POLICIES = st.builds(
+    Policy,
+    name=st.text(max_size=20),
+    registers=st.dictionaries(
+        st.just("nitro"),
+        st.dictionaries(REGISTER, st.frozensets(DIGEST, min_size=1, max_size=3), min_size=1),
+    ),
+    max_age=st.none() | st.integers(1, 9999999).map(lambda s: timedelta(seconds=s)),
+    roots_allow=st.frozensets(st.sampled_from(RootClass), min_size=1),
+    development_roots=st.frozensets(st.binary(min_size=32, max_size=32).map(bytes.hex), max_size=2),
+    require_key=st.booleans(),
+    unreviewed=st.booleans(),
+    expires=st.none()
+    | st.datetimes(datetime(2000, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC)),
+)
+START = 'schema = "troth/policy/1"\n'
+
+
+@given(policy=POLICIES)
+def test_the_document_of_a_policy_reads_back(policy: Policy) -> None:
+    again = Policy.from_toml(policy.to_toml(), source="test")
+    assert again == policy
+    assert again.sha256 == policy.sha256
+
+
+def test_each_field_is_in_the_digest() -> None:
+    base = Policy(name="a", registers={"nitro": {"pcr0": frozenset({"ab" * 48})}})
+    others: list[dict[str, Any]] = [
+        {"name": "b"},
+        {"registers": {"nitro": {"pcr0": frozenset({"ac" * 48})}}},
+        {"registers": {"nitro": {"pcr1": frozenset({"ab" * 48})}}},
+        {"max_age": timedelta(minutes=5)},
+        {"roots_allow": frozenset({RootClass.VENDOR})},
+        {"development_roots": frozenset({"ab" * 32})},
+        {"require_key": True},
+        {"unreviewed": True},
+        {"expires": datetime(2030, 1, 1, tzinfo=UTC)},
+    ]
+    digests = {base.sha256, *(replace(base, **other).sha256 for other in others)}
+    assert len(digests) == 1 + len(others)
+
+
+BAD = [
+    "",
+    "not toml [",
+    'schema = "troth/policy/2"\n',
+    START + "surprise = 1\n",
+    START + "name = 1\n",
+    START + 'unreviewed = "yes"\n',
+    START + "expires = 2030-01-01\n",
+    START + "expires = 2030-01-01T00:00:00\n",
+    START + "roots = 1\n",
+    START + "[roots]\nallow = []\n",
+    START + '[roots]\nallow = ["everybody"]\n',
+    START + '[roots]\nallow = "vendor"\n',
+    START + '[roots]\ndevelopment = ["ab"]\n',
+    START + '[roots]\nother = ["ab"]\n',
+    START + "[freshness]\nmax_age = 300\n",
+    START + '[freshness]\nmax_age = "0s"\n',
+    START + '[freshness]\nmax_age = "5 m"\n',
+    START + '[freshness]\nmax_age = "5w"\n',
+    START + '[binding]\nkey = "maybe"\n',
+    START + "[nitro]\n",
+    START + "nitro = 1\n",
+    START + f'[nitro]\npcr32 = ["{"ab" * 48}"]\n',
+    START + f'[nitro]\nmrtd = ["{"ab" * 48}"]\n',
+    START + "[nitro]\npcr0 = []\n",
+    START + '[nitro]\npcr0 = ["zz"]\n',
+    START + f'[nitro]\npcr0 = ["{"ab" * 47}"]\n',
+    START + f'[nitro]\npcr0 = ["{"00" * 48}"]\n',
+    START + "[nitro]\npcr0 = [1]\n",
+    START + f'[tdx]\nmrtd = ["{"ab" * 48}"]\n',
+]
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_what_is_no_policy(text: str) -> None:
+    with pytest.raises(Misuse):
+        Policy.from_toml(text, source="test")
+
+
+def test_short_forms() -> None:
+    text = START + f'[freshness]\nmax_age = "3h"\n[nitro]\npcr0 = "{"AB" * 48}"\n'
+    policy = Policy.from_toml(text, source="test")
+    assert policy.max_age == timedelta(hours=3)
+    assert policy.registers["nitro"]["pcr0"] == frozenset({"ab" * 48})
+    assert policy.roots_allow == frozenset(RootClass)
+    ages = {"90s": 90, "5m": 300, "3h": 10800, "2d": 172800}
+    for words, seconds in ages.items():
+        read = Policy.from_toml(START + f'[freshness]\nmax_age = "{words}"\n', source="test")
+        assert read.max_age == timedelta(seconds=seconds)
+
+
+def test_for_image() -> None:
+    with pytest.raises(Misuse):
+        Policy.for_image({})
+    with pytest.raises(Misuse):
+        Policy.for_image({"nitro": {}})
+    policy = Policy.for_image({"nitro": {"pcr0": "AB" * 48}})
+    assert policy.registers["nitro"]["pcr0"] == frozenset({"ab" * 48})
+
+
+def test_expecting_adds_and_never_overrules() -> None:
+    base = profile("production-2026-11")
+    policy = base.expecting({"nitro": {"pcr0": "ab" * 48}}, name="image")
+    assert policy.roots_allow == base.roots_allow
+    assert (
+        policy.expecting({"nitro": {"pcr0": "ab" * 48}}, name="again").registers == policy.registers
+    )
+    with pytest.raises(Misuse):
+        policy.expecting({"nitro": {"pcr0": "ac" * 48}}, name="other")
+
+
+def test_profiles_are_dated_and_expect_no_image() -> None:
+    for name, policy in PROFILES.items():
+        assert name[-7:-3].isdigit()
+        assert policy.name == name
+        assert not policy.registers
+    assert profile("production-2026-11").roots_allow == frozenset({RootClass.VENDOR})
+    with pytest.raises(Misuse):
+        profile("production")
+
+
+def test_registers_cannot_be_changed_afterwards() -> None:
+    policy = Policy.for_image({"nitro": {"pcr0": "ab" * 48}})
+    with pytest.raises(TypeError):
+        policy.registers["nitro"]["pcr0"] = frozenset()  # type: ignore[index]
