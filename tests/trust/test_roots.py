@@ -1,0 +1,75 @@
+"""Roots and their classes: a caller's root is never called a vendor's."""
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tests.platforms.nitro.forge import chain, specs
+
+from troth.errors import Malformed, Unavailable
+from troth.model.roots import RootClass
+from troth.platforms.nitro.simulate_pki import DevelopmentPki
+from troth.trust import development_by_digest, load_roots, parse_roots, vendor_roots
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+def test_the_vendor_root_is_pinned_and_has_a_review_date(vectors: Path) -> None:
+    (root,) = vendor_roots()
+    assert root.root_class is RootClass.VENDOR
+    assert root.review_by is not None
+    assert root.not_after is not None
+    assert root.review_by < root.not_after
+    from troth.platforms.nitro.format import parse
+
+    document = parse((vectors / "nitro" / "anjuna-prod-2021-03-17.bin").read_bytes())
+    assert hashlib.sha256(document.cabundle[0]).hexdigest() == root.sha256
+
+
+def test_a_simulators_root_says_so(tmp_path: Path) -> None:
+    pki = DevelopmentPki.create(NOW)
+    path = tmp_path / "root.pem"
+    path.write_text(pki.root_pem())
+    (root,) = load_roots(path)
+    assert root.root_class is RootClass.DEVELOPMENT
+    assert root.sha256 == pki.root().sha256
+    assert root.source == str(path)
+
+
+def test_any_other_root_is_added() -> None:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    der = chain(specs())[0][0]
+    pem = x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM)
+    two = parse_roots(pem + DevelopmentPki.create(NOW).root_pem().encode(), source="two")
+    assert [root.root_class for root in two] == [RootClass.ADDED, RootClass.DEVELOPMENT]
+    assert two[0].sha256 == hashlib.sha256(der).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"nothing",
+        b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        bytes(1024 * 1024 + 1),
+    ],
+)
+def test_no_roots(data: bytes) -> None:
+    with pytest.raises(Malformed):
+        parse_roots(data, source="x")
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable):
+        load_roots(tmp_path / "absent.pem")
+    with pytest.raises(Unavailable):
+        load_roots(tmp_path)
+
+
+def test_by_digest() -> None:
+    (root,) = development_by_digest(["ab" * 32], source="policy")
+    assert root.root_class is RootClass.DEVELOPMENT
+    assert root.sha256 == "ab" * 32

@@ -1,0 +1,117 @@
+"""CBOR: one encoding for each value, and our own error for everything else."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from troth.errors import Malformed
+from troth.wire import cbor
+
+KEYS = st.integers(-(2**63), 2**63) | st.text(max_size=6) | st.binary(max_size=6)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**64), 2**64 - 1) | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def deep(value: Any) -> int:
+    if isinstance(value, list):
+        return 1 + max(map(deep, value), default=0)
+    if isinstance(value, dict):
+        return 1 + max(map(deep, value.values()), default=0)
+    return 0
+
+
+@given(value=VALUES)
+def test_what_is_encoded_is_read_back(value: Any) -> None:
+    for data in (cbor.encode(value), cbor.encode_in_order(value)):
+        if deep(value) <= cbor.MAX_DEPTH:
+            assert cbor.decode(data, field="x") == value
+        for size in range(len(data)):
+            with pytest.raises(Malformed):
+                cbor.decode(data[:size], field="x")
+        with pytest.raises(Malformed):
+            cbor.decode(data + b"\0", field="x")
+
+
+@given(data=st.binary(max_size=64))
+def test_any_bytes_are_a_value_in_its_one_form_or_malformed(data: bytes) -> None:
+    try:
+        value = cbor.decode(data, field="x")
+    except Malformed:
+        return
+    assert cbor.encode_in_order(value) == data
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1800", "1817", "190018", "1900ff", "1a0000ffff", "1b00000000ffffffff", "3817", "5817" + "00" * 23,
+        "590017" + "00" * 23, "7800", "9800", "b800", "1c", "1d", "1e", "1f", "3f", "5f", "7f", "9f", "bf",
+        "ff", "f7", "f8ff", "f800", "f90000", "fa00000000", "fb0000000000000000", "e0", "f3", "fc",
+        "c000", "d28400", "61ff", "62c328", "a2010101", "a20100" + "0100", "a1f500", "a18000", "a1f600",
+        "a1a000", "5affffffff", "5b7fffffffffffffff", "9b7fffffffffffffff", "bb7fffffffffffffff", "82", "a1",
+        "8301", "",
+    ],
+)  # fmt: skip
+def test_refused(text: str) -> None:
+    with pytest.raises(Malformed):
+        cbor.decode(bytes.fromhex(text), field="x")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("00", 0), ("17", 23), ("1818", 24), ("18ff", 255), ("190100", 256), ("19ffff", 65535),
+        ("1a00010000", 65536), ("1affffffff", 2**32 - 1), ("1b0000000100000000", 2**32), ("20", -1),
+        ("3818", -25), ("f4", False), ("f5", True), ("f6", None), ("40", b""), ("60", ""), ("80", []),
+        ("a0", {}), ("a10102", {1: 2}), ("a1410002", {b"\0": 2}), ("a12002", {-1: 2}),
+    ],
+)  # fmt: skip
+def test_accepted(text: str, value: Any) -> None:
+    found = cbor.decode(bytes.fromhex(text), field="x")
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_depth() -> None:
+    ok = b"\x81" * cbor.MAX_DEPTH + b"\0"
+    assert cbor.decode(ok, field="x")
+    with pytest.raises(Malformed):
+        cbor.decode(b"\x81" + ok, field="x")
+    with pytest.raises(Malformed):
+        cbor.decode(b"\x81" * 100_000, field="x")
+
+
+def test_tags_are_named_by_the_caller() -> None:
+    assert cbor.decode(b"\xd2\x01", field="x", tags=frozenset({18})) == cbor.Tagged(18, 1)
+    with pytest.raises(Malformed):
+        cbor.decode(b"\xd3\x01", field="x", tags=frozenset({18}))
+
+
+def test_an_indefinite_map_only_outermost_and_only_where_allowed() -> None:
+    data = bytes.fromhex("bf0102ff")
+    assert cbor.decode(data, field="x", allow_indefinite_map=True) == {1: 2}
+    assert cbor.decode(b"\xbf\xff", field="x", allow_indefinite_map=True) == {}
+    for bad in (
+        "bf0102",
+        "bf01ff",
+        "bf",
+        "bf0102ff00",
+        "bf01bf0203ffff",
+        "9f01ff",
+        "81bfff",
+        "bf01020102ff",
+    ):
+        with pytest.raises(Malformed):
+            cbor.decode(bytes.fromhex(bad), field="x", allow_indefinite_map=True)
+
+
+def test_errors_point_into_the_file() -> None:
+    with pytest.raises(Malformed) as raised:
+        cbor.decode(bytes.fromhex("82f8ff00"), field="part", base=100)
+    assert raised.value.field == "part"
+    assert raised.value.offset == 101
