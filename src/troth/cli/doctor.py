@@ -1,0 +1,178 @@
+"""`troth doctor`: what this machine can do, by trying it."""
+
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from troth.cli._console import out
+from troth.errors import TrothError
+
+_RELEASED: Final = datetime(2026, 11, 1, tzinfo=UTC)
+"""A clock before this version was written is wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was tried.
+
+    Attributes:
+        name: what was tried.
+        works: whether it works here.
+        what: what was found.
+        fix: how to get it, where it does not work.
+    """
+
+    name: str
+    works: bool
+    what: str
+    fix: str = ""
+
+
+def doctor(*, json: bool = False) -> int:
+    """Say what this machine can do, and how to get what is missing.
+
+    Exit 0 if verifying works, which needs none of the rest; 5 otherwise.
+
+        troth doctor
+        troth doctor --json
+
+    Args:
+        json: print as JSON.
+    """
+    from troth.wire import json as strict
+
+    findings = [probe() for probe in _PROBES]
+    if json:
+        out(strict.canonical([asdict(finding) for finding in findings]).decode())
+    else:
+        for line in _lines(findings):
+            out(line)
+    return 0 if findings[0].works and findings[1].works else 5
+
+
+def _lines(findings: list[Finding]) -> Iterator[str]:
+    for finding in findings:
+        yield f"{'✓' if finding.works else '–'} {finding.name:<16} {finding.what}"
+        if not finding.works and finding.fix:
+            yield f"  {'':<16} fix: {finding.fix}"
+
+
+def _python() -> Finding:
+    works = sys.version_info >= (3, 11)
+    return Finding(
+        name="verify", works=works, what=f"Python {platform.python_version()}", fix="Python 3.11"
+    )
+
+
+def _clock() -> Finding:
+    now = datetime.now(UTC)
+    return Finding(
+        name="clock",
+        works=now > _RELEASED,
+        what=f"{now:%Y-%m-%d %H:%M:%S}Z",
+        fix="set this machine's clock; evidence is judged by it",
+    )
+
+
+def _roots() -> Finding:
+    from troth.trust import vendor_roots
+
+    reviews = [root.review_by for root in vendor_roots() if root.review_by is not None]
+    first = min(reviews)
+    return Finding(
+        name="pinned roots",
+        works=datetime.now(UTC) <= first,
+        what=f"{len(reviews)}, to be reviewed by {first:%Y-%m-%d}",
+        fix="upgrade troth",
+    )
+
+
+def _development() -> Finding:
+    from troth.runtime import development
+
+    path = development.root_file()
+    there = path.exists()
+    return Finding(
+        name="development root",
+        works=there,
+        what=str(path) if there else "not made yet",
+        fix="it is made by the first `troth run` or `troth up`",
+    )
+
+
+def _apt() -> Finding:
+    from troth.image.apt import Mirrors
+
+    try:
+        Mirrors.of_machine()
+    except TrothError as error:
+        return Finding(name="lock", works=False, what=str(error), fix=error.fix)
+    return Finding(name="lock", works=True, what="apt with a Debian mirror")
+
+
+def _build() -> Finding:
+    fits = sys.platform == "linux" and platform.machine() == "x86_64"
+    return Finding(
+        name="build",
+        works=fits,
+        what=f"{sys.platform} on {platform.machine()}",
+        fix="images are built on Linux, x86-64",
+    )
+
+
+def _namespaces() -> Finding:
+    """Makes the namespaces that a run needs, twice over, and lets go of them."""
+    if shutil.which("unshare") is None:
+        return Finding(
+            name="run", works=False, what="cannot be tried", fix="install util-linux (unshare)"
+        )
+    once = ("unshare", "--user", "--map-root-user", "--mount", "--pid", "--net", "--fork")
+    done = subprocess.run(
+        [*once, *once, "true"], capture_output=True, text=True, check=False, timeout=30
+    )
+    return Finding(
+        name="run",
+        works=done.returncode == 0,
+        what="user namespaces, nested" if done.returncode == 0 else done.stderr.strip()[:100],
+        fix="allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, or "
+        "kernel.apparmor_restrict_unprivileged_userns=0)",
+    )
+
+
+def _nitro() -> Finding:
+    there = Path("/dev/nsm").exists()
+    return Finding(
+        name="attest",
+        works=there,
+        what="/dev/nsm is here" if there else "this is no Nitro enclave; the simulator attests",
+    )
+
+
+def _cache() -> Finding:
+    from troth.image.files import cache_folder
+
+    folder = cache_folder()
+    files = list((folder / "store" / "sha256").glob("*")) if folder.exists() else []
+    size = sum(path.stat().st_size for path in files)
+    return Finding(
+        name="store", works=True, what=f"{len(files)} packages, {size >> 20} MiB in {folder}"
+    )
+
+
+_PROBES: Final[tuple[Callable[[], Finding], ...]] = (
+    _python,
+    _clock,
+    _roots,
+    _development,
+    _apt,
+    _build,
+    _namespaces,
+    _nitro,
+    _cache,
+)
