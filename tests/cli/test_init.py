@@ -23,7 +23,9 @@ def test_a_new_app(template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_templates_are_the_examples(template: str) -> None:
     ours = ROOT / "src" / "troth" / "cli" / "templates" / template
     example = ROOT / "examples" / template
-    names = [p.relative_to(ours) for p in ours.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+    names = [
+        p.relative_to(ours) for p in ours.rglob("*") if p.is_file() and "__pycache__" not in p.parts
+    ]
     assert names
     for name in names:
         assert (ours / name).read_bytes() == (example / name).read_bytes(), name

@@ -25,7 +25,7 @@ from troth.wire.reader import Reader
 
 _T = TypeVar("_T", bound=x509.ExtensionType)
 # What the library raises for hostile DER.
-_LIBRARY_ERRORS: Final = (
+LIBRARY_ERRORS: Final = (
     ValueError,
     TypeError,
     UnsupportedAlgorithm,
@@ -74,7 +74,7 @@ class Certificate:
         """The name, as text for reports; made when asked for, because it is slow."""
         try:
             return self.parsed.subject.rfc4514_string()
-        except _LIBRARY_ERRORS:
+        except LIBRARY_ERRORS:
             return f"a name that is no text ({self.name.hex()})"
 
 
@@ -90,7 +90,7 @@ def read(data: bytes) -> Certificate:
         extensions = parsed.extensions
         key = parsed.public_key()
         begins, ends = parsed.not_valid_before_utc, parsed.not_valid_after_utc
-    except _LIBRARY_ERRORS as error:
+    except LIBRARY_ERRORS as error:
         raise Malformed(f"cannot be read: {error}", field="certificate") from None
     if parsed.version is not x509.Version.v3:
         raise Malformed("is not version 3", field="certificate")

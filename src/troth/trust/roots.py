@@ -3,11 +3,14 @@
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from troth.errors import Malformed, Unavailable
 from troth.model.roots import Root, RootClass
 from troth.platforms import PLATFORMS
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 DEVELOPMENT_ORGANISATION: Final = "troth development"
 _MAX_FILE: Final = 1024 * 1024
@@ -40,28 +43,36 @@ def parse_roots(pem: bytes, *, source: str, platform: str = "nitro") -> tuple[Ro
     """As `load_roots`, of a file's content."""
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding
-    from cryptography.x509.oid import NameOID
+
+    from troth.crypto.path import LIBRARY_ERRORS
 
     if len(pem) > _MAX_FILE:
         raise Malformed(f"is larger than {_MAX_FILE} bytes", field=source)
     try:
         certificates = x509.load_pem_x509_certificates(pem)
-    except ValueError:
+        # Read at once: the library reads fields late, and raises for hostile ones then.
+        read = [(c, _organisations(c), c.not_valid_after_utc) for c in certificates]
+    except LIBRARY_ERRORS:
         raise Malformed("holds no PEM certificates that can be read", field=source) from None
-    found = []
-    for certificate in certificates:
-        names = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
-        development = any(name.value == DEVELOPMENT_ORGANISATION for name in names)
-        found.append(
-            Root(
-                platform=platform,
-                sha256=hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest(),
-                root_class=RootClass.DEVELOPMENT if development else RootClass.ADDED,
-                source=source,
-                not_after=certificate.not_valid_after_utc,
-            )
+    return tuple(
+        Root(
+            platform=platform,
+            sha256=hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest(),
+            root_class=RootClass.DEVELOPMENT
+            if DEVELOPMENT_ORGANISATION in organisations
+            else RootClass.ADDED,
+            source=source,
+            not_after=ends,
         )
-    return tuple(found)
+        for certificate, organisations, ends in read
+    )
+
+
+def _organisations(certificate: "x509.Certificate") -> tuple[str | bytes, ...]:
+    from cryptography.x509.oid import NameOID
+
+    names = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    return tuple(name.value for name in names)
 
 
 def development_by_digest(digests: Iterable[str], *, source: str) -> tuple[Root, ...]:
