@@ -147,7 +147,7 @@ def test_bundles_do_not_accept_themselves(made: Made) -> None:
     maker = Maker(
         policy=made.policy.read_text(),
         roots=made.root.read_bytes(),
-        at=NOW,
+        at=datetime.now(UTC),
         nonce=NONCE,
         key=None,
         binding=None,
