@@ -14,7 +14,7 @@ import pytest
 from conftest import Sample
 from troth.errors import Misuse
 from troth.image import build as builder
-from troth.image import rootfs
+from troth.image import check, rootfs
 from troth.image.build import Built
 from troth.image.store import digest
 from troth.platforms.nitro.measure import measure
@@ -185,9 +185,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def _with(sample: Sample, tmp_path: Path, change: str, *, files: Mapping[str, bytes]) -> Path:
     folder = tmp_path / "app"
-    for name in ("troth.toml", "troth.lock", "app/main.py"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes((sample.folder / name).read_bytes())
+    check.copy_app(sample.folder, folder, reverse=False)
     text = (folder / "troth.toml").read_text("utf-8")
     (folder / "troth.toml").write_text(change + text, "utf-8")
     for name, data in files.items():
