@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from troth.cli._console import out, read_source, say
-from troth.errors import Misuse
+from troth.errors import Misuse, TrothError
 
 if TYPE_CHECKING:
     from troth.runtime.runs import Run
@@ -71,8 +71,14 @@ def _follow(started: "Run") -> int:
     import threading
 
     ended: list[int] = []
-    waiter = threading.Thread(target=lambda: ended.append(started.wait()), daemon=True)
-    waiter.start()
+
+    def wait() -> None:
+        try:
+            ended.append(started.wait())
+        except (TrothError, ValueError):  # its supervisor was killed, or we are leaving
+            ended.append(1)
+
+    threading.Thread(target=wait, daemon=True).start()
     shown = 0
     while True:
         text = started.console()

@@ -97,6 +97,9 @@ class Run:
 
     def stop(self) -> None:
         """Ends it and removes everything of it. May be called twice."""
+        # First the connection, so that a thread which waits for a line lets go of the reader.
+        with contextlib.suppress(OSError):
+            self._control.shutdown(socket.SHUT_RDWR)
         self._lines.close()
         self._control.close()
         if self.state.detached:
@@ -175,6 +178,8 @@ def start(
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                # Who waits for the end of our output must not wait for a run that outlives us.
+                stderr=subprocess.DEVNULL if detach else None,
                 start_new_session=True,
             )
         with contextlib.suppress(BrokenPipeError):

@@ -1,0 +1,203 @@
+"""Runs: started, listed, stopped, and nothing left behind however they end."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.agent.conftest import PROBE
+
+from troth.errors import Malformed, Misuse, Unavailable
+from troth.image import build as builder
+from troth.runtime import development, runs, state
+
+pytestmark = [pytest.mark.namespaces, pytest.mark.network]
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("image") / "probe.eif"
+    builder.write(builder.build(PROBE), path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A data folder of its own for each test; nothing may be left running or on disk in it."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    yield tmp_path
+    left = [run.id for run in state.everything() if run.supervisor.alive()]
+    for name in left:
+        with contextlib.suppress(Misuse):
+            runs.stop(name)
+    assert not left
+    assert not processes_with(str(tmp_path))
+
+
+def processes_with(text: str) -> list[str]:
+    """Command lines and roots of processes that mention a folder."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            mounts = (folder / "mountinfo").read_text()
+            if text in (folder / "cmdline").read_text() or text in mounts:
+                found.append(folder.name)
+    return found
+
+
+def until(condition: object, seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def test_started_listed_and_stopped(image: Path) -> None:
+    with runs.start(image, pki=development.nitro()) as run:
+        assert [r.id for r in state.everything()] == [run.id]
+        assert state.read(run.id).seen == state.RUNNING
+        assert run.published[0].host == "127.0.0.1"
+        assert len(run.pcrs) == 3
+        assert (state.root() / run.id / state.NSM).stat().st_mode & 0o777 == 0o600
+        folder = run.state.folder
+    assert not folder.exists()
+    assert state.everything() == ()
+    assert run.pcrs["pcr0"] != "00" * 48
+
+
+def test_debug_mode_shows(image: Path) -> None:
+    with runs.start(image, pki=development.nitro(), debug=True) as run:
+        assert set(run.pcrs.values()) == {"00" * 48}
+
+
+def test_detached_and_stopped_by_name(image: Path) -> None:
+    with runs.start(image, pki=development.nitro(), detach=True) as run:
+        name = run.id
+    assert state.read(name).seen == state.RUNNING
+    runs.stop(name)
+    with pytest.raises(Misuse):
+        state.read(name)
+
+
+def test_a_killed_supervisor_takes_everything_with_it(image: Path) -> None:
+    with runs.start(image, pki=development.nitro(), detach=True) as run:
+        name, folder = run.id, run.state.folder
+    supervisor = state.read(name).supervisor
+    supervisor.signal(signal.SIGKILL)
+    until(lambda: not processes_with(str(folder)))
+    assert state.read(name).seen == state.LOST
+    assert runs.clean() == (name,)
+    assert not folder.exists()
+
+
+def test_a_killed_owner_ends_the_run(image: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from troth.runtime import development, runs;"
+        "run = runs.start(Path(sys.argv[1]), pki=development.nitro());"
+        "print(run.id, flush=True); time.sleep(60)"
+    )
+    owner = subprocess.Popen(
+        [sys.executable, "-c", code, str(image)], stdout=subprocess.PIPE, text=True
+    )
+    assert owner.stdout is not None
+    name = owner.stdout.readline().strip()
+    folder = state.root() / name
+    owner.kill()
+    owner.wait()
+    owner.stdout.close()
+    until(lambda: not folder.exists())
+    until(lambda: not processes_with(str(folder)))
+
+
+@pytest.mark.parametrize("after", [0.05, 0.3, 0.7, 1.2, 3.0])
+def test_interrupted_in_any_phase(image: Path, home: Path, after: float) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "troth", "run", str(image)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    time.sleep(after)
+    os.killpg(process.pid, signal.SIGINT)
+    _, talk = process.communicate(timeout=20)
+    assert process.returncode in (130, -signal.SIGINT), talk
+    until(lambda: not processes_with(str(home)))
+    until(lambda: not [p for p in state.root().glob("*") if not p.name.startswith(".new-")])
+
+
+def test_a_port_that_is_taken(image: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(Unavailable) as raised:
+            runs.start(image, pki=development.nitro(), publish={8080: port})
+    assert str(port) in str(raised.value)
+    assert raised.value.fix
+
+
+def test_what_the_image_does_not_declare(image: Path) -> None:
+    with pytest.raises(Misuse):
+        runs.start(image, pki=development.nitro(), publish={9999: 0})
+    with pytest.raises(Misuse):
+        runs.start(image, pki=development.nitro(), free={"other": b""})
+
+
+def test_what_is_no_image(image: Path, tmp_path: Path) -> None:
+    data = bytearray(image.read_bytes())
+    data[-5] ^= 1
+    broken = tmp_path / "broken.eif"
+    broken.write_bytes(data)
+    with pytest.raises(Malformed):
+        runs.start(broken, pki=development.nitro())
+    with pytest.raises(Unavailable):
+        runs.start(tmp_path / "absent.eif", pki=development.nitro())
+
+
+def test_two_at_once_do_not_share_anything(image: Path) -> None:
+    pki = development.nitro()
+    with runs.start(image, pki=pki) as one, runs.start(image, pki=pki) as other:
+        assert one.id != other.id
+        assert one.published[0].host_port != other.published[0].host_port
+        assert one.pcrs == other.pcrs
+
+
+def test_the_development_root_is_private_and_stays() -> None:
+    first, again = development.nitro(), development.nitro()
+    assert first.root().sha256 == again.root().sha256
+    folder = development.folder()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    for path in folder.iterdir():
+        if path != development.root_file():
+            assert path.stat().st_mode & 0o777 == 0o600, path
+    assert b"PRIVATE" not in development.root_file().read_bytes()
+
+
+def test_the_commands(image: Path) -> None:
+    def troth(*argv: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "troth", *argv],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        return done.returncode, done.stdout
+
+    code, text = troth("run", str(image), "--detach", "--json")
+    assert code == 0
+    name = json.loads(text)["id"]
+    code, text = troth("ps", "--json")
+    assert [run["id"] for run in json.loads(text)] == [name]
+    assert troth("logs", name)[0] == 0
+    assert troth("logs", "nobody")[0] == 2
+    assert troth("stop")[0] == 2
+    assert troth("stop", "--all") == (0, f"{name}\n")
+    assert troth("ps") == (0, "")
+    assert troth("clean") == (0, "")
