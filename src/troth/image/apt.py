@@ -23,9 +23,11 @@ from troth.image.fetched import Fetched, Trouble, Why
 from troth.image.files import disk
 from troth.image.keys import Suite, keyring
 from troth.image.lock import Deb
+from troth.image.store import digest
 
 _HELPER: Final = "/usr/lib/apt/apt-helper"
 _TIMEOUT: Final = 600
+_ROOM: Final = 256 << 20  # bytes; the lists of a release, packed and unpacked
 _LIST: Final = "apt's list of packages"
 _URI_LINE = re.compile(
     r"'(?P<uri>[^']+)' (?P<file>\S+) (?P<size>\d+) SHA256:(?P<sha256>[0-9a-f]{64})"
@@ -216,6 +218,11 @@ def apt(suite: Suite, mirrors: Mirrors, *, lists: Path) -> Iterator[Apt]:
         stack.enter_context(disk("preparing apt"))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="troth-apt-")))
         (lists / "partial").mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(lists).free < _ROOM:  # apt would wait for ever
+            raise Unavailable(
+                f"{lists} has less than {_ROOM >> 20} MiB left for package lists",
+                fix="free space, or choose another disk with XDG_CACHE_HOME",
+            )
         alone = stack.enter_context((lists.parent / f"{lists.name}.lock").open("w"))
         fcntl.flock(alone, fcntl.LOCK_EX)  # apt gives up where somebody else is at its lists
         _prepare(folder, lists)
@@ -248,8 +255,10 @@ def download(debs: Sequence[Deb], mirrors: Mirrors, into: Path) -> Fetched:
     general = Trouble(why=Why.UNREACHABLE, said=_last_error(done.stderr))
     files, troubles = {}, {}
     for deb in debs:
-        if (into / deb.sha256).is_file():
-            files[deb.sha256] = into / deb.sha256
+        place = into / deb.sha256
+        # Where the disk was full, apt leaves what it had.
+        if place.is_file() and digest(place.read_bytes()) == deb.sha256:
+            files[deb.sha256] = place
         else:
             troubles[deb.sha256] = said.get(_bare(_address(deb, mirrors)), general)
     return Fetched(files=files, troubles=troubles)

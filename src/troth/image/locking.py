@@ -186,6 +186,11 @@ def _complain(troubles: list[tuple[Deb | Wheel, Trouble]]) -> None:
                 fix="do not use this file; try another mirror with --mirror URL",
             )
     for item, trouble in troubles:
+        if "No space left" in trouble.said:
+            raise Unavailable(
+                f"{item.file} can't be fetched: no space left on the disk",
+                fix="free space, or choose another folder with TMPDIR",
+            )
         if trouble.why is Why.UNREACHABLE:
             raise Unavailable(
                 f"{item.file} can't be fetched: {trouble.said}",

@@ -84,5 +84,5 @@ def check(data: bytes, *, sha256: str, name: str) -> None:
         raise Malformed(
             f"has the SHA-256 {found}, the lock says {sha256}",
             field=name,
-            fix="do not use this file; try another mirror with --mirror",
+            fix="do not use this file; remove it if it is yours, or try another mirror with --mirror URL",
         )
