@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ import pytest
 from conftest import Sample
 from troth.errors import Malformed, Misuse, Unavailable
 from troth.image import check
+from troth.image import lock as locks
 from troth.image.build import Built
 from troth.image.check import Environment
-from troth.image.store import digest
+from troth.image.store import Store, digest
 
 
 @pytest.mark.network
@@ -48,6 +50,23 @@ def test_a_build_that_depends_on_where_it_is_made(
     twice = check.build_twice(sample.folder, tmp_path / "x.eif", store=sample.store)
     assert any("ramdisk 1: /app/main.py: differs" in line for line in twice.differences)
     assert "sample.build.json differs" in twice.differences
+
+
+@pytest.mark.network
+def test_packages_that_travel_with_the_app(sample: Sample, tmp_path: Path) -> None:
+    """Both builds take them from beside the app; the store stays empty, and nothing is downloaded."""
+    folder, empty = tmp_path / "app", Store(folder=tmp_path / "store")
+    check.copy_app(sample.folder, folder, reverse=False)
+    locked = locks.load(folder)
+    (folder / "packages").mkdir()
+    for item in (*locked.all_debs, *locked.all_wheels):
+        data = sample.store.get(sha256=item.sha256, name=item.file)
+        (folder / "packages" / item.file).write_bytes(data)
+    locks.save(folder, replace(locked, vendor="packages"))
+    store = replace(empty, vendored=folder / "packages")
+    twice = check.build_twice(folder, tmp_path / "x.eif", store=store)
+    assert twice.differences == ()
+    assert not empty.folder.exists()
 
 
 @pytest.mark.network
@@ -122,8 +141,8 @@ def test_the_command_of_one_build(tmp_path: Path) -> None:
     assert run().returncode == 2
     done = run(str(tmp_path), str(tmp_path / "x.eif"), str(tmp_path))
     assert done.returncode == 2
-    assert "has no troth.toml" in done.stderr
-    assert "\nfix: name the folder of an app" in done.stderr
+    assert "has no troth.lock" in done.stderr
+    assert "\nfix: run `troth lock`" in done.stderr
 
 
 def test_the_strange_environment_differs_in_all_that_is_here() -> None:

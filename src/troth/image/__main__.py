@@ -8,6 +8,7 @@ from pathlib import Path
 
 from troth.errors import TrothError
 from troth.image.build import build, write
+from troth.image.lock import load
 from troth.image.store import Store
 
 
@@ -22,7 +23,9 @@ def main(arguments: list[str]) -> int:
         return 2
     app, out, store = (Path(argument) for argument in arguments)
     try:
-        write(build(app, store=Store(folder=store)), out)
+        vendor = load(app).vendor
+        place = Store(folder=store, vendored=app / vendor if vendor else None)
+        write(build(app, store=place), out)
     except TrothError as error:
         sys.stderr.write(f"error: {error}\n")
         if error.fix:
