@@ -35,6 +35,8 @@ _URI_LINE = re.compile(
 _FAILED = re.compile(r"E: Failed to fetch (?P<uri>\S+)\s+(?P<why>.*)")
 _ABSENT = ("404", "410", "File not found")
 _OTHER_BYTES = ("Hash Sum mismatch", "File has unexpected size")
+# Ends in a line of apt's sources: no blank may end the address there, no quote its place in an answer.
+_ADDRESS = re.compile(r"[a-z]+:[^\s\x00-\x20\x7f-\U0010ffff'\"]*")
 _DATED = re.compile(r"/\d{8}T\d{6}Z(/|$)")
 # How to reach a mirror; nothing about what to trust in what it sends.
 _REACH = re.compile(
@@ -95,17 +97,24 @@ class Mirrors:
         Raises:
             Misuse: no address of an archive.
         """
-        parts = urlsplit(debian)
-        if parts.scheme not in ("http", "https", "file") or "debian" not in parts.path.split("/"):
+        try:
+            parts = urlsplit(debian)
+        except ValueError:
+            parts = urlsplit("")
+        plain = all(_ADDRESS.fullmatch(address) for address in (debian, security or "http:"))
+        if (
+            not plain
+            or parts.scheme not in ("http", "https", "file")
+            or "debian" not in parts.path.split("/")
+        ):
             raise Misuse(
                 f"the mirror {debian!r} is no address of a Debian archive",
                 fix="give one whose path has a part `debian`, such as http://HOST/debian/",
             )
-        plain = debian.rstrip("/") + "/"
         if security is None:
             folders = ["debian-security" if p == "debian" else p for p in parts.path.split("/")]
             security = parts._replace(path="/".join(folders)).geturl()
-        return cls(debian=plain, security=security.rstrip("/") + "/")
+        return cls(debian=debian.rstrip("/") + "/", security=security.rstrip("/") + "/")
 
     def of(self, archive: str) -> str:
         """The address of an archive by its name in a lock."""

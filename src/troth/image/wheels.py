@@ -80,11 +80,11 @@ def _wheel(item: Any) -> Wheel:
         source, metadata = item["download_info"], item["metadata"]
         address, sha256 = source["url"], source["archive_info"]["hashes"]["sha256"]
         name, version = str(metadata["name"]).lower().replace("_", "-"), str(metadata["version"])
-    except (KeyError, TypeError):
+        file = unquote(urlsplit(str(address)).path).rpartition("/")[2]
+    except (KeyError, TypeError, ValueError):
         raise Malformed(
             "has an item without name, address or SHA-256", field="pip's report"
         ) from None
-    file = unquote(urlsplit(str(address)).path).rpartition("/")[2]
     if not _FILE.fullmatch(file) or not DIGEST.fullmatch(str(sha256)):
         raise Malformed(f"has {file!r}, which is no wheel with a SHA-256", field="pip's report")
     return Wheel(name=name, version=version, file=file, size=0, sha256=str(sha256))
