@@ -179,7 +179,12 @@ def load(folder: Path) -> Lock:
     if not path.is_file():
         raise Misuse(f"{folder} has no {FILE}", fix=RELOCK)
     with disk(f"reading {FILE}"):
-        return parse(path.read_bytes())
+        data = path.read_bytes()
+    try:
+        return parse(data)
+    except Malformed as error:
+        error.fix = error.fix or ANEW
+        raise
 
 
 def save(folder: Path, lock: Lock) -> None:
