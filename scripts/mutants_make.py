@@ -1,7 +1,8 @@
 """Make mutants of a module: where it can be broken, and its text broken at one place.
 
 Four kinds. *removed*: a check that no longer looks (it always passes, or its step is gone). *refusal*: an
-error that is no longer raised. *flip*: a comparison turned round. *edge*: a limit moved by one.
+error that is no longer raised. *flip*: a comparison turned round. *edge*: a limit moved by one, where
+checks are.
 """
 
 import ast
@@ -111,8 +112,9 @@ def _sites(tree: ast.Module, *, checks: bool) -> Iterator[tuple[_Site, str]]:
     """Every place, in the order of the text, with the function it is in."""
     answering = _answering(tree)
     for parent, field, index, node, function in _walk(tree, "module"):
-        changes = [*_comparisons(node), *_refusals(node)]
+        changes = [*_comparisons(node, "flip", FLIPS), *_refusals(node)]
         if checks:
+            changes += _comparisons(node, "edge", EDGES)
             steps = _steps(node, in_tuple=isinstance(parent, ast.Tuple) and field == "elts")
             words = _words(node) if function in answering else ()
             changes += [("removed", new) for new in (*_findings(node), *steps, *words)]
@@ -149,15 +151,16 @@ def _walk(
             yield from _walk(node, inside)
 
 
-def _comparisons(node: ast.AST) -> Iterator[tuple[str, ast.AST | None]]:
+def _comparisons(
+    node: ast.AST, kind: str, table: dict[type[ast.cmpop], type[ast.cmpop]]
+) -> Iterator[tuple[str, ast.AST | None]]:
     if not isinstance(node, ast.Compare):
         return
-    for kind, table in (("flip", FLIPS), ("edge", EDGES)):
-        for place, operator in enumerate(node.ops):
-            if type(operator) in table:
-                operators = [*node.ops]
-                operators[place] = table[type(operator)]()
-                yield kind, ast.Compare(node.left, operators, node.comparators)
+    for place, operator in enumerate(node.ops):
+        if type(operator) in table:
+            operators = [*node.ops]
+            operators[place] = table[type(operator)]()
+            yield kind, ast.Compare(node.left, operators, node.comparators)
 
 
 def _refusals(node: ast.AST) -> Iterator[tuple[str, ast.AST | None]]:
