@@ -13,8 +13,9 @@ from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import agent
 from auction import Auction, Refused, canonical
+
+import agent
 
 PORT = 8080
 LONGEST_BODY = 4096
