@@ -5,7 +5,7 @@ import io
 import zipfile
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from made import INFO, row, wheel
 
@@ -79,13 +79,27 @@ def test_more_than_it_may_unpack_to(monkeypatch: pytest.MonkeyPatch) -> None:
     _refused(wheel({"a.py": bytes(200)}), "is too large unpacked")
 
 
-GOOD = wheel({"pkg/__init__.py": b"x = 1\n" * 20, "pkg/b.py": b"y"})
+def _packed(files: dict[str, bytes], how: int) -> bytes:
+    """The same wheel, its members compressed in another way."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(wheel(files))) as plain, zipfile.ZipFile(out, "w", how) as new:
+        for item in plain.infolist():
+            new.writestr(item.filename, plain.read(item))
+    return out.getvalue()
 
 
-@given(st.integers(0, 8 * len(GOOD) - 1))
-def test_damage_raises_only_our_errors(bit: int) -> None:
-    changed = bytearray(GOOD)
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+GOOD = [
+    _packed({"pkg/__init__.py": b"x = 1\n" * 20, "pkg/b.py": b"y"}, how) for how in COMPRESSIONS
+]
+
+
+@given(st.sampled_from(GOOD), st.floats(0, 1, exclude_max=True))
+@example(GOOD[0], 4961 / (8 * len(GOOD[0])))  # an offset before the start of the file
+def test_damage_raises_only_our_errors(good: bytes, where: float) -> None:
+    bit = int(where * 8 * len(good))
+    changed = bytearray(good)
     changed[bit // 8] ^= 1 << bit % 8
-    for data in (bytes(changed), GOOD[: bit // 8]):
+    for data in (bytes(changed), good[: bit // 8]):
         with contextlib.suppress(Malformed):
             _read(data)

@@ -4,13 +4,21 @@ import base64
 import csv
 import hashlib
 import io
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import Final
 
 from troth.errors import Malformed
 
 MAX_UNPACKED: Final = 512 * 1024 * 1024
+# What `zipfile` and its decompressors raise over damaged archives, as every bit of one shows.
+_DAMAGE: Final = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error,
+    EOFError, NotImplementedError, OSError, RuntimeError, ValueError,
+)  # fmt: skip
 
 
 def files(wheel: bytes, *, name: str) -> Iterator[tuple[str, bytes]]:
@@ -24,7 +32,7 @@ def files(wheel: bytes, *, name: str) -> Iterator[tuple[str, bytes]]:
     try:
         archive = zipfile.ZipFile(io.BytesIO(wheel))
         listed = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+    except _DAMAGE as error:
         raise Malformed(f"is no wheel: {error}", field=name) from None
     if sum(item.file_size for item in listed) > MAX_UNPACKED:
         raise Malformed("is too large unpacked", field=name)
@@ -58,7 +66,7 @@ def _place(parts: list[str]) -> str:
 def _read(archive: zipfile.ZipFile, item: zipfile.ZipInfo, name: str) -> bytes:
     try:
         return archive.read(item)
-    except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError, OSError) as error:
+    except _DAMAGE as error:
         raise Malformed(f"{item.filename} is damaged: {error}", field=name) from None
 
 
