@@ -30,6 +30,10 @@ _POLL: Final = 0.005
 
 def main() -> int:
     """Runs the enclave; its exit code is the app's."""
+    if os.getpid() != 1:
+        # It mounts file systems: elsewhere than as a machine's first process it would do harm.
+        print("agent: this is the first process of an enclave and runs as nothing else", flush=True)
+        return 2
     try:
         # Whatever reads another process's memory must not read ours.
         linux.prctl(linux.PR_SET_DUMPABLE, 0)

@@ -197,6 +197,7 @@ def locked(app: Path, folder: Path, done: Tell) -> Path:
     """
     from troth.image import lock as locks
     from troth.image import locking
+    from troth.image.fetched import Gone
     from troth.image.store import Store
 
     if not (app / locks.FILE).is_file():
@@ -205,9 +206,7 @@ def locked(app: Path, folder: Path, done: Tell) -> Path:
         return app
     try:
         _, lock, _ = locking.ensure(app, say=say)
-    except Unavailable as error:
-        if "no longer has" not in str(error):
-            raise
+    except Gone as error:
         copy = folder / "app"
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(app, copy)

@@ -11,8 +11,6 @@ Map order is kept and not required: Nitro's payload is not sorted.
 from dataclasses import dataclass
 from typing import Any, Final
 
-import cbor2
-
 from troth.errors import Malformed
 
 MAX_DEPTH: Final = 8
@@ -58,11 +56,15 @@ def decode(
 
 def encode(value: Any) -> bytes:
     """Canonical CBOR (RFC 8949 section 4.2.1: shortest forms, keys sorted bytewise)."""
+    import cbor2  # here, so that reading needs no library
+
     return cbor2.dumps(value, canonical=True)
 
 
 def encode_in_order(value: Any) -> bytes:
     """Shortest forms with the caller's map order, as the NSM and COSE writers keep it."""
+    import cbor2
+
     return cbor2.dumps(value)
 
 

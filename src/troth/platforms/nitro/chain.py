@@ -7,7 +7,6 @@ check CRLs for attestation; the platform lists it as something it has not).
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
 
 from troth.crypto import path
 from troth.crypto.signature import ecdsa_p384_raw
@@ -19,8 +18,6 @@ from troth.model.platform import Genuineness
 from troth.model.roots import Root
 from troth.platforms.nitro.format import Document
 from troth.wire.cose import ES384
-
-REQUIRED: Final = (G101, G102, G103, G104, G105, G106, R103)
 
 
 def genuine(document: Document, roots: Sequence[Root], at: datetime) -> Genuineness:
