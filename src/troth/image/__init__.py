@@ -1,4 +1,6 @@
 """From a recipe and a lock to an enclave image, the same bytes on every machine.
 
-Runs on the standard library alone, so that the locked interpreter itself can run it.
+Nothing here imports a third-party library. The measuring of an image stands in `platforms/`, beside
+code that does, so another Python that is to build needs the libraries that the agent needs, which an
+image holds for its own.
 """
