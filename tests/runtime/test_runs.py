@@ -201,3 +201,21 @@ def test_the_commands(image: Path) -> None:
     assert troth("stop", "--all") == (0, f"{name}\n")
     assert troth("ps") == (0, "")
     assert troth("clean") == (0, "")
+
+
+def test_namespaces_that_are_refused(image: Path) -> None:
+    """Inside a user namespace that may make no other one, as on a machine that forbids them."""
+    script = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"'
+    done = subprocess.run(
+        [
+            *("unshare", "--user", "--map-root-user", "sh", "-c", script, "sh"),
+            *(sys.executable, "-m", "troth", "run", str(image)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 5, done.stderr
+    assert "namespaces" in done.stderr
+    assert "fix:" in done.stderr
