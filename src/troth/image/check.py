@@ -181,9 +181,7 @@ def start(
         env={
             **environment.variables,
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
-            "PYTHONPATH": ":".join((_SOURCE, environment.variables.get("PYTHONPATH", ""))).rstrip(
-                ":"
-            ),
+            "PYTHONPATH": _SOURCE,
             "PYTHONDONTWRITEBYTECODE": "1",
             "TMPDIR": str(temporary),
         },
