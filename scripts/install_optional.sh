@@ -18,6 +18,7 @@ want() { # program, package, what for
 want faketime faketime "tests that build under another date; make bench's peer"
 want disorderfs disorderfs "tests that build from another directory order"
 want fusermount fuse "lets disorderfs mount"
+want cpio cpio "another program reads our archives in a test"
 want unshare util-linux "probes user namespaces"
 want apt-get apt "troth lock and troth build read Debian packages through it"
 
