@@ -90,6 +90,8 @@ def read_text(path: Path, *, limit: int = 1024 * 1024) -> str:
 def write_file(path: Path, data: bytes, *, replace: bool = True) -> None:
     """Writes a file beside its place and moves it there, so that no half file is taken for a whole one.
 
+    A device or a pipe, such as /dev/null, is written to and never replaced; a link is followed.
+
     Args:
         path: where it shall be.
         data: all of it.
@@ -99,7 +101,11 @@ def write_file(path: Path, data: bytes, *, replace: bool = True) -> None:
         Unavailable: the disk refuses.
         Misuse: it exists and must not be replaced.
     """
+    path = Path(os.path.realpath(path))
     try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+            return
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         scratch = Path(name)
         try:

@@ -133,13 +133,17 @@ def _namespaces() -> Finding:
             name="run", works=False, what="cannot be tried", fix="install util-linux (unshare)"
         )
     once = ("unshare", "--user", "--map-root-user", "--mount", "--pid", "--net", "--fork")
-    done = subprocess.run(
-        [*once, *once, "true"], capture_output=True, text=True, check=False, timeout=30
-    )
+    try:
+        done = subprocess.run(
+            [*once, *once, "true"], capture_output=True, text=True, check=False, timeout=30
+        )
+        trouble = "" if done.returncode == 0 else done.stderr.strip()[:100] or "refused"
+    except subprocess.TimeoutExpired:
+        trouble = "the probe did not end within 30 s"
     return Finding(
         name="run",
-        works=done.returncode == 0,
-        what="user namespaces, nested" if done.returncode == 0 else done.stderr.strip()[:100],
+        works=not trouble,
+        what=trouble or "user namespaces, nested",
         fix="allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, or "
         "kernel.apparmor_restrict_unprivileged_userns=0)",
     )

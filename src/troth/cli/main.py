@@ -12,6 +12,7 @@ from troth import _version
 from troth.cli._console import complain, say
 from troth.errors import TrothError
 from troth.model.report import Rejected, Undecided
+from troth.render.escape import visible
 
 EXIT_MISUSE: Final = 2
 EXIT_UNAVAILABLE: Final = 5
@@ -121,7 +122,7 @@ def _bug(error: Exception, tokens: list[str]) -> int:
         return EXIT_UNAVAILABLE
     if os.environ.get("TROTH_TRACEBACK") or "-v" in tokens or "--verbose" in tokens:
         traceback.print_exception(error)
-    say(f"error: a bug in troth: {type(error).__name__}: {error}")
+    say(f"error: a bug in troth: {type(error).__name__}: {visible(str(error))}")
     say("  fix: please report it, with the output of the same command under TROTH_TRACEBACK=1")
     return EXIT_BUG
 

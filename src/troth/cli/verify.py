@@ -1,7 +1,7 @@
 """`troth verify`: is it genuine, and is it what I expect?"""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from troth.cli import _expect
-from troth.cli._console import coloured, out, read_source, width, write_file
+from troth.cli._console import coloured, out, read_source, say, width, write_file
 from troth.errors import Malformed, Misuse, TrothError
 from troth.model.check import Waiver
 
@@ -85,14 +85,51 @@ def verify(
             offline=offline,
             replay=replay,
         )
+        if bundle is not None:
+            _write_bundle(bundle, report, made)
     except TrothError as error:
         _say_error(error, source, format=format, output=output)
         raise
-    if bundle is not None:
-        _write_bundle(bundle, report, made)
     if not quiet:
-        _print(report, evidence, format=format, output=output, verbose=verbose)
+        again = _again(
+            source,
+            report,
+            bundle=bundle,
+            named={"policy": policy, "image": image, "nonce": nonce, "key": key},
+            listed={"measurement": measurement, "trust": trust, "waive": waive},
+            replay=replay,
+        )
+        _print(report, evidence, again, format=format, output=output, verbose=verbose)
     return report.verdict.exit_code
+
+
+def _again(
+    source: str,
+    report: "Report",
+    *,
+    bundle: Path | None,
+    named: Mapping[str, str | Path | None],
+    listed: Mapping[str, Sequence[str | Path]],
+    replay: bool,
+) -> str:
+    """The command line that repeats this judgement from a file; empty where there is no file."""
+    import shlex
+
+    from troth.render.words import rfc3339
+
+    if source == "-" or source.startswith("https://"):
+        if bundle is None:
+            return ""
+        source = str(bundle)
+    words = ["troth", "verify", source]
+    if replay:
+        return shlex.join([*words, "--replay"])
+    for name, value in named.items():
+        words += [] if value is None else [f"--{name}", str(value)]
+    for name, values in listed.items():
+        for value in values:
+            words += [f"--{name}", str(value)]
+    return shlex.join([*words, "--at", rfc3339(report.at)])
 
 
 def _judge(
@@ -200,7 +237,9 @@ def _write_bundle(path: Path, report: "Report", made: "Bundle") -> None:
     from troth.verifier.bundle import pack
 
     if not made.evidence:
-        raise Misuse("there is no evidence to put into a bundle")
+        # A channel that was refused hands nothing on; the verdict is still told, and is the exit code.
+        say(f"no bundle was written to {path}: the channel was refused")
+        return
     if made.maker is not None:
         made = replace(made, maker=replace(made.maker, report=report_json(report).encode()))
     write_file(path, pack(made))
@@ -209,6 +248,7 @@ def _write_bundle(path: Path, report: "Report", made: "Bundle") -> None:
 def _print(
     report: "Report",
     evidence: bytes,
+    again: str,
     *,
     format: Format,  # noqa: A002
     output: Path | None,
@@ -220,7 +260,7 @@ def _print(
         colour = output is None and coloured(sys.stdout)
         text = report_text(report, verbose=verbose, colour=colour, width=width(sys.stdout, 96))
     elif format == "html":
-        text = html(report, evidence)
+        text = html(report, evidence, command=again)
     else:
         from troth.render.json import report_json
 
@@ -231,8 +271,14 @@ def _print(
         write_file(output, text.encode("utf-8"))
 
 
-def html(report: "Report", evidence: bytes) -> str:
-    """The report as one page, with the chain and the fields of the evidence where they can be read."""
+def html(report: "Report", evidence: bytes, *, command: str = "") -> str:
+    """The report as one page, with the chain and the fields of the evidence where they can be read.
+
+    Args:
+        report: what was judged.
+        evidence: the presented bytes.
+        command: the line that repeats the judgement, if there is one.
+    """
     from troth.platforms import detect
     from troth.render.certificates import describe
     from troth.render.html import Appendix, report_html
@@ -241,12 +287,16 @@ def html(report: "Report", evidence: bytes) -> str:
     try:
         found = detect(evidence)
         if found is not None:
-            rows = list(found[0].fields(found[1]))
+            platform, evidence, _ = found  # without framing: the bytes whose digest the page names
+            rows = list(platform.fields(evidence))
             ders = [bytes.fromhex(v) for k, v in rows if k.startswith(("cabundle", "certificate"))]
             certificates = [describe(der) for der in reversed(ders)]
     except Malformed:
         pass  # the report says so; the page then shows the bytes alone
-    return report_html(report, Appendix(evidence=evidence, certificates=certificates, fields=rows))
+    return report_html(
+        report,
+        Appendix(evidence=evidence, certificates=certificates, fields=rows, command=command),
+    )
 
 
 def _say_error(error: TrothError, source: str, *, format: Format, output: Path | None) -> None:  # noqa: A002

@@ -28,7 +28,7 @@ _TONE: Final = {
     Verdict.ACCEPTABLE_WITH_WAIVERS: "waived",
     Verdict.MALFORMED: "bad",
 }
-_HEX_LIMIT: Final = 4608  # bytes of evidence shown as hex; the whole is in the download
+_HEX_LIMIT: Final = 768  # bytes of evidence shown as hex; the whole is in the download
 _FIELD_LIMIT: Final = 160
 
 

@@ -25,8 +25,8 @@ _LONG: Final = 40
 _REGISTER_CODES: Final = ("M101", "M201", "M202", "M203")
 
 
-def hash_text(value: str, *, limit: int = 4096) -> Html:
-    """A value whole; of a long one the two ends stand out, since people compare those."""
+def hash_text(value: str, *, limit: int = 256) -> Html:
+    """A value whole, its two ends standing out since people compare those; past `limit` it is cut."""
     if len(value) < _LONG or len(value) > limit or not value.isalnum():
         return tag("span", value, cls="hash", limit=limit)
     first, middle, last = value[:_ENDS], value[_ENDS:-_ENDS], value[-_ENDS:]

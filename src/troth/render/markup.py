@@ -5,7 +5,7 @@ from typing import Final
 
 from troth.render.escape import for_html
 
-_VOID: Final = frozenset({"meta", "hr", "br", "rect", "line", "wbr"})
+_VOID: Final = frozenset({"meta", "hr", "br", "wbr"})
 
 
 class Html(str):
