@@ -108,8 +108,6 @@ def _build() -> None:
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
     if not os.statvfs("/").f_flag & os.ST_RDONLY:
         raise OSError(0, "the root is writable", "/")
-    # Per process namespace, and only here may it be tightened: no code out of memory files.
-    linux.sysctl_if_there("vm/memfd_noexec", 2)
     linux.mount("proc", "/proc", "proc", _QUIET)
     linux.sysctl_if_there("user/max_user_namespaces", 0)
     options = f"size={SCRATCH},nr_inodes=16384"
@@ -142,6 +140,7 @@ def _become(config: AppConfig) -> int:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     linux.drop_capabilities()
     linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
+    linux.forbid_executable_memory_files()
     os.chdir("/")
     try:
         os.execve(config.entry[0], list(config.entry), {**ENVIRONMENT, **config.environment})  # noqa: S606

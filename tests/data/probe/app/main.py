@@ -59,6 +59,11 @@ def exec_from_memory():
     ).stdout
 
 
+def sealed_memory():
+    os.close(os.memfd_create("data", 8))
+    return "made"
+
+
 def write_to_root():
     for path in (
         "/app/main.py",
@@ -173,6 +178,7 @@ STEPS = {
         loader_on_tmp,
         map_from_tmp,
         exec_from_memory,
+        sealed_memory,
         write_to_root,
         mount_over_app,
         remount_root,
