@@ -13,13 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NoReturn
 
+from troth.agent import filter as system_calls
 from troth.agent.config import AppConfig
 from troth.runtime import linux
 from troth.runtime.devices import build_devices
 
 SOCKET: Final = "/run/troth/agent.sock"
 USER: Final = 1000
-ENVIRONMENT: Final = {"HOME": "/tmp", "LANG": "C.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin"}  # noqa: S108
+# No home that can be written to: interpreters load code from below it (Python's user site, its .pth).
+ENVIRONMENT: Final = {"HOME": "/", "LANG": "C.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin"}
 SCRATCH: Final = 64 * 1024 * 1024
 _QUIET: Final = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
 # Where the kernel offers switches: read-only, or hidden behind /dev/null.
@@ -109,7 +111,7 @@ def _build() -> None:
     if not os.statvfs("/").f_flag & os.ST_RDONLY:
         raise OSError(0, "the root is writable", "/")
     linux.mount("proc", "/proc", "proc", _QUIET)
-    linux.sysctl_if_there("user/max_user_namespaces", 0)
+    linux.sysctl("user/max_user_namespaces", 0)
     options = f"size={SCRATCH},nr_inodes=16384"
     linux.mount("tmpfs", "/tmp", "tmpfs", _QUIET, f"mode=1777,{options}")  # noqa: S108
     linux.mount("tmpfs", "/run", "tmpfs", _QUIET, "mode=0755,size=64k")
@@ -140,7 +142,7 @@ def _become(config: AppConfig) -> int:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     linux.drop_capabilities()
     linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
-    linux.forbid_executable_memory_files()
+    system_calls.install()
     os.chdir("/")
     try:
         os.execve(config.entry[0], list(config.entry), {**ENVIRONMENT, **config.environment})  # noqa: S606

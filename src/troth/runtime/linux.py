@@ -5,7 +5,6 @@ errno, and the call's name where a file name would stand.
 """
 
 import ctypes
-import errno
 import fcntl
 import os
 import socket
@@ -113,42 +112,6 @@ def drop_capabilities() -> None:
     _check(_libc.capset(head, struct.pack("=6I", *[0] * 6)), "capset")
 
 
-class _Filter(ctypes.Structure):
-    _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_char_p))
-
-
-def forbid_executable_memory_files() -> None:
-    """From here on, `memfd_create` works only for files that are sealed against execution.
-
-    A file in memory is on no file system, so that no mount can forbid to execute it. The setting
-    `vm.memfd_noexec` would do the same, but only the machine's own root may write it. Needs
-    `PR_SET_NO_NEW_PRIVS`. The filter is classic BPF (seccomp(2)) for x86-64; system calls by another
-    convention end the process, because their numbers mean other things.
-    """
-    machine, memfd_create, sealed, denied = 0xC000_003E, 319, 0x8, 0x0005_0000 | errno.EACCES
-    load, equal, at_least, any_bit, answer = 0x20, 0x15, 0x35, 0x45, 0x06
-    program = (
-        (load, 0, 0, 4),  # the convention
-        (equal, 1, 0, machine),
-        (answer, 0, 0, 0x8000_0000),  # end the process
-        (load, 0, 0, 0),  # the number
-        (at_least, 4, 0, 0x4000_0000),  # x32
-        (equal, 0, 2, memfd_create),
-        (load, 0, 0, 24),  # its flags
-        (any_bit, 0, 2, sealed),
-        (answer, 0, 0, 0x7FFF_0000),  # allow
-        (answer, 0, 0, 0x8000_0000),
-        (answer, 0, 0, denied),
-    )
-    code = b"".join(struct.pack("=HBBI", *line) for line in program)
-    filled = _Filter(len(program), code)
-    mode_filter = 2
-    _check(
-        _libc.prctl(PR_SET_SECCOMP, ctypes.c_ulong(mode_filter), ctypes.byref(filled), 0, 0),
-        "prctl seccomp",
-    )
-
-
 def map_user(*, inside: int, user: int, group: int) -> None:
     """Maps this process's user and group to one number in the user namespace it has just made.
 
@@ -188,9 +151,6 @@ def close_from(first: int, *, keep: tuple[int, ...] = ()) -> None:
     os.closerange(start, os.sysconf("SC_OPEN_MAX"))
 
 
-def sysctl_if_there(path: str, value: int) -> None:
-    """Writes a setting below `/proc/sys`, where the kernel has it."""
-    try:
-        _write(f"/proc/sys/{path}", str(value))
-    except FileNotFoundError:
-        return
+def sysctl(path: str, value: int) -> None:
+    """Writes a setting below `/proc/sys`."""
+    _write(f"/proc/sys/{path}", str(value))

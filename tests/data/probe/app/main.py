@@ -59,8 +59,47 @@ def exec_from_memory():
     ).stdout
 
 
-def sealed_memory():
-    os.close(os.memfd_create("data", 8))
+def loader_on_sealed_memory():
+    """Sealed against execution (flag 8): the loader does not execute it, it maps it."""
+    descriptor = os.memfd_create("program", 8)
+    with open(ELF, "rb") as file:
+        os.write(descriptor, file.read())
+    return subprocess.run(
+        [LOADER, f"/proc/self/fd/{descriptor}", "-c", "print(1)"],
+        pass_fds=[descriptor],
+        capture_output=True,
+        check=True,
+    ).stdout
+
+
+def loader_on_own_output():
+    """What the app prints goes to the host: it must be no file that can be opened again and mapped."""
+    descriptor = os.open("/proc/self/fd/1", os.O_RDWR)
+    mmap.mmap(descriptor, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC)
+    return "mapped"
+
+
+def shared_memory():
+    with open("/dev/shm/data", "wb+") as file:
+        file.truncate(4096)
+        mmap.mmap(file.fileno(), 4096).close()
+    return "made"
+
+
+def code_below_home():
+    """A .pth file and a usercustomize where Python looks for what a user has installed."""
+    script = "import site; print(site.getusersitepackages())"
+    folder = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout
+    folder = folder.decode().strip()
+    os.makedirs(folder, exist_ok=True)
+    for name in ("evil.pth", "usercustomize.py"):
+        with open(f"{folder}/{name}", "w") as file:
+            file.write("import sys; sys.stdout.write('in')\n")
+    return subprocess.run([sys.executable, "-c", ""], capture_output=True, check=True).stdout
+
+
+def vsock_of_its_own():
+    socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM).close()
     return "made"
 
 
@@ -178,7 +217,11 @@ STEPS = {
         loader_on_tmp,
         map_from_tmp,
         exec_from_memory,
-        sealed_memory,
+        loader_on_sealed_memory,
+        loader_on_own_output,
+        shared_memory,
+        code_below_home,
+        vsock_of_its_own,
         write_to_root,
         mount_over_app,
         remount_root,
