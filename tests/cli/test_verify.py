@@ -215,7 +215,7 @@ def test_html_and_files(made: Made, tmp_path: Path) -> None:
     text = page.read_text()
     assert "<script" not in text
     assert "accepted" in text
-    assert len(text) < 120_000
+    assert len(text) < 60_000
 
 
 def test_real_documents(vectors: Path, tmp_path: Path) -> None:

@@ -223,4 +223,7 @@ def instant(text: str | None) -> tuple[datetime, bool]:
         raise Misuse(
             f"the instant {text} has no time zone", fix="write it like 2026-11-23T03:10:00Z"
         )
-    return at.astimezone(UTC), True
+    try:
+        return at.astimezone(UTC), True
+    except OverflowError:
+        raise Misuse(f"the instant {text} lies outside of the years 1 to 9999") from None

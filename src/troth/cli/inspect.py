@@ -26,7 +26,7 @@ def inspect(source: str, *, files: bool = False, json: bool = False) -> int:
     if json:
         out(strict.canonical(document).decode("utf-8"))
     else:
-        _print(document, "")
+        _print(_with_meanings(document), "")
         out("nothing above was verified")
     return 0
 
@@ -62,6 +62,21 @@ def _read(data: bytes, source: str, *, files: bool) -> dict[str, Any]:
     raise Malformed(
         "is no evidence, bundle, image or policy that troth reads", field=source, offset=0
     )
+
+
+def _with_meanings(document: dict[str, Any]) -> dict[str, Any]:
+    """For people: each field of evidence, also of that in a bundle, with what it means."""
+    from troth.cli._meanings import meaning
+
+    if document["kind"] == "bundle":
+        return {**document, "evidence": _with_meanings(document["evidence"])}
+    if document["kind"] != "evidence":
+        return document
+    fields = {}
+    for name, value in document["fields"].items():
+        words = meaning(document["platform"], name)
+        fields[f"{name} ({words})" if words else name] = value
+    return {**document, "fields": fields}
 
 
 def _fields(rows: Any) -> dict[str, Any]:

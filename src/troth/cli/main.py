@@ -62,6 +62,7 @@ def make_app() -> App:
         default_parameter=Parameter(negative=()),
         help_format="plaintext",
         help_formatter="plain",
+        suppress_keyboard_interrupt=False,
     )
     app.register_install_completion_command("--install-completion")
     for place, (name, path, summary) in enumerate(COMMANDS):

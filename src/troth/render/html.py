@@ -173,7 +173,7 @@ def _raw(report: Report, extra: Appendix) -> Iterator[Html]:
         dump = tag("pre", tag("code", Html(_hex_rows(extra.evidence[:_HEX_LIMIT]))))
         yield _fold(f"Bytes ({size}{cut})", join([tag("p", link), dump]))
     # ASCII and line ends alone, so nothing here can act once the markup is escaped.
-    document = Html(html.escape(report_json(report), quote=False))
+    document = Html(html.escape(report_json(report, indent=1), quote=False))
     yield _fold("Report as JSON", tag("pre", tag("code", document), cls="fold"))
 
 

@@ -78,7 +78,7 @@ class _ReportV1:
     notes: tuple[str, ...]
 
 
-def report_json(report: Report) -> str:
+def report_json(report: Report, *, indent: int = 2) -> str:
     """The report as indented JSON, without a line end at the end.
 
     `claims` is there only when the verdict is accepted; otherwise the same fields are under
@@ -88,7 +88,7 @@ def report_json(report: Report) -> str:
     if report.presented is not None:
         key = "claims" if report.verdict is Verdict.ACCEPTED else "presented"
         document[key] = asdict(_claims(report.presented))
-    return json.dumps(document, indent=2)
+    return json.dumps(document, indent=indent)
 
 
 def error_json(error: TrothError, *, subject: str) -> str:
