@@ -77,6 +77,32 @@ def test_accepted(text: str, value: Any) -> None:
     assert type(found) is type(value)
 
 
+def test_canonical_order_is_bytewise_and_not_by_length() -> None:
+    value = {"b": 1, 1000: 2, -1: 3, b"": 4, "aa": 5, 5: {"y": 1, 300: 2}}
+    keys = ["05", "1903e8", "20", "40", "6162", "626161"]
+    data = cbor.encode(value)
+    at = [data.index(bytes.fromhex(key)) for key in keys]
+    assert at == sorted(at)
+    assert data.startswith(bytes.fromhex("a605a219012c0261790119"))
+    assert cbor.decode(data, field="x") == value
+
+
+@given(value=st.dictionaries(KEYS, st.dictionaries(KEYS, st.none(), max_size=3), max_size=6))
+def test_canonical_is_one_for_any_order(value: dict[Any, Any]) -> None:
+    backwards = {key: dict(reversed(value[key].items())) for key in reversed(value)}
+    assert cbor.encode(backwards) == cbor.encode(value)
+    heads = [cbor.encode(key) for key in cbor.decode(cbor.encode(value), field="x")]
+    assert heads == sorted(heads)
+
+
+def test_errors_are_short_and_say_hostile_text_plainly() -> None:
+    key = cbor.encode("\x1b[31m" + "x" * 5000)
+    with pytest.raises(Malformed) as raised:
+        cbor.decode(b"\xa2" + 2 * (key + b"\x00"), field="x")
+    assert len(str(raised.value)) < 200
+    assert str(raised.value).isprintable()
+
+
 def test_depth() -> None:
     ok = b"\x81" * cbor.MAX_DEPTH + b"\0"
     assert cbor.decode(ok, field="x")

@@ -152,6 +152,26 @@ def test_json_limits() -> None:
     assert json.canonical([2**53, -(2**53)])
 
 
+def test_json_half_a_surrogate_pair_has_no_canonical_form() -> None:
+    for value in ("\ud800", {"\udfff": 1}, [{"a": ["x\udc00"]}]):
+        with pytest.raises(Misuse):
+            json.canonical(value)
+    assert json.parse(b'"\\ud83d\\ude00"', field="x") == "\U0001f600"
+
+
+def test_der_is_never_huge() -> None:
+    """Four bytes of length are refused even where that many bytes follow."""
+    huge = b"\x30\x84\x01\x00\x00\x00" + bytes(1 << 24)
+    with pytest.raises(Malformed):
+        der.only(huge, "x", tag=der.SEQUENCE)
+
+
+def test_cose_algorithm_is_a_number() -> None:
+    for header in ({1: True}, {1: "ES384"}, {1: None}, {True: -35}, {1: -35, 2: 0}, {2: -35}, [1]):
+        with pytest.raises(Malformed):
+            cose.parse_sign1(cbor.encode_in_order([cbor.encode(header), {}, b"p", b"s"]))
+
+
 @pytest.mark.parametrize("size", [0, 1, 23, 24, 96, 255, 256])
 def test_cose_offsets(size: int) -> None:
     protected = cbor.encode({1: -35})

@@ -56,16 +56,23 @@ def decode(
 
 def encode(value: Any) -> bytes:
     """Canonical CBOR (RFC 8949 section 4.2.1: shortest forms, keys sorted bytewise)."""
-    import cbor2  # here, so that reading needs no library
-
-    return cbor2.dumps(value, canonical=True)
+    return encode_in_order(_sorted(value))
 
 
 def encode_in_order(value: Any) -> bytes:
     """Shortest forms with the caller's map order, as the NSM and COSE writers keep it."""
-    import cbor2
+    import cbor2  # here, so that reading needs no library
 
     return cbor2.dumps(value)
+
+
+def _sorted(value: Any) -> Any:
+    """Keys by their encoded bytes; the library's own canonical form sorts by length first (RFC 7049)."""
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value, key=encode_in_order)}
+    if isinstance(value, list | tuple):
+        return [_sorted(item) for item in value]
+    return value
 
 
 class _Decoder:
@@ -171,7 +178,7 @@ class _Decoder:
             if isinstance(key, bool) or not isinstance(key, int | str | bytes):
                 raise self._fail("a map key that is neither integer, text nor bytes", start)
             if key in result:
-                raise self._fail(f"duplicate key {key!r}", start)
+                raise self._fail(f"duplicate key {key!r:.60}", start)
             result[key] = self.item(depth=depth + 1)
             done += 1
         return result

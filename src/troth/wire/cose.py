@@ -50,7 +50,7 @@ def parse_sign1(data: bytes) -> Sign1:
     if not isinstance(protected, bytes):
         raise Malformed("is not a byte string", field="COSE protected header")
     header = cbor.decode(protected, field="COSE protected header")
-    if not isinstance(header, dict) or set(header) != {_ALG} or not isinstance(header[_ALG], int):
+    if not isinstance(header, dict) or set(header) != {_ALG} or type(header[_ALG]) is not int:
         raise Malformed("is not exactly {1: alg}", field="COSE protected header")
     if unprotected != {} or not isinstance(unprotected, dict):
         raise Malformed("is not an empty map", field="COSE unprotected header")

@@ -48,7 +48,8 @@ def canonical(value: Any) -> bytes:
     """The one encoding of a value (RFC 8785 without floats).
 
     Raises:
-        Misuse: a float, an integer past ±2^53, a key that is not text, or another type.
+        Misuse: a float, an integer past ±2^53, text with half a surrogate pair, a key that is not
+            text, or another type.
     """
     _check(value)
     ordered = _sorted(value)
@@ -59,8 +60,10 @@ def canonical(value: Any) -> bytes:
 
 def _check(value: Any) -> None:
     match value:
-        case None | bool() | str():
+        case None | bool():
             return
+        case str():
+            _check_text(value)
         case int():
             if abs(value) > _MAX_INT:
                 raise Misuse(f"{value} has no exact JSON form")
@@ -71,9 +74,17 @@ def _check(value: Any) -> None:
             for key, item in value.items():
                 if not isinstance(key, str):
                     raise Misuse(f"a JSON key must be text, not {key!r}")
+                _check_text(key)
                 _check(item)
         case _:
             raise Misuse(f"{type(value).__name__} has no canonical JSON form here")
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise Misuse("text with half a surrogate pair has no UTF-8 form") from None
 
 
 def _sorted(value: Any) -> Any:

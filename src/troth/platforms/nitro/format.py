@@ -108,10 +108,11 @@ def parse(data: bytes) -> Document:
     if not isinstance(payload, dict):
         raise Malformed("is not a map", field="payload", offset=sign1.payload_offset)
     if set(payload) != _KEYS:
-        wrong = sorted(map(str, set(payload) ^ _KEYS))
-        raise Malformed(f"has missing or unknown keys: {', '.join(wrong)}", field="payload")
+        # `repr`, and not all of it: hostile keys may be long, and hold terminal sequences.
+        wrong = ", ".join(sorted(map(repr, set(payload) ^ _KEYS)))
+        raise Malformed(f"has missing or unknown keys: {wrong:.200}", field="payload")
     if payload["digest"] != "SHA384":
-        raise Malformed(f"is {payload['digest']!r}, should be 'SHA384'", field="digest")
+        raise Malformed(f"is {payload['digest']!r:.60}, should be 'SHA384'", field="digest")
     return Document(
         sign1=sign1,
         module_id=_module_id(payload["module_id"]),
@@ -174,7 +175,7 @@ def _pcrs(value: Any) -> Mapping[int, bytes]:
         raise Malformed("is not a map of 1 to 32 registers", field="pcrs")
     for index, register in value.items():
         if not isinstance(index, int) or not 0 <= index <= 31:
-            raise Malformed(f"has the index {index!r}, should be 0 to 31", field="pcrs")
+            raise Malformed(f"has the index {index!r:.60}, should be 0 to 31", field="pcrs")
         _bytes(register, f"pcr{index}", _PCR_SIZE, _PCR_SIZE)
     for index in range(3):
         if index not in value:
