@@ -1,7 +1,8 @@
 """Policies as values and as documents: strict, and one digest for one meaning."""
 
+import hashlib
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ POLICIES = st.builds(
         st.just("nitro"),
         st.dictionaries(REGISTER, st.frozensets(DIGEST, min_size=1, max_size=3), min_size=1),
     ),
-    max_age=st.none() | st.integers(1, 9999999).map(lambda s: timedelta(seconds=s)),
+    max_age=st.none() | st.integers(1, 36525 * 86400).map(lambda s: timedelta(seconds=s)),
     roots_allow=st.frozensets(st.sampled_from(RootClass), min_size=1),
     development_roots=st.frozensets(st.binary(min_size=32, max_size=32).map(bytes.hex), max_size=2),
     require_key=st.booleans(),
@@ -87,6 +88,15 @@ BAD = [
     START + f'[nitro]\npcr0 = ["{"00" * 48}"]\n',
     START + "[nitro]\npcr0 = [1]\n",
     START + f'[tdx]\nmrtd = ["{"ab" * 48}"]\n',
+    START + "a = " + "[" * 100_000,
+    START + "a = " + "1" * 5000,
+    START + 'name = "\\ud800"\n',
+    START + 'name = "a"\nname = "b"\n',
+    START + "expires = 0001-01-01T00:00:00+10:00\n",
+    START + "expires = 9999-12-31T23:59:59-10:00\n",
+    START + '[freshness]\nmax_age = "999999999999d"\n',
+    START + '[freshness]\nmax_age = "36526d"\n',
+    START + '[freshness]\nmax_age = "-5m"\n',
 ]
 
 
@@ -106,6 +116,72 @@ def test_short_forms() -> None:
     for words, seconds in ages.items():
         read = Policy.from_toml(START + f'[freshness]\nmax_age = "{words}"\n', source="test")
         assert read.max_age == timedelta(seconds=seconds)
+
+
+IMPOSSIBLE: list[dict[str, Any]] = [
+    {"name": "half a pair \ud800"},
+    {"max_age": timedelta(0)},  # would be read as «not stated», which is five minutes
+    {"max_age": timedelta(seconds=-1)},
+    {"max_age": timedelta(seconds=1.5)},  # the digest would not show the half
+    {"max_age": timedelta(days=36525, seconds=1)},
+    {"expires": datetime(2030, 1, 1)},
+    {"expires": datetime.max.replace(tzinfo=timezone(-timedelta(hours=1)))},
+    {"registers": {"nitro": {}}},
+    {"registers": {"nitro": {"pcr0": frozenset()}}},
+    {"registers": {"nitro": {"pcr0": "ab" * 48}}},
+    {"registers": {"nitro": {"pcr0": frozenset({"AB" * 48})}}},
+    {"registers": {"nitro": {"pcr0 = []\n[x]\npcr1": frozenset({"ab" * 48})}}},
+    {"registers": {"ni.tro": {"pcr0": frozenset({"ab" * 48})}}},
+]
+
+
+@pytest.mark.parametrize("fields", IMPOSSIBLE)
+def test_no_policy_that_its_document_could_not_hold(fields: dict[str, Any]) -> None:
+    with pytest.raises(Misuse):
+        Policy(**({"name": "a"} | fields))
+
+
+def test_one_instant_has_one_digest() -> None:
+    there = timezone(timedelta(hours=5, minutes=45, seconds=7))
+    expires = datetime(2030, 1, 1, tzinfo=UTC)
+    policy = Policy(name="a", expires=expires.astimezone(there))
+    assert policy == Policy(name="a", expires=expires)
+    assert policy.sha256 == Policy(name="a", expires=expires).sha256
+    assert Policy.from_toml(policy.to_toml(), source="test") == policy
+
+
+def test_long_ages_read_back() -> None:
+    read = Policy.from_toml(START + '[freshness]\nmax_age = "3000d"\n', source="test")
+    assert read.max_age == timedelta(days=3000)
+    assert Policy.from_toml(read.to_toml(), source="again") == read
+
+
+def test_values_cannot_be_added_afterwards() -> None:
+    values = {"ab" * 48}
+    policy = Policy(name="a", registers={"nitro": {"pcr0": values}})  # type: ignore[dict-item]
+    values.add("cd" * 48)
+    assert policy.registers["nitro"]["pcr0"] == frozenset({"ab" * 48})
+
+
+def test_the_digest_of_a_policy_never_changes() -> None:
+    """Reports and bundles name policies by it, so its form is for ever."""
+    policy = Policy(
+        name="fixed",
+        registers={"nitro": {"pcr0": frozenset({"ab" * 48, "0c" * 48})}},
+        max_age=timedelta(minutes=5),
+        roots_allow=frozenset({RootClass.VENDOR}),
+        expires=datetime(2030, 1, 1, tzinfo=UTC),
+    )
+    assert policy.canonical() == (
+        b'{"development_roots":[],"expires":"2030-01-01T00:00:00+00:00","max_age_s":300,'
+        b'"name":"fixed","registers":{"nitro":{"pcr0":["'
+        + b"0c" * 48
+        + b'","'
+        + b"ab" * 48
+        + b'"]}},"require_key":false,"roots_allow":["vendor"],"schema":"troth/policy/1",'
+        b'"unreviewed":false}'
+    )
+    assert policy.sha256 == hashlib.sha256(policy.canonical()).hexdigest()
 
 
 def test_for_image() -> None:

@@ -26,6 +26,8 @@ class Verified:
     def __post_init__(self) -> None:
         if self.seal is not _SEAL or self.report.verdict is not Verdict.ACCEPTED:
             raise Misuse("only troth.verify makes this value")
+        if self.claims is not self.report.presented:  # as `dataclasses.replace` would have it
+            raise Misuse("these claims are not the ones that were judged")
 
 
 def seal(report: Report) -> Verified:

@@ -1,9 +1,10 @@
 """The policy: what a relying party requires, as a value."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Final, Self
 
@@ -14,6 +15,8 @@ from troth.wire import json
 DEFAULT_MAX_AGE: Final = timedelta(minutes=5)
 SCHEMA: Final = "troth/policy/1"
 
+_LONGEST: Final = timedelta(days=36525)
+_BARE: Final = re.compile(r"[a-z0-9_]{1,64}")
 Registers = Mapping[str, Mapping[str, frozenset[str]]]
 
 
@@ -25,8 +28,8 @@ class Policy:
         name: for reports.
         registers: platform to register to its allowed values in lower-case hex. A register that
             identifies code and is not here leaves the verdict undecided.
-        max_age: how old evidence may be at the instant. None is five minutes, and a matching nonce
-            alone is then fresh enough; a stated age holds with a nonce, too.
+        max_age: how old evidence may be at the instant, in whole seconds. None is five minutes, and
+            a matching nonce alone is then fresh enough; a stated age holds with a nonce, too.
         roots_allow: classes of root that count. A root that is not a vendor's counts only if, beside
             this, the caller passed it or `development_roots` names it.
         development_roots: SHA-256 digests of development roots that this policy admits by name.
@@ -34,6 +37,9 @@ class Policy:
         unreviewed: written by `policy pin`, and not yet read by a person.
         expires: instant past which the policy leaves every verdict undecided.
         sha256: digest of the canonical form; made, never given.
+
+    Raises:
+        Misuse: a field that no document of a policy could hold.
     """
 
     name: str
@@ -47,11 +53,20 @@ class Policy:
     sha256: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
+        frozen = {}
         for platform, registers in self.registers.items():
+            if not registers:
+                raise Misuse(
+                    f"{platform} is named and expects nothing", fix=f"leave {platform} away"
+                )
             for register, values in registers.items():
                 _check_values(platform, register, values)
-        frozen = {p: MappingProxyType(dict(r)) for p, r in self.registers.items()}
+            frozen[platform] = MappingProxyType({n: frozenset(v) for n, v in registers.items()})
         object.__setattr__(self, "registers", MappingProxyType(frozen))
+        if self.max_age is not None:
+            _check_age(self.max_age)
+        if self.expires is not None:
+            object.__setattr__(self, "expires", _utc(self.expires))
         object.__setattr__(self, "sha256", hashlib.sha256(self.canonical()).hexdigest())
 
     @classmethod
@@ -130,9 +145,27 @@ def _as_sets(measurements: Mapping[str, Mapping[str, str]]) -> dict[str, dict[st
     }
 
 
+def _check_age(age: timedelta) -> None:
+    """Zero would be read as «not stated», and a fraction is in no digest and no document."""
+    if not timedelta(0) < age <= _LONGEST or age.microseconds:
+        raise Misuse(f"a maximum age is whole seconds, at least one, at most a century, not {age}")
+
+
+def _utc(expires: datetime) -> datetime:
+    """One digest for one instant, in whatever zone it was given."""
+    if expires.utcoffset() is None:
+        raise Misuse("the policy's expiry has no time zone")
+    try:
+        return expires.astimezone(UTC)
+    except OverflowError:
+        raise Misuse("the policy's expiry lies outside the years 1 to 9999") from None
+
+
 def _check_values(platform: str, register: str, values: frozenset[str]) -> None:
     """An empty set would expect nothing, and zero is what a debug enclave shows: neither is meant."""
     where = f"{platform}.{register}"
+    if not _BARE.fullmatch(platform) or not _BARE.fullmatch(register):
+        raise Misuse(f"{where!r} is no name of a register")
     if not values:
         raise Misuse(f"{where} has no allowed value", fix=f"leave {where} away, or give one")
     for value in values:

@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from troth.errors import Misuse
@@ -33,6 +33,8 @@ def read(text: str, *, source: str) -> dict[str, Any]:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise Misuse(f"{source}: is not TOML: {error}") from None
+    except (RecursionError, ValueError):  # the library's own limits, which it does not name
+        raise Misuse(f"{source}: is nested too deep or holds too long a number") from None
     if document.get("schema") != "troth/policy/1":
         raise Misuse(
             f"{source}: is not a policy of schema 'troth/policy/1'",
@@ -107,7 +109,7 @@ def _instant(document: dict[str, Any], source: str) -> datetime | None:
         return None
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise Misuse(f"{source}: expires should be an instant with its zone, is {value!r}")
-    return value.astimezone(UTC)
+    return value
 
 
 def _strings(value: Any, where: str) -> list[str]:
@@ -143,10 +145,13 @@ def _age(freshness: dict[str, Any], source: str) -> timedelta | None:
     if "max_age" not in freshness:
         return None
     value = freshness["max_age"]
-    match = re.fullmatch(r"([1-9][0-9]{0,6})([smhd])", value) if isinstance(value, str) else None
+    match = re.fullmatch(r"([1-9][0-9]{0,11})([smhd])", value) if isinstance(value, str) else None
     if match is None:
         raise Misuse(f"{source}: freshness.max_age should be like '90s', '5m' or '3h'")
-    return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+    try:
+        return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+    except OverflowError:
+        raise Misuse(f"{source}: freshness.max_age is longer than any time") from None
 
 
 def _key(binding: dict[str, Any], source: str) -> bool:

@@ -139,7 +139,8 @@ def _judge(
 ) -> tuple[Report, Malformed | None]:
     if not isinstance(evidence, Evidence):
         evidence = Evidence(data=evidence)
-    _sensible(policy, expectation, at)  # (1) the questions make sense
+    at = _utc(at)
+    _sensible(policy, expectation)  # (1) the questions make sense
     platform: Platform | None = None
     form: Check
     document, error = None, None
@@ -184,7 +185,7 @@ def _judge(
         platform_title=platform.title if platform else "unknown evidence",
         policy=policy.name,
         policy_sha256=policy.sha256,
-        at=at.astimezone(UTC),
+        at=at,
         as_of=as_of,
         root_class=root_class,
         roots=tuple(root.sha256 for root in roots),
@@ -206,9 +207,17 @@ def _notes(platform: Platform | None, evidence: Evidence) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _sensible(policy: Policy, expectation: Expectation, at: datetime) -> None:
-    if at.tzinfo is None:
+def _utc(at: datetime) -> datetime:
+    """The instant as reports print it, whatever zone the caller wrote it in."""
+    if at.utcoffset() is None:
         raise Misuse("the instant has no time zone", fix="write it like 2026-11-23T03:10:00Z")
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise Misuse(f"the instant {at.isoformat()} lies outside the years 1 to 9999") from None
+
+
+def _sensible(policy: Policy, expectation: Expectation) -> None:
     nonce = expectation.nonce
     if nonce is not None and not MIN_NONCE <= len(nonce) <= MAX_NONCE:
         raise Misuse(

@@ -1,11 +1,12 @@
 """What does a Nitro document say, in the common words?"""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from troth.model.claims import Claims
 from troth.platforms.nitro.format import Document
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ZERO: Final = bytes(48)
 _IMAGE: Final = (0, 1, 2)
 # Role, parent instance and signer: who started and signed it, not what runs.
@@ -30,7 +31,7 @@ def claims(document: Document) -> Claims:
         registers={f"pcr{index}": value.hex() for index, value in sorted(pcrs.items())},
         identity=tuple(f"pcr{index}" for index in identity),
         debug=all(pcrs[index] == _ZERO for index in _IMAGE),
-        timestamp=datetime.fromtimestamp(document.timestamp_ms / 1000, UTC),
+        timestamp=_EPOCH + timedelta(milliseconds=document.timestamp_ms),
         instance=document.module_id,
         nonce=document.nonce,
         user_data=document.user_data,
