@@ -159,6 +159,8 @@ def _judge(
                 fix="leave --nonce, --waive, --at and --replay away",
             )
         return _live(source, wanted=wanted, trust=trust, pem=pem, key=key)
+    if source.startswith("http://"):
+        raise Misuse("plain http carries no attested channel", fix="write https://HOST:PORT")
     data = read_source(source)
     name = "stdin" if source == "-" else Path(source).name
     if bundles.looks_like(data):
@@ -224,7 +226,7 @@ def _live(
         at=proof.at,
         nonce=proof.nonce,
         key=proof.key,
-        binding=None,
+        binding=proof.binding,
         report=b"",
     )
     return report, proof.evidence, Bundle(evidence=proof.evidence, maker=maker)
