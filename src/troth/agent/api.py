@@ -8,7 +8,10 @@ Bodies are JSON objects, bytes are lower-case hex. A refused request gets `{"err
                                            POST /v1/random {"size"}
 """
 
+import errno
+import os
 import re
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -138,8 +141,7 @@ class Api:
                 fix="declare it in troth.toml with kind = 'free'",
             )
         try:
-            with (self.free / name).open("rb") as file:
-                data = file.read(MAX_FREE + 1)
+            data = _plain_file(self.free / name)
         except OSError:
             raise Refused(
                 "the host handed over no data of this name",
@@ -153,6 +155,15 @@ class Api:
                 fix="hand over less",
             )
         return {"data": data.hex()}
+
+
+def _plain_file(path: Path) -> bytes:
+    """A file of the host's; a link, which would lead to ours, or a pipe, which has no end, is none."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "is no plain file", str(path))
+        return file.read(MAX_FREE + 1)
 
 
 def _bad(message: str) -> Refused:

@@ -78,8 +78,9 @@ def _say_when_ready(config: AppConfig) -> None:
 
 def _answers(port: int) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), 1.0):
-            return True
+        with socket.create_connection(("127.0.0.1", port), 1.0) as probe:
+            # Where nobody listens, a connection from a port to itself may come about.
+            return bool(probe.getsockname() != probe.getpeername())
     except OSError:
         return False
 

@@ -24,7 +24,8 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     """
 
     daemon_threads = True
-    request_queue_size = 64
+    # A full queue is an error for callers with a timeout, not a wait.
+    request_queue_size = 512
 
     def __init__(self, path: Path, api: Api) -> None:
         self.api = api
@@ -36,17 +37,24 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         """Serves in a thread of its own until the process ends."""
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Takes a connection; waits while too many are open, so that an app cannot exhaust the agent."""
+        self._room.acquire()
+        super().process_request(request, client_address)
+
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """One connection; waits while too many are open, so that an app cannot exhaust the agent."""
-        with self._room:
+        """One connection, on its own thread, until it ends."""
+        try:
             super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that breaks is the peer's affair; the agent goes on."""
 
 
 class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+    protocol_version = default_request_version = "HTTP/1.1"
     server_version = "troth-agent"
     sys_version = ""
     timeout = SECONDS
@@ -72,6 +80,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self._send(*self.server.api.answer("POST", self.path, body))
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What the base class refuses (other methods, requests that are no HTTP), in our form."""
+        del explain  # a text about the status, for a page of HTML
+        self._refuse(HTTPStatus(code), message or HTTPStatus(code).phrase)
 
     def _refuse(self, status: HTTPStatus, error: str) -> None:
         """Answers without having read the body, and so ends the connection."""
