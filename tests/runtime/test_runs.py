@@ -3,10 +3,13 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import sysconfig
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +17,13 @@ from pathlib import Path
 import pytest
 from tests.agent.conftest import PROBE
 
+import troth
 from troth.errors import Malformed, Misuse, Unavailable
 from troth.image import build as builder
+from troth.platforms.nitro.measure import measure
 from troth.runtime import development, runs, state
+from troth.trust import load_roots
+from troth.wire import eif
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.network]
 
@@ -201,6 +208,102 @@ def test_the_commands(image: Path) -> None:
     assert troth("stop", "--all") == (0, f"{name}\n")
     assert troth("ps") == (0, "")
     assert troth("clean") == (0, "")
+
+
+def interpreter(user: int) -> tuple[str, dict[str, str]]:
+    """A Python that this user may execute, and where it finds troth and its libraries."""
+    source = Path(troth.__file__).parents[1]
+    libraries = sysconfig.get_paths()["purelib"]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{source}:{libraries}"}
+    probe = "import troth, cryptography, cyclopts, sys; assert sys.version_info >= (3, 11)"
+    for name in dict.fromkeys((sys.executable, "/usr/bin/python3")):
+        with contextlib.suppress(OSError):
+            done = subprocess.run(
+                [name, "-P", "-c", probe],
+                user=user,
+                group=user,
+                extra_groups=[],
+                env=environment,
+                cwd="/",
+                capture_output=True,
+                check=False,
+            )
+            if done.returncode == 0:
+                return name, environment
+    pytest.skip("no Python here that another user may execute, with troth's libraries")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the other tests have shown it for this user")
+def test_an_ordinary_user(image: Path) -> None:
+    """Root may turn switches that nobody else may: what runs for root must run, and hold, for others."""
+    user = 65534
+    name, environment = interpreter(user)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        copy = Path(shutil.copy(image, folder))
+        copy.chmod(0o644)
+        data = Path(folder, "data")
+        data.mkdir()
+        os.chown(data, user, user)
+        code = (
+            "import sys; from pathlib import Path; from troth.runtime import development, runs\n"
+            "with runs.start(Path(sys.argv[1]), pki=development.nitro()) as run:\n"
+            "    print(run.published[0].address, flush=True); sys.stdin.read()"
+        )
+        owner = subprocess.Popen(
+            [name, "-P", "-c", code, str(copy)],
+            user=user,
+            group=user,
+            extra_groups=[],
+            env=environment | {"XDG_DATA_HOME": str(data)},
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert owner.stdout is not None
+        address = owner.stdout.readline().strip()
+        if not address:
+            pytest.fail(str(owner.communicate()[1]))
+        registers = measure(eif.read(image.read_bytes())).hex()
+        policy = troth.Policy.for_image({"nitro": registers})
+        trust = load_roots(data / "troth/development/nitro/root.pem")
+        ways_in = (
+            *("exec_from_tmp", "loader_on_tmp", "map_from_tmp", "exec_from_memory"),
+            *("loader_on_sealed_memory", "code_below_home", "new_user_namespace", "sysctl"),
+        )
+        for way in ways_in:
+            with troth.connect(f"https://{address}/", policy=policy, trust=trust) as connection:
+                answer = json.loads(connection.request("GET", f"/{way}").body)
+            assert not answer.startswith("done"), way
+        _, errors = owner.communicate("")
+        assert owner.returncode == 0, errors
+        assert list((data / "troth/runs").iterdir()) == []
+        assert not processes_with(folder)
+
+
+def test_no_room(image: Path, home: Path) -> None:
+    """On a data folder of four megabytes: an error with its fix, and nothing half unpacked."""
+    script = (
+        'mount -t tmpfs -o size=4m none "$XDG_DATA_HOME" && "$@"; code=$?; '
+        'find "$XDG_DATA_HOME/troth/runs" -mindepth 1; exit $code'
+    )
+    done = subprocess.run(
+        [
+            *("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"),
+            *(sys.executable, "-m", "troth", "run", str(image)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=os.environ | {"XDG_DATA_HOME": str(home)},
+    )
+    assert done.returncode == 5, done.stderr
+    assert "No space left" in done.stderr
+    assert "fix:" in done.stderr
+    assert done.stdout == ""
 
 
 def test_namespaces_that_are_refused(image: Path) -> None:

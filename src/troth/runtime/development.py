@@ -43,7 +43,7 @@ def nitro() -> "DevelopmentPki":
         if not keys.exists():
             fresh = DevelopmentPki.create(datetime.now(UTC))
             folders.create(keys, fresh.to_pem_bundle().encode("ascii"))
-        pki = DevelopmentPki.from_pem_bundle(keys.read_text(encoding="ascii"))
+        pki = DevelopmentPki.from_pem_bundle(keys.read_text("ascii", "replace"))
         root = place / _ROOT_FILE
         wanted = pki.root_pem().encode("ascii")
         if not root.exists() or root.read_bytes() != wanted:

@@ -1,0 +1,91 @@
+"""An image is read for running: what it declares, what it measures to, and what is refused."""
+
+import platform
+from pathlib import Path
+from stat import S_IFDIR, S_IFREG
+
+import pytest
+
+from troth.errors import Malformed, Misuse, Unavailable
+from troth.platforms.nitro.measure import measure
+from troth.runtime.load import CONFIG, load
+from troth.wire import cpio, eif, json
+
+pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the images are x86-64")
+GOOD = {"name": "app", "listen": [{"port": 8080}, {"port": 9}], "free": ["hint"]}
+
+
+def image(config: object = GOOD, *, flags: int = 0, raw: bytes | None = None) -> eif.Eif:
+    content = json.canonical(config) if raw is None else raw
+    entries = [cpio.Entry(path=p, mode=S_IFDIR | 0o755) for p in ("etc", "etc/troth")]
+    entries.append(cpio.Entry(path=CONFIG, mode=S_IFREG | 0o644, data=content))
+    empty = cpio.pack([cpio.Entry(path="init", mode=S_IFREG | 0o755, data=b"#!")])
+    return packed(empty, cpio.pack(entries), flags=flags)
+
+
+def packed(*disks: tuple[bytes | memoryview, ...], flags: int = 0) -> eif.Eif:
+    kinds = eif.Kind
+    return eif.Eif(
+        sections=(
+            eif.Section(kind=kinds.KERNEL, pieces=(b"kernel",)),
+            eif.Section(kind=kinds.COMMAND_LINE, pieces=(b"quiet",)),
+            *(eif.Section(kind=kinds.RAMDISK, pieces=disk) for disk in disks),
+            eif.Section(kind=kinds.METADATA, pieces=(b"{}",)),
+        ),
+        flags=flags,
+    )
+
+
+def kept(folder: Path, made: eif.Eif) -> Path:
+    path = folder / "app.eif"
+    path.write_bytes(eif.pack(made))
+    return path
+
+
+def test_the_good_one(tmp_path: Path) -> None:
+    made = image()
+    loaded = load(kept(tmp_path, made))
+    registers = measure(made)
+    assert loaded.pcrs == (registers.pcr0, registers.pcr1, registers.pcr2)
+    assert (loaded.name, loaded.ports, loaded.free) == ("app", (8080, 9), {"hint"})
+    assert {entry.path for entry in loaded.entries} == {"etc", "etc/troth", CONFIG, "init"}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        GOOD | {"name": "../up"},
+        GOOD | {"name": "a/b"},
+        GOOD | {"name": 1},
+        GOOD | {"listen": [{"port": 0}]},
+        GOOD | {"listen": [{"port": True}]},
+        GOOD | {"listen": [8080]},
+        GOOD | {"free": ["../../x"]},
+        GOOD | {"free": [1]},
+        {"name": "app"},
+        [],
+    ],
+)
+def test_a_configuration_that_would_name_files_or_ports_of_its_own(tmp_path, config) -> None:
+    with pytest.raises(Malformed):
+        load(kept(tmp_path, image(config)))
+
+
+def test_what_is_not_ours_or_not_for_here(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable):
+        load(tmp_path / "absent.eif")
+    with pytest.raises(Malformed):
+        load(kept(tmp_path, image(raw=b"{")))
+    with pytest.raises(Misuse, match="aarch64"):
+        load(kept(tmp_path, image(flags=eif.FLAG_AARCH64)))
+    foreign = cpio.pack([cpio.Entry(path="init", mode=S_IFREG | 0o755, data=b"")])
+    with pytest.raises(Misuse, match="troth did not build it"):
+        load(kept(tmp_path, packed(foreign)))
+
+
+def test_a_damaged_archive(tmp_path: Path) -> None:
+    with pytest.raises(Malformed):
+        load(kept(tmp_path, packed((b"070701" + b"f" * 200,))))
+    up = b"".join(cpio.pack([cpio.Entry(path="aa", mode=S_IFREG | 0o644, data=b"")]))
+    with pytest.raises(Malformed):
+        load(kept(tmp_path, packed((up.replace(b"aa\0", b"..\0"),))))
