@@ -26,7 +26,10 @@ def logs(run: str, *, follow: Annotated[bool, Parameter(name=["--follow", "-f"])
     shown = 0
     while True:
         live = state.read(run).seen == state.RUNNING if path.parent.exists() else False
-        text = path.read_bytes()[shown:] if path.exists() else b""
+        whole = path.read_bytes() if path.exists() else b""
+        if len(whole) < shown:  # it was full and has been begun anew
+            shown = 0
+        text = whole[shown:]
         # Whole lines only, so that none is cut in two while it is written.
         ready = text if not (follow and live) else text[: text.rfind(b"\n") + 1]
         for line in ready.decode("utf-8", "replace").splitlines():

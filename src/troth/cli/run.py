@@ -82,6 +82,8 @@ def _follow(started: "Run") -> int:
     shown = 0
     while True:
         text = started.console()
+        if len(text) < shown:  # it was full and has been begun anew
+            shown = 0
         if len(text) > shown:
             _show(text[shown:])
             shown = len(text)
