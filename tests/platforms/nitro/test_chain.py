@@ -244,3 +244,12 @@ def test_any_change_in_a_certificate(index: int, bit: int, cut: bool) -> None:
     certificates[index] = bytes(old)
     evidence = sign(key, cbor.encode_in_order(payload(certificates)))
     assert judge(evidence, trusted).verdict is Verdict.REJECTED
+
+
+def test_an_unreadable_chain_leaves_what_hangs_on_it_open() -> None:
+    certificates, key = chain(specs())
+    trusted = root(certificates[0])
+    certificates[2] = b"\x30\x00"
+    report = judge(sign(key, cbor.encode_in_order(payload(certificates))), trusted)
+    assert codes(report) == {"G102"}
+    assert {"G103", "G104"} <= codes(report, Outcome.UNDECIDED)

@@ -231,3 +231,12 @@ def test_any_bytes(data: bytes) -> None:
 def test_any_payload(value: Any) -> None:
     with pytest.raises(Malformed):
         nitro.parse(sign(KEY, cbor.encode_in_order(value)))
+
+
+def test_the_whole_document_is_bounded() -> None:
+    """Each part within its own limit, and still too much."""
+    size = len(envelope(signature=b""))
+    most = nitro.MAX_DOCUMENT - size - 2
+    assert nitro.parse(envelope(signature=bytes(most)))
+    with pytest.raises(Malformed):
+        nitro.parse(envelope(signature=bytes(most + 1)))
