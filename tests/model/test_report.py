@@ -1,5 +1,6 @@
 """Acceptance is decided in one place, and nothing but a clean answer to every question is a yes."""
 
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from tests.platforms.nitro.forge import document, judge
 from troth.errors import Misuse
 from troth.model.check import Check, Outcome
 from troth.model.codes import TABLE, find
-from troth.model.report import Verdict, decide
+from troth.model.report import Rejected, Undecided, Verdict, decide
 from troth.model.verified import Verified, seal
 
 CODES = st.sampled_from(sorted(TABLE.values(), key=lambda code: code.id))
@@ -54,6 +55,67 @@ def test_verified_is_not_made_by_hand() -> None:
     with pytest.raises(Misuse):
         seal(rejected)
     assert seal(report).claims.measurement("pcr0") == "01" * 48
+
+
+def test_verified_keeps_the_claims_that_were_judged() -> None:
+    evidence, trusted = document()
+    verified = seal(judge(evidence, trusted))
+    with pytest.raises(Misuse):
+        replace(verified, claims=replace(verified.claims, instance="another"))
+    with pytest.raises(Misuse):
+        replace(verified, report=judge(evidence, trusted, nonce=bytes(32)))
+    with pytest.raises(Misuse):
+        seal(replace(verified.report, presented=None))
+    with pytest.raises(FrozenInstanceError):
+        verified.claims = verified.claims  # type: ignore[misc]
+
+
+@given(checks=CHECKS, required=st.lists(CODES, max_size=6), more=CHECKS)
+def test_no_further_finding_makes_it_better(
+    checks: list[Check], required: list[Any], more: list[Check]
+) -> None:
+    """But for one that passes and answers a question that was open."""
+    worse = [check for check in more if check.outcome is not Outcome.PASSED]
+    if worse:
+        assert decide([*checks, *worse], required) is not Verdict.ACCEPTED
+    if decide(checks, required) in (Verdict.REJECTED, Verdict.MALFORMED):
+        assert decide([*checks, *more], required) in (Verdict.REJECTED, Verdict.MALFORMED)
+
+
+def test_a_report_counts_and_names_what_is_missing() -> None:
+    evidence, trusted = document()
+    report = judge(evidence, trusted, nonce=bytes(32))
+    assert report.count(Outcome.PASSED) == len(report.checks) - 1
+    assert report.count(Outcome.FAILED) == 1
+    assert report.count(Outcome.UNDECIDED) == report.count(Outcome.WAIVED) == 0
+    left = replace(
+        report, checks=tuple(c for c in report.checks if c.code is not report.required[3])
+    )
+    assert left.missing() == (report.required[3],)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error", "exit_code"),
+    [
+        (Outcome.FAILED, Rejected, 1),
+        (Outcome.UNDECIDED, Undecided, 4),
+        (Outcome.WAIVED, Undecided, 4),
+    ],
+)
+def test_a_verdict_as_an_error_says_why(
+    outcome: Outcome, error: type[Rejected | Undecided], exit_code: int
+) -> None:
+    evidence, trusted = document()
+    report = judge(evidence, trusted)
+    worse = replace(report, checks=(replace(report.checks[1], outcome=outcome), *report.checks[2:]))
+    raised = error(worse)
+    assert raised.exit_code == exit_code
+    assert raised.report is worse
+    code = report.checks[1].code
+    waived = outcome is Outcome.WAIVED
+    assert str(raised) == f"{worse.verdict}: " + (
+        "see the report" if waived else f"{code.id} {code.title}"
+    )
 
 
 def test_the_table_of_codes() -> None:
