@@ -11,6 +11,7 @@ import troth
 from troth.errors import Misuse
 from troth.model.check import Outcome, Waiver
 from troth.model.report import Verdict
+from troth.policy.appraise import Expectation, checks
 
 SECOND = timedelta(seconds=1)
 MINUTES = timedelta(minutes=5)
@@ -192,3 +193,26 @@ def test_every_check_of_a_good_document_is_required() -> None:
     for check in report.checks:
         left = tuple(c for c in report.checks if c.code is not check.code)
         assert replace(report, checks=left).verdict is Verdict.UNDECIDED
+
+
+def test_evidence_without_a_time_of_its_own() -> None:
+    """No platform of today; one that has none is fresh by nonce alone."""
+    evidence, trusted = document()
+    claims = judge(evidence, trusted).presented
+    assert claims is not None
+    timeless = replace(claims, timestamp=None)
+
+    def outcomes(nonce: bytes | None) -> dict[str, Outcome]:
+        found = checks(
+            policy(),
+            timeless,
+            Expectation(nonce=nonce),
+            root_class=trusted.root_class,
+            at=NOW,
+        )
+        return {check.code.id: check.outcome for check in found}
+
+    assert outcomes(None)["R101"] is Outcome.UNDECIDED
+    assert outcomes(NONCE)["R101"] is Outcome.PASSED
+    assert outcomes(NONCE[::-1])["R101"] is Outcome.UNDECIDED
+    assert outcomes(None)["R102"] is Outcome.PASSED

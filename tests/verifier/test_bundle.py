@@ -16,6 +16,7 @@ from troth.platforms.nitro.simulate import DevelopmentPki, SimulatedNsm, new_ins
 from troth.trust import parse_roots
 from troth.verifier.binding import Tag, bind
 from troth.verifier.bundle import (
+    MAX_BYTES,
     Bundle,
     Maker,
     appraise_stored,
@@ -201,3 +202,12 @@ def test_malformed_bundles(bundle: Bundle) -> None:
         unpack(cbor.encode(good | {"extra": 1}))
     with pytest.raises(Misuse):
         pack(replace(bundle, receipts=bundle.receipts * 2))
+
+
+def test_the_largest_bundle(bundle: Bundle) -> None:
+    size = len(pack(replace(bundle, evidence=bytes(MAX_BYTES - 70_000)))) - (MAX_BYTES - 70_000)
+    most = replace(bundle, evidence=bytes(MAX_BYTES - size))
+    assert len(pack(most)) == MAX_BYTES
+    assert unpack(pack(most)).evidence == most.evidence
+    with pytest.raises(Malformed):
+        unpack(pack(replace(most, evidence=most.evidence + b"\0")))
