@@ -244,10 +244,12 @@ class Supervisor:
         """The end of the console, for an error."""
         self.console.finish(0.2)
         try:
-            text = Path(state.CONSOLE).read_bytes()[-2000:].decode("utf-8", "replace").strip()
+            text = Path(state.CONSOLE).read_bytes()[-2000:].decode("utf-8", "replace")
         except OSError:
             text = ""
-        return f"; it printed:\n{text}" if text else ", and it printed nothing"
+        # One line: an error quotes what is hostile with its line ends spelled out.
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return f"; it printed: {' · '.join(lines[-8:])}" if lines else ", and it printed nothing"
 
     def _until_end(self) -> int:
         """Waits for the image's end.
