@@ -1,5 +1,6 @@
 """Certificate paths, step by step: what `problems` finds is exactly what is wrong."""
 
+import warnings
 from dataclasses import replace
 from datetime import timedelta
 
@@ -148,6 +149,21 @@ def test_a_hostile_certificate_is_malformed_or_reads_whole(index: int, at: int) 
     if bytes(changed) != good[index].der:
         problems = path.problems([*good[:index], certificate, *good[index + 1 :]])
         assert problems or index == 0  # the root is named by its digest, not by its own signature
+
+
+def test_warnings_that_are_errors_here_are_no_crash() -> None:
+    """`PYTHONWARNINGS=error` must not change how hostile evidence ends."""
+    good = chain(specs())[0][1]
+    serial = VERSION_3 + b"\x02\x01"
+    assert serial + b"\x02" in good
+    negative = good.replace(serial + b"\x02", serial + b"\x82", 1)
+    path.forget()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(Malformed):
+            path.read(negative)
+    with pytest.warns(UserWarning, match="serial number"):
+        assert path.problems([path.read(good), path.read(negative)])
 
 
 def test_validity_is_told_for_each_certificate() -> None:

@@ -32,6 +32,7 @@ LIBRARY_ERRORS: Final = (
     x509.DuplicateExtension,
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
+    Warning,  # raised where the interpreter was told to: an environment must not make this a crash
 )
 _ECDSA_SHA384: Final = ec.ECDSA(hashes.SHA384())
 _ALGORITHM: Final = bytes.fromhex("300a06082a8648ce3d040303")  # AlgorithmIdentifier, DER

@@ -69,6 +69,13 @@ def test_every_row_gets_its_verdict(vectors: Path) -> None:
             verified = troth.verify(data, policy=pinned(data, at), at=at)
             assert verified.report.verdict is Verdict.ACCEPTED
             assert verified.report.root_class == "vendor"
+            assert nothing.verdict is Verdict.UNDECIDED
+            assert codes(nothing, Outcome.UNDECIDED) == {"M101"}
+            assert codes(nothing, Outcome.FAILED) == set()
+            waived = troth.appraise(
+                data, policy=troth.Policy(name="none"), at=at, waive=frozenset({Waiver.MEASUREMENT})
+            )
+            assert waived.verdict is Verdict.ACCEPTABLE_WITH_WAIVERS
     assert seen == {"accept": 7, "debug": 4, "badsig": 1, "selfsigned": 1}
     assert sum(seen.values()) == ROWS
 
