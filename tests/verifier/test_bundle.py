@@ -211,3 +211,14 @@ def test_the_largest_bundle(bundle: Bundle) -> None:
     assert unpack(pack(most)).evidence == most.evidence
     with pytest.raises(Malformed):
         unpack(pack(replace(most, evidence=most.evidence + b"\0")))
+
+
+def test_a_key_of_another_kind_signs_no_receipt(enclave: Enclave, bundle: Bundle) -> None:
+    """The same 32 bytes under the name of X25519, and a key that is longer."""
+    for key in (
+        bytes.fromhex("302a300506032b656e032100") + enclave.spki[12:],
+        enclave.spki + b"\0",
+    ):
+        evidence = enclave.attest(Tag.IDENTITY, key, NONCE, key=key)
+        report = stored(enclave, replace(bundle, evidence=evidence), NOW)
+        assert [c.code.id for c in report.checks if c.outcome == "failed"] == ["B401"]
