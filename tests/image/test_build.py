@@ -10,8 +10,8 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 
 import pytest
+from tests.image.conftest import Sample
 
-from conftest import Sample
 from troth.errors import Misuse
 from troth.image import build as builder
 from troth.image import check, rootfs

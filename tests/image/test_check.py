@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.image.conftest import Sample
 
-from conftest import Sample
 from troth.errors import Malformed, Misuse, Unavailable
 from troth.image import check
 from troth.image import lock as locks

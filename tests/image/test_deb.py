@@ -6,7 +6,7 @@ import tarfile
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made import ar, member, package, tar
+from tests.image.made import ar, member, package, tar
 
 from troth.errors import Malformed
 from troth.image import deb

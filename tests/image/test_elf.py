@@ -5,7 +5,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from made import library
+from tests.image.made import library
 
 from troth.errors import Malformed
 from troth.image import elf

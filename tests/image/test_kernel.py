@@ -4,7 +4,7 @@ import lzma
 import tarfile
 
 import pytest
-from made import member, package
+from tests.image.made import member, package
 
 from troth.errors import Malformed
 from troth.image import kernel

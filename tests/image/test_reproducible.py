@@ -9,8 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from tests.image.conftest import Sample
 
-from conftest import Sample
 from troth.image import build as builder
 from troth.image import bytecode, check
 from troth.image.build import Built

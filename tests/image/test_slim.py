@@ -1,7 +1,7 @@
 """Slimming: base packages keep what is reached, everything else keeps all; what is missing is named."""
 
 import pytest
-from made import library
+from tests.image.made import library
 
 from troth.errors import Misuse
 from troth.image import slim

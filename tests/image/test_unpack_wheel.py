@@ -7,7 +7,7 @@ import zipfile
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from made import INFO, row, wheel
+from tests.image.made import INFO, row, wheel
 
 from troth.errors import Malformed
 from troth.image import unpack_wheel
