@@ -222,3 +222,11 @@ def test_a_key_of_another_kind_signs_no_receipt(enclave: Enclave, bundle: Bundle
         evidence = enclave.attest(Tag.IDENTITY, key, NONCE, key=key)
         report = stored(enclave, replace(bundle, evidence=evidence), NOW)
         assert [c.code.id for c in report.checks if c.outcome == "failed"] == ["B401"]
+
+
+def test_another_order_of_the_same_bundle_is_refused(bundle: Bundle) -> None:
+    value = cbor.decode(pack(bundle), field="b")
+    other = cbor.encode_in_order(dict(sorted(value.items(), reverse=True)))
+    assert cbor.decode(other, field="b") == value
+    with pytest.raises(Malformed):
+        unpack(other)

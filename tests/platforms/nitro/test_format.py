@@ -240,3 +240,11 @@ def test_the_whole_document_is_bounded() -> None:
     assert nitro.parse(envelope(signature=bytes(most)))
     with pytest.raises(Malformed):
         nitro.parse(envelope(signature=bytes(most + 1)))
+
+
+def test_the_payload_is_bounded() -> None:
+    """Sixteen certificates at their limit are within theirs, and together too much."""
+    body = cbor.encode_in_order(payload(CERTIFICATES, cabundle=[bytes(1024)] * 16))
+    assert 16 * 1024 < len(body) < nitro.MAX_DOCUMENT - 200
+    with pytest.raises(Malformed):
+        nitro.parse(sign(KEY, body))
