@@ -230,3 +230,14 @@ def test_another_order_of_the_same_bundle_is_refused(bundle: Bundle) -> None:
     assert cbor.decode(other, field="b") == value
     with pytest.raises(Malformed):
         unpack(other)
+
+
+def test_the_instant_is_called_a_claim_only_where_it_is_one(
+    enclave: Enclave, bundle: Bundle
+) -> None:
+    limit = timedelta(minutes=5)
+    for later in (timedelta(0), limit):
+        fresh = stored(enclave, bundle, NOW + later)
+        assert (fresh.verdict, fresh.as_of, fresh.at) == (Verdict.ACCEPTED, False, NOW + later)
+    old = stored(enclave, bundle, NOW + limit + timedelta(seconds=1))
+    assert (old.verdict, old.as_of, old.at) == (Verdict.UNDECIDED, True, NOW)
