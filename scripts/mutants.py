@@ -1,6 +1,6 @@
 """Break troth in one place at a time; the tests must notice.
 
-    mutants.py                     all of them (an hour or so); writes docs/reference/mutants.md
+    mutants.py                     all of them (ten minutes on an idle machine); writes docs/reference/mutants.md
     mutants.py --sample 60         all removed checks, and a fixed sample of the rest (CI)
     mutants.py --only policy/      those whose name has this in it
 
