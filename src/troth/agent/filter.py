@@ -7,7 +7,8 @@ as code by a loader that is told its name in `/proc/self/fd`. So there are no su
 share memory have `/dev/shm`.
 
 Nor does the app get a vsock of its own: what leaves the enclave goes through the agent. The ring of
-`io_uring` makes sockets without a system call, and is left out for that.
+`io_uring` makes sockets without a system call, and is left out for that. Keys in the kernel are inherited
+from process to process past every namespace, and a request for one starts a program of the host's.
 """
 
 import ctypes
@@ -44,9 +45,11 @@ class _Machine:
 
 
 _MACHINES: Final = {
-    # memfd_create, memfd_secret, io_uring_setup
-    "x86_64": _Machine(architecture=0xC000_003E, absent=(319, 447, 425), socket=41),
-    "aarch64": _Machine(architecture=0xC000_00B7, absent=(279, 447, 425), socket=198),
+    # memfd_create, memfd_secret, io_uring_setup, add_key, request_key, keyctl
+    "x86_64": _Machine(architecture=0xC000_003E, absent=(319, 447, 425, 248, 249, 250), socket=41),
+    "aarch64": _Machine(
+        architecture=0xC000_00B7, absent=(279, 447, 425, 217, 218, 219), socket=198
+    ),
 }
 
 

@@ -158,6 +158,7 @@ def _run_shell(control: socket.socket, console: int, parent: int) -> int:
     try:
         linux.unshare(_NAMESPACES)
         linux.map_user(inside=0, user=user, group=group)
+        linux.leave_session_keyring()
     except OSError as error:
         raise _Failed("namespaces", error) from None
     # Made after the namespaces, because new credentials clear it; then make sure it was in time.
