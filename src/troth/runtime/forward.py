@@ -2,7 +2,9 @@
 
 import contextlib
 import errno
+import os
 import socket
+import stat
 import threading
 from typing import Final
 
@@ -65,7 +67,7 @@ class Forwarder:
     def _join(self, client: socket.socket, path: str) -> None:
         try:
             with client, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as inner:
-                inner.connect(path)
+                _connect(inner, path)
                 back = threading.Thread(target=_copy, args=(inner, client), daemon=True)
                 back.start()
                 _copy(client, inner)
@@ -74,6 +76,17 @@ class Forwarder:
             return  # the image does not answer there: the client sees its connection end
         finally:
             self._slots.release()
+
+
+def _connect(inner: socket.socket, path: str) -> None:
+    """Connects to a socket that the image made; a link of its making would lead to one of the host's."""
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK), path)
+        inner.connect(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:
