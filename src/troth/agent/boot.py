@@ -3,9 +3,12 @@
 Run as `python3.13 -I -S boot.py`: no environment, no user folder and no `site` decide what is imported.
 """
 
+import os
 import sys
 
 sys.path.insert(0, "/usr/lib/troth/lib")
+# OpenSSL loads what a configuration names, from wherever a library was built to look: there is none.
+os.environ["OPENSSL_CONF"] = ""
 
 from troth.agent.init import main
 

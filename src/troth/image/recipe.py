@@ -32,11 +32,12 @@ _PYTHON_PACKAGE = re.compile(
     r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(\[[A-Za-z0-9._,-]+\])?"
     r"( ?(===|==|~=|!=|<=|>=|<|>) ?[A-Za-z0-9.*+!_-]+(, ?(==|~=|!=|<=|>=|<|>) ?[A-Za-z0-9.*+!_-]+)*)?"
 )
-# Where a recipe may not put a file: there it would stand in for the agent, for the system's own
-# names, or on what is mounted over at run time.
+# Where a recipe may not put a file: there it would stand in for the agent, for what the agent's
+# interpreter and libraries look for, for the system's own names, or on what is mounted over at run time.
 _RESERVED: Final = (
-    "bin", "boot", "dev", "etc/ld.so.conf", "etc/ld.so.conf.d", "etc/ld.so.preload", "etc/troth",
-    "init", "lib", "lib64", "proc", "run", "sbin", "sys", "tmp", "usr/lib/modules", "usr/lib/troth",
+    "bin", "boot", "dev", "etc/ld.so.cache", "etc/ld.so.conf", "etc/ld.so.conf.d",
+    "etc/ld.so.preload", "etc/troth", "init", "lib", "lib64", "opt/pyca", "proc", "run", "sbin",
+    "sys", "tmp", "usr/bin", "usr/lib", "usr/lib64", "usr/pyvenv.cfg", "usr/sbin",
 )  # fmt: skip
 
 
@@ -172,7 +173,9 @@ def load(folder: Path) -> Recipe:
         Misuse: not a recipe; the message names the key.
     """
     path = folder / FILE
-    if not path.is_file():
+    with disk(f"looking for {FILE}"):
+        there = path.is_file()
+    if not there:
         raise Misuse(
             f"{folder} has no {FILE}", fix="name the folder of an app, or make one: troth init NAME"
         )
@@ -362,8 +365,16 @@ def _value(value: Any, file: str | None, folder: Path, entry: _Table) -> str | i
             f"{FILE}: {entry.path('value')} or {entry.path('file')} is needed, one of both"
         )
     if file is not None:
-        source = folder / _relative(file, entry.path("file"))
+        file = _relative(file, entry.path("file"))
+        source = folder / file
         with disk(f"reading {file}"):
+            if source.resolve() != folder.resolve() / file:
+                raise Misuse(
+                    f"{FILE}: {entry.path('file')} names {file}, which is a link, or behind one",
+                    fix="put the file itself into the app's folder",
+                )
+            if source.exists() and not source.is_file():  # a pipe would be waited for without end
+                raise Misuse(f"{FILE}: {entry.path('file')} names {file}, which is no file")
             data = source.read_bytes()
         try:
             value = data.decode("utf-8")
