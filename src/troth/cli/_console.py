@@ -74,6 +74,14 @@ def read_source(source: str, *, limit: int = MAX_SOURCE) -> bytes:
     return data
 
 
+def exists(path: Path) -> bool:
+    """Whether there is something of this name; False for a name that no file can have.
+
+    `Path.exists` raises for those, and for folders that may not be searched.
+    """
+    return os.path.exists(path)  # noqa: PTH110 - see above
+
+
 def read_text(path: Path, *, limit: int = 1024 * 1024) -> str:
     """A small UTF-8 file of the caller's.
 

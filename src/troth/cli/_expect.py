@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from troth.cli._console import read_source, read_text
+from troth.cli._console import exists, read_source, read_text
 from troth.errors import Malformed, Misuse, Unavailable
 from troth.wire.text import from_hex
 
@@ -65,7 +65,7 @@ def named_policy(name: str) -> "Policy":
     if name in PROFILES:
         return PROFILES[name]
     path = Path(name)
-    if not path.exists():
+    if not exists(path):
         raise Misuse(
             f"there is no policy file and no profile {name!r}",
             fix=f"profiles are {', '.join(PROFILES)}; `troth policy new` starts a file",
@@ -170,11 +170,11 @@ def key(text: str | None) -> bytes | None:
         return None
     path = Path(text.removeprefix("@"))
     is_hex = _HEX.fullmatch(text) is not None
-    if is_hex and path.exists():
+    if is_hex and exists(path):
         raise Misuse(f"{text!r} is both hex and a file", fix=f"write @{text} for the file")
     if is_hex:
         return from_hex(text, field="--key")
-    if not path.exists():
+    if not exists(path):
         raise Misuse(f"the key {text[:60]!r} is neither hex nor a file")
     return _public_key(read_source(str(path), limit=_MAX_SMALL), str(path))
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from troth.cli._console import out
+from troth.cli._console import exists, out
 from troth.errors import Misuse
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def show(root: str, *, json: bool = False) -> int:
     from troth.trust import load_roots, vendor_roots
     from troth.wire import json as strict
 
-    if Path(root).is_file():
+    if exists(Path(root)) and Path(root).is_file():
         found = load_roots(Path(root))
     else:
         found = tuple(r for r in vendor_roots() if r.sha256.startswith(root.lower()))

@@ -71,9 +71,9 @@ def verify(
         verbose: show every check.
         quiet: print nothing; the exit code tells.
     """
-    if collateral is not None:
-        raise Misuse("Nitro evidence needs no collateral", fix="leave --collateral away")
     try:
+        if collateral is not None:
+            raise Misuse("Nitro evidence needs no collateral", fix="leave --collateral away")
         report, evidence, made = _judge(
             source,
             wanted=_expect.policy(policy, image=image, measurement=measurement),
@@ -153,7 +153,7 @@ def _judge(
     if source.startswith("https://"):
         if offline:
             raise Misuse("a live source needs the network", fix="leave --offline away")
-        if replay or nonce or waive or at[1]:
+        if replay or nonce is not None or waive or at[1]:
             raise Misuse(
                 "a live source is judged now, with a nonce of this program's own and no waiver",
                 fix="leave --nonce, --waive, --at and --replay away",
