@@ -187,7 +187,10 @@ def read(name: str) -> RunState:
         data = (root() / name / STATE).read_bytes()
     except OSError:
         raise Misuse(f"there is no run {name!r}", fix="list the runs with troth ps") from None
-    return RunState.from_dict(json.parse(data, field=STATE))
+    record = RunState.from_dict(json.parse(data, field=STATE))
+    if record.id != name:  # whoever removes a run removes the folder of this name
+        raise Malformed(f"calls itself {record.id!r:.60} in the folder of {name}", field=STATE)
+    return record
 
 
 def everything() -> tuple[RunState, ...]:
