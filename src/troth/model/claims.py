@@ -1,10 +1,15 @@
 """What evidence says, in the words that all platforms share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Final
+
+from troth.model.tcb import Tcb
+
+NONCE_FIELD: Final = 64
 
 
 class Source(StrEnum):
@@ -24,12 +29,19 @@ class Claims:
         platform: name of the platform, such as `nitro`.
         registers: register name (`pcr0`) to its value in lower-case hex.
         identity: the registers that together say what code runs and are present in this evidence.
+        alternative: other registers that, pinned together, may stand for `identity` (SGX: the signer
+            and its product id); empty where the platform has no such thing.
         debug: whether the platform's debug mode was on.
         timestamp: the evidence's own time, or None where the platform has none.
         instance: the platform's name for the machine or module.
         nonce: the verifier's nonce as carried, or None.
         user_data: up to some bytes that the guest chose (troth's agent: a binding), or None.
         public_key: the key that the guest put into the evidence, or None.
+        nonce_in_user_data: whether the platform has one field of 64 bytes (REPORTDATA) for all that
+            the guest binds, so that a bare nonce stands there, zeros behind it.
+        numbers: what else it says, as numbers by the vendor's names: security versions, attribute
+            bits, levels.
+        tcb: what the vendor's levels say of the platform; None where nobody looked it up.
         source: who asserts these.
     """
 
@@ -42,10 +54,21 @@ class Claims:
     nonce: bytes | None
     user_data: bytes | None
     public_key: bytes | None
+    alternative: tuple[str, ...] = ()
+    nonce_in_user_data: bool = False
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    tcb: Tcb | None = None
     source: Source = Source.HARDWARE
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "registers", MappingProxyType(dict(self.registers)))
+        object.__setattr__(self, "numbers", MappingProxyType(dict(self.numbers)))
+
+    def carries(self, nonce: bytes) -> bool:
+        """Whether the evidence carries exactly this nonce."""
+        if self.nonce_in_user_data:
+            return len(nonce) <= NONCE_FIELD and self.user_data == nonce.ljust(NONCE_FIELD, b"\0")
+        return self.nonce == nonce
 
     def measurement(self, register: str) -> str:
         """The value of a register in lower-case hex.

@@ -8,7 +8,9 @@ from typing import Any
 from troth.model.check import Check
 from troth.model.claims import Claims
 from troth.model.codes import Code
+from troth.model.collateral import Collateral
 from troth.model.roots import Root, RootClass
+from troth.model.tcb import Tcb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,10 +20,16 @@ class Genuineness:
     Attributes:
         checks: one for each step, also for those that could not be taken.
         root_class: class of the root at which the chain ends, None where it ends at none.
+        tcb: what the vendor's levels say of the platform, None where nothing was looked up.
+        collateral: names of the endorsements that were used.
+        notes: what a reader should know that is no check, such as the next evaluation number's answer.
     """
 
     checks: tuple[Check, ...]
     root_class: RootClass | None
+    tcb: Tcb | None = None
+    collateral: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +42,7 @@ class Platform:
         unwrap: removes foreign framing (base64 text, a carrier's header): data to (bytes, words for
             what was removed), or None if this is not the platform's evidence at all.
         parse: bytes to the platform's frozen document; raises `Malformed`.
-        genuine: (document, roots, instant) to the checks of genuineness.
+        genuine: (document, roots, collateral, instant) to the checks of genuineness.
         claims: document to claims.
         roots: the built-in vendor roots.
         required: genuineness questions that must be answered for acceptance.
@@ -45,7 +53,7 @@ class Platform:
     title: str
     unwrap: Callable[[bytes], tuple[bytes, str] | None]
     parse: Callable[[bytes], Any]
-    genuine: Callable[[Any, Sequence[Root], datetime], Genuineness]
+    genuine: Callable[[Any, Sequence[Root], Collateral, datetime], Genuineness]
     claims: Callable[[Any], Claims]
     roots: Callable[[], tuple[Root, ...]]
     required: tuple[Code, ...]

@@ -15,11 +15,16 @@ class RootClass(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Root:
-    """One pinned certificate, named by its digest: the evidence brings the certificate itself.
+    """One pinned root, named by its digest: the evidence brings the certificate itself.
+
+    Intel and AMD have issued certificates anew under the same key, so their roots are pinned by the key;
+    AWS's by the certificate.
 
     Attributes:
         platform: the platform it vouches for.
-        sha256: digest of the certificate's DER, in lower-case hex; this is what is pinned.
+        sha256: digest of the certificate's DER, in lower-case hex.
+        key_sha256: digest of its SubjectPublicKeyInfo, in lower-case hex, for platforms that pin keys;
+            empty for the others.
         root_class: vendor, added or development.
         source: where it was had from, for reports.
         not_after: end of the certificate's own validity, where it is known; for reports only.
@@ -32,3 +37,13 @@ class Root:
     source: str
     not_after: datetime | None = None
     review_by: datetime | None = None
+    key_sha256: str = ""
+
+    def vouches_for(self, *, certificate: str, key: str) -> bool:
+        """Whether this root is the certificate with these digests: by its key where keys are pinned.
+
+        Args:
+            certificate: SHA-256 of its DER, in lower-case hex.
+            key: SHA-256 of its SubjectPublicKeyInfo.
+        """
+        return self.key_sha256 == key if self.key_sha256 else self.sha256 == certificate

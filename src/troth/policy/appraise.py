@@ -141,7 +141,7 @@ def _not_future(claims: Claims, at: datetime) -> Check:
 def _fresh(policy: Policy, claims: Claims, expectation: Expectation, at: datetime) -> Check:
     if Waiver.FRESHNESS in expectation.waive:
         return waived(R101, "freshness", why="you gave up expecting fresh evidence")
-    by_nonce = expectation.nonce is not None and claims.nonce == expectation.nonce
+    by_nonce = expectation.nonce is not None and claims.carries(expectation.nonce)
     if by_nonce and policy.max_age is None:
         return passed(R101, "freshness", why="it carries your nonce")
     limit = policy.max_age or DEFAULT_MAX_AGE
@@ -161,8 +161,9 @@ def _seconds(span: timedelta) -> str:
 
 
 def _nonce(claims: Claims, nonce: bytes) -> Check:
-    presented = "none" if claims.nonce is None else claims.nonce.hex()
-    make = passed if claims.nonce == nonce else failed
+    field = claims.user_data if claims.nonce_in_user_data else claims.nonce
+    presented = "none" if field is None else field.hex()
+    make = passed if claims.carries(nonce) else failed
     return make(B101, "nonce", presented=presented, expected=nonce.hex(), source="the caller")
 
 

@@ -21,8 +21,8 @@ def vendor_roots() -> tuple[Root, ...]:
     return tuple(root for platform in PLATFORMS for root in platform.roots())
 
 
-def load_roots(path: Path, *, platform: str = "nitro") -> tuple[Root, ...]:
-    """Roots out of a PEM file that the caller names.
+def load_roots(path: Path) -> tuple[Root, ...]:
+    """Roots out of a PEM file that the caller names; each counts for every platform.
 
     A root made by a simulator says so in its subject and is of class *development*; every other one
     is *added*. A caller's root is never called a vendor's.
@@ -36,10 +36,10 @@ def load_roots(path: Path, *, platform: str = "nitro") -> tuple[Root, ...]:
             text = file.read(_MAX_FILE + 1)
     except OSError as error:
         raise Unavailable(f"cannot read {path}: {error.strerror}") from None
-    return parse_roots(text, source=str(path), platform=platform)
+    return parse_roots(text, source=str(path))
 
 
-def parse_roots(pem: bytes, *, source: str, platform: str = "nitro") -> tuple[Root, ...]:
+def parse_roots(pem: bytes, *, source: str) -> tuple[Root, ...]:
     """As `load_roots`, of a file's content."""
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding
@@ -51,20 +51,22 @@ def parse_roots(pem: bytes, *, source: str, platform: str = "nitro") -> tuple[Ro
     try:
         certificates = x509.load_pem_x509_certificates(pem)
         # Read at once: the library reads fields late, and raises for hostile ones then.
-        read = [(c, _organisations(c), c.not_valid_after_utc) for c in certificates]
+        read = [(c, _key(c), _organisations(c), c.not_valid_after_utc) for c in certificates]
     except LIBRARY_ERRORS:
         raise Malformed("holds no PEM certificates that can be read", field=source) from None
     return tuple(
         Root(
-            platform=platform,
+            platform=platform.name,
             sha256=hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest(),
+            key_sha256=hashlib.sha256(key).hexdigest(),
             root_class=RootClass.DEVELOPMENT
             if DEVELOPMENT_ORGANISATION in organisations
             else RootClass.ADDED,
             source=source,
             not_after=ends,
         )
-        for certificate, organisations, ends in read
+        for certificate, key, organisations, ends in read
+        for platform in PLATFORMS
     )
 
 
@@ -75,12 +77,19 @@ def _organisations(certificate: "x509.Certificate") -> tuple[str | bytes, ...]:
     return tuple(name.value for name in names)
 
 
+def _key(certificate: "x509.Certificate") -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
 def development_by_digest(digests: Iterable[str], *, source: str) -> tuple[Root, ...]:
     """Development roots that a policy admits by their digests."""
     return tuple(
         Root(
             platform=platform.name,
             sha256=digest,
+            key_sha256="",
             root_class=RootClass.DEVELOPMENT,
             source=f"{source}: roots.development",
         )

@@ -1,6 +1,7 @@
 """The numbered steps from evidence to report. No clock, no network, no environment: all are arguments."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from troth.errors import Malformed, Misuse
@@ -8,6 +9,7 @@ from troth.model.check import Check, Outcome, Waiver, failed, passed
 from troth.model.codes import Code
 from troth.model.codes.binding import B401
 from troth.model.codes.form import F101, F102
+from troth.model.collateral import NONE, Collateral
 from troth.model.evidence import Evidence
 from troth.model.platform import Platform
 from troth.model.report import Rejected, Report, Undecided, Verdict
@@ -34,6 +36,7 @@ def verify(
     key: bytes | None = None,
     binding: bytes | None = None,
     trust: Sequence[Root] = (),
+    collateral: Collateral = NONE,
     receipts: Sequence[Receipt] = (),
     as_of: bool = False,
 ) -> Verified:
@@ -48,6 +51,8 @@ def verify(
             DER of its SubjectPublicKeyInfo).
         binding: the 64 bytes that `user_data` must be, made with `troth.verifier.binding.bind`.
         trust: roots that the caller adds by name, beside the pinned vendor roots.
+        collateral: endorsements, see `troth.trust`; evidence brings what it can itself. One object
+            serves any number of calls, and its signatures are checked once.
         receipts: what must have been signed by the identity key in the evidence.
         as_of: whether `at` is a claim of the caller about the past; it is then printed as one.
 
@@ -65,6 +70,7 @@ def verify(
         at=at,
         expectation=Expectation(nonce=nonce, key=key, binding=binding),
         trust=trust,
+        collateral=collateral,
         receipts=receipts,
         as_of=as_of,
     )
@@ -88,6 +94,7 @@ def appraise(
     key: bytes | None = None,
     binding: bytes | None = None,
     trust: Sequence[Root] = (),
+    collateral: Collateral = NONE,
     receipts: Sequence[Receipt] = (),
     waive: frozenset[Waiver] = frozenset(),
     as_of: bool = False,
@@ -103,6 +110,7 @@ def appraise(
         key: the public key that must be bound.
         binding: the 64 bytes that `user_data` must be.
         trust: roots added by name.
+        collateral: endorsements.
         receipts: what must have been signed inside.
         waive: expectations given up by name; the verdict is then never `accepted`.
         as_of: whether the instant is a claim about the past.
@@ -119,6 +127,7 @@ def appraise(
         at=at,
         expectation=expectation,
         trust=trust,
+        collateral=collateral,
         receipts=receipts,
         as_of=as_of,
         extra=extra,
@@ -133,6 +142,7 @@ def _judge(
     at: datetime,
     expectation: Expectation,
     trust: Sequence[Root],
+    collateral: Collateral,
     receipts: Sequence[Receipt],
     as_of: bool,
     extra: Sequence[Check] = (),
@@ -164,11 +174,16 @@ def _judge(
         *vendor_roots(),
     )
     checks, root_class, claims = [form], None, None
+    used: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     needed: tuple[Code, ...] = (F101,)
     if platform is not None and document is not None:
         own = [root for root in roots if root.platform == platform.name]
-        genuine = platform.genuine(document, own, at)  # (4) is it genuine
+        genuine = platform.genuine(document, own, collateral, at)  # (4) is it genuine
         claims = platform.claims(document)  # (5) what does it say in the common words
+        if genuine.tcb is not None:
+            claims = replace(claims, tcb=genuine.tcb)
+        used, notes = genuine.collateral, genuine.notes
         root_class = genuine.root_class
         checks += genuine.checks
         checks += against.checks(  # (6) does that meet the policy and this question
@@ -188,12 +203,12 @@ def _judge(
         at=at,
         as_of=as_of,
         root_class=root_class,
-        roots=tuple(root.sha256 for root in roots),
-        collateral=(),
+        roots=tuple(dict.fromkeys(root.sha256 for root in roots)),
+        collateral=used,
         checks=tuple(checks),
         required=needed,
         presented=claims,
-        notes=_notes(platform, evidence),
+        notes=(*_notes(platform, evidence), *notes),
     )
     return report, error
 

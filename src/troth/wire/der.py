@@ -60,3 +60,35 @@ def only(data: bytes, field: str, *, tag: int) -> Element:
     found = element(reader, field, tag=tag)
     reader.end(field)
     return found
+
+
+def span(data: bytes, at: int, end: int, field: str, tag: int | None = None) -> tuple[int, int]:
+    """Where the content of the element at `at` begins and ends; for long walks, without copies.
+
+    Args:
+        data: the whole.
+        at: where the element begins.
+        end: where what holds it ends.
+        field: for errors.
+        tag: the tag byte it must have, or None for any of low number.
+
+    Raises:
+        Malformed: as `element`.
+    """
+    if end - at < 2:
+        raise Malformed("is missing", field=field, offset=at)
+    found, size = data[at], data[at + 1]
+    if found & 0x1F == 0x1F or (tag is not None and found != tag):
+        raise Malformed(f"has the tag {found:#04x}", field=field, offset=at)
+    start = at + 2
+    if size >= 0x80:
+        width = size & 0x7F
+        if not 1 <= width <= 3:
+            raise Malformed("has an indefinite or huge length", field=field, offset=at)
+        size = int.from_bytes(data[start : start + width], "big")
+        start += width
+        if size < 0x80 or size < 1 << (8 * (width - 1)):
+            raise Malformed("has a length not in its shortest form", field=field, offset=at)
+    if size > end - start:
+        raise Malformed(f"needs {size} bytes, {end - start} are left", field=field, offset=start)
+    return start, start + size

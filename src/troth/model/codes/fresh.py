@@ -41,3 +41,34 @@ R104: Final = Code(
     "time, and the answer stays open until somebody you trust gives the instant.",
     "Give the instant yourself with `--at`, if you know from elsewhere when the receipt was made.",
 )
+R201: Final = Code(
+    "R201",
+    "collateral-missing",
+    "collateral that this platform needs is not at hand",
+    "Whether a platform is genuine and up to date is said in documents that its vendor signs anew each "
+    "month. Without them the answer stays open.",
+    "Pass them with `--collateral`; `troth trust update --for EVIDENCE` fetches them, "
+    "`troth trust freeze` keeps them in one file.",
+)
+R202: Final = Code(
+    "R202",
+    "collateral-not-current",
+    "the instant of judgement lies outside of the collateral's window",
+    "Each document says when it was issued and until when it may be used. Past that a newer one may "
+    "say otherwise.",
+    "Fetch it anew with `troth trust update`, or judge as of an instant inside the window with `--at`.",
+)
+R203: Final = Code(
+    "R203",
+    "revoked",
+    "a certificate of the chain is revoked",
+    "The vendor lists the certificate's serial number in its revocation list.",
+    "Treat everything this platform says as forged.",
+)
+R204: Final = Code(
+    "R204",
+    "revocation-unknown",
+    "nothing says whether a certificate of the chain is revoked",
+    "The revocation list of the authority that issued it is missing or outside of its window.",
+    "Pass a current list with `--collateral`; `troth trust update --for EVIDENCE` fetches it.",
+)

@@ -50,3 +50,44 @@ P106: Final = Code(
     "The policy lists expectations for other platforms than the one the evidence comes from.",
     "Add a section for this platform to the policy.",
 )
+P201: Final = Code(
+    "P201",
+    "attribute-refused",
+    "an attribute of the guest is not as the policy wants it",
+    "Attributes are bits that say how the guest was started: which instructions it may use, whether "
+    "the host may migrate it, which protections must hold. Some are required by default, others by "
+    "the policy, as a mask and a value.",
+    "Start the guest with the attributes that the finding names, or correct the policy.",
+)
+P202: Final = Code(
+    "P202",
+    "version-too-low",
+    "a version is below the policy's minimum",
+    "Security versions are set by whoever signs the code (ISV SVN, guest SVN) and grow when holes are "
+    "closed.",
+    "Deploy the newer version, or correct the policy.",
+)
+P203: Final = Code(
+    "P203",
+    "machine-not-listed",
+    "the machine is not on the policy's list",
+    "Some attacks need hands on the machine, and no signature shows them. A list of machines (PPID or "
+    "chip id) that somebody has seen in a guarded place is the cure.",
+    "Add the machine to the list once you know where it stands.",
+)
+P204: Final = Code(
+    "P204",
+    "migration-possible",
+    "the guest may be migrated and the policy does not ask for that by name",
+    "A migration agent or service TD can move the guest's memory to another machine, so that trust in "
+    "the guest is trust in the agent, too.",
+    "Start the guest without migration, or name the agent in the policy.",
+)
+P205: Final = Code(
+    "P205",
+    "privilege-level",
+    "the report was asked for at a privilege level that the policy does not admit",
+    "SEV-SNP guests have four privilege levels (VMPL); the host asks at none. Only level 0 is admitted "
+    "unless the policy names others.",
+    "Ask for the report at level 0, or name the level in the policy: `vmpl = [0, 1]`.",
+)

@@ -1,0 +1,169 @@
+"""Was this certificate issued by that one? Links, from a pinned root down to a leaf (RFC 5280, 6.1).
+
+For platforms whose root is pinned by its key: the first certificate's own signature says nothing and
+is not asked.
+
+Does not verify: that the first key is one you trust, times, and revocation: the caller's three steps.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Final
+
+from troth.crypto import keys
+from troth.errors import Malformed
+from troth.wire import x509
+from troth.wire.der import INTEGER, SEQUENCE, span
+from troth.wire.x509 import BASIC_CONSTRAINTS, KEY_USAGE, Certificate, Extension
+
+_SIGNS_DATA: Final = 0x80
+_SIGNS_CERTIFICATES: Final = 0x04
+_KNOWN_CRITICAL: Final = frozenset({BASIC_CONSTRAINTS, KEY_USAGE})
+
+
+@lru_cache(maxsize=256)
+def read(der: bytes) -> Certificate:
+    """`wire.x509.read`, a pure function of its bytes, remembered for speed.
+
+    Raises:
+        Malformed: as there.
+    """
+    return x509.read(der)
+
+
+def key_sha256(certificate: Certificate) -> str:
+    """SHA-256 of the SubjectPublicKeyInfo, in lower-case hex: what roots are pinned by."""
+    return hashlib.sha256(certificate.key).hexdigest()
+
+
+def problems(
+    path: Sequence[Certificate], *, algorithms: frozenset[bytes], bare_leaf: bool = False
+) -> list[str]:
+    """Everything that is wrong with a path, root first, leaf last; times aside.
+
+    Args:
+        path: a root, authorities if any, and a leaf.
+        algorithms: AlgorithmIdentifiers that this platform's certificates are signed with.
+        bare_leaf: whether the leaf carries neither basic constraints nor key usage (AMD's).
+
+    An empty list means: each certificate is signed by the one before it, names meet, authorities are
+    authorities and within their path lengths, and the leaf is one that signs data.
+    """
+    if len(path) < 2:
+        return ["the path needs a root and a leaf"]
+    last = len(path) - 1
+    found = []
+    for index, certificate in enumerate(path):
+        wrong = [f"unknown critical extension {name}" for name in _unknown(certificate)]
+        if index < last:
+            wrong += authority(certificate, last - index - 1)
+        elif not bare_leaf or _KNOWN_CRITICAL & certificate.extensions.keys():
+            wrong += _leaf(certificate)
+        if index > 0:
+            if certificate.algorithm not in algorithms:
+                wrong.append(f"is signed with another algorithm ({certificate.algorithm.hex()})")
+            wrong += link(certificate.der, path[index - 1].der)
+        found += [f"{title(certificate)}: {problem}" for problem in wrong]
+    return found
+
+
+def title(certificate: Certificate) -> str:
+    """What people call it: its common name."""
+    return x509.common_name(certificate.subject) or "a certificate without a common name"
+
+
+def not_valid(path: Sequence[Certificate], at: datetime) -> list[str]:
+    """The certificates that are not valid at an instant, in words; both ends belong to it."""
+    found = []
+    for certificate in path:
+        if at < certificate.not_before:
+            found.append(f"{title(certificate)}: not before {certificate.not_before:%F %T}Z")
+        elif at > certificate.not_after:
+            found.append(f"{title(certificate)}: ended {certificate.not_after:%F %T}Z")
+    return found
+
+
+def authority(certificate: Certificate, below: int) -> list[str]:
+    """What forbids this certificate to stand above `below` further authorities."""
+    constraints = certificate.extensions.get(BASIC_CONSTRAINTS)
+    ca, limit = _constraints(constraints)
+    wrong = []
+    if not ca or constraints is None or not constraints.critical:
+        wrong.append("is not a certificate authority")
+    if not _usage(certificate) & _SIGNS_CERTIFICATES:
+        wrong.append("may not sign certificates")
+    if limit is not None and below > limit:
+        wrong.append(f"{below} authorities follow, {limit} may")
+    return wrong
+
+
+@lru_cache(maxsize=512)
+def link(child_der: bytes, issuer_der: bytes) -> tuple[str, ...]:
+    """What is wrong between two neighbours; a pure function of their bytes, remembered for speed."""
+    child, issuer = read(child_der), read(issuer_der)
+    if child.issuer != issuer.subject:
+        return ("its issuer's name is not the next subject",)
+    wrong = keys.verify(keys.load(issuer.key), child.algorithm, child.signature, child.signed)
+    return (wrong,) if wrong else ()
+
+
+def forget() -> None:
+    """Empties what is remembered, for benchmarks that measure the first time."""
+    read.cache_clear()
+    link.cache_clear()
+    keys.load.cache_clear()
+
+
+def _unknown(certificate: Certificate) -> list[str]:
+    return [
+        name.hex()
+        for name, extension in certificate.extensions.items()
+        if extension.critical and name not in _KNOWN_CRITICAL
+    ]
+
+
+def _leaf(certificate: Certificate) -> list[str]:
+    wrong = []
+    ca, limit = _constraints(certificate.extensions.get(BASIC_CONSTRAINTS))
+    if ca is not False or limit is not None:
+        wrong.append("the leaf must say that it is no authority")
+    if not _usage(certificate) & _SIGNS_DATA:
+        wrong.append("may not sign data")
+    return wrong
+
+
+def _constraints(extension: Extension | None) -> tuple[bool | None, int | None]:
+    """(is an authority, path length); (None, None) where it says nothing, or nothing legible."""
+    if extension is None:
+        return None, None
+    value = extension.value
+    try:
+        at, end = span(value, 0, len(value), "basicConstraints", SEQUENCE)
+        if end != len(value):
+            return None, None
+        if at == end:
+            return False, None
+        if value[at : at + 3] != b"\x01\x01\xff":
+            return None, None
+        at += 3
+        if at == end:
+            return True, None
+        number, at = span(value, at, end, "pathLenConstraint", INTEGER)
+        if at != end:
+            return None, None
+        return True, x509.unsigned(value[number:at], "pathLenConstraint")
+    except Malformed:
+        return None, None
+
+
+def _usage(certificate: Certificate) -> int:
+    """The first byte of the key usage's bits; 0 where there is none."""
+    extension = certificate.extensions.get(KEY_USAGE)
+    if extension is None:
+        return 0
+    value = extension.value
+    if len(value) not in (4, 5) or value[0] != 0x03 or value[1] != len(value) - 2 or value[2] > 7:
+        return 0
+    return value[3]

@@ -1,0 +1,75 @@
+"""Collateral: endorsements signed by vendors, as bytes with names. Nothing here is believed."""
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+
+class Kind(StrEnum):
+    """The closed list of what vendors serve. The values are troth's own names, for files and reports."""
+
+    INTEL_TCB_INFO = "intel-tcb-info"
+    INTEL_QE_IDENTITY = "intel-qe-identity"
+    INTEL_EVALUATION_NUMBERS = "intel-tcb-evaluation-numbers"
+    INTEL_ROOT_CRL = "intel-root-crl"
+    INTEL_PCK_CRL = "intel-pck-crl"
+    INTEL_PCK_CHAIN = "intel-pck-chain"
+    AMD_ENDORSEMENT = "amd-endorsement"
+    AMD_CHAIN = "amd-chain"
+    AMD_CRL = "amd-crl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One endorsement as it was served.
+
+    Attributes:
+        kind: what the holder says it is; the bytes decide whether it is one.
+        data: the body: signed JSON with its signature, DER of a CRL or certificate, or PEM of a chain.
+        chain: PEM of the certificates that the vendor's server sent beside it, leaf first; or empty.
+        early: whether the holder asked for the vendor's next evaluation number (Intel's
+            `update=early`). Early items never decide; reports say what they will change.
+        source: where it was had from, for reports.
+    """
+
+    kind: Kind
+    data: bytes
+    chain: bytes = b""
+    early: bool = False
+    source: str = ""
+
+
+# Compared by identity: platforms remember, with the object, which of its signatures verify.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Collateral:
+    """Any number of endorsements, for any number of machines; one object serves any number of quotes.
+
+    Its signatures are checked when it is first used, under no clock, and what came of it is remembered
+    with the object; windows, revocation and roots are looked at for each verdict anew.
+    """
+
+    items: tuple[Item, ...] = ()
+
+    def of(self, kind: Kind, *, early: bool = False) -> tuple[Item, ...]:
+        """The items of one kind, in the order they were given."""
+        return self._sorted.get((kind, early), ())
+
+    @cached_property
+    def _sorted(self) -> dict[tuple[Kind, bool], tuple[Item, ...]]:
+        found: dict[tuple[Kind, bool], tuple[Item, ...]] = {}
+        for item in self.items:
+            key = (item.kind, item.early)
+            found[key] = (*found.get(key, ()), item)
+        return found
+
+    def __add__(self, other: "Collateral") -> "Collateral":
+        return Collateral(items=self.items + other.items)
+
+
+def name(item: Item) -> str:
+    """How reports name an item: its kind and the SHA-256 of its body."""
+    return f"{item.kind} sha256 {hashlib.sha256(item.data).hexdigest()}"
+
+
+NONE = Collateral()

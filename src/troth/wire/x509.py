@@ -1,0 +1,232 @@
+"""What do the bytes of an X.509 certificate say (RFC 5280)? Strict DER, no crypto, no clock.
+
+A reader of our own, because real certificates trip the library's: AMD's VCEKs have the serial number
+0, and an extension that holds raw bytes. It walks by index, and reads only what path validation needs.
+
+Does not verify: anything. Names are compared as DER, byte for byte, by whoever builds a path.
+"""
+
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Final
+
+from troth.errors import Malformed
+from troth.wire.der import INTEGER, SEQUENCE, span
+
+MAX_CERTIFICATE: Final = 16 * 1024
+MAX_CHAIN: Final = 8
+
+BASIC_CONSTRAINTS: Final = bytes.fromhex("551d13")
+KEY_USAGE: Final = bytes.fromhex("551d0f")
+COMMON_NAME: Final = bytes.fromhex("0603550403")
+
+_BOOLEAN: Final = 0x01
+_BIT_STRING: Final = 0x03
+_OCTET_STRING: Final = 0x04
+_OID: Final = 0x06
+_UTC_TIME: Final = 0x17
+_GENERALIZED_TIME: Final = 0x18
+_VERSION_3: Final = bytes.fromhex("a003020102")
+_PEM: Final = re.compile(
+    rb"-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END CERTIFICATE-----(?:\r?\n|\Z)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """One extension: whether it is critical, and the content of its OCTET STRING."""
+
+    critical: bool
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """An X.509 v3 certificate, parsed and not believed.
+
+    Attributes:
+        der: all of it.
+        signed: the part that is signed (TBSCertificate), DER.
+        algorithm: AlgorithmIdentifier, DER; the same inside and outside.
+        signature: content of the BIT STRING.
+        serial: a number; AMD's are 0.
+        issuer, subject: names, DER.
+        not_before, not_after: its validity; both instants belong to it.
+        key: SubjectPublicKeyInfo, DER.
+        extensions: content bytes of the OID to the extension.
+    """
+
+    der: bytes
+    signed: bytes
+    algorithm: bytes
+    signature: bytes
+    serial: int
+    issuer: bytes
+    subject: bytes
+    not_before: datetime
+    not_after: datetime
+    key: bytes
+    extensions: Mapping[bytes, Extension]
+
+
+def read(data: bytes) -> Certificate:
+    """Exactly one certificate.
+
+    Raises:
+        Malformed: not DER, not version 3, two algorithms, an extension twice, or bytes follow.
+    """
+    field = "certificate"
+    if len(data) > MAX_CERTIFICATE:
+        raise Malformed(f"is larger than {MAX_CERTIFICATE} bytes", field=field)
+    start, end = span(data, 0, len(data), field, SEQUENCE)
+    _ends(end, len(data), field)
+    tbs, tbs_end = span(data, start, end, "tbsCertificate", SEQUENCE)
+    algorithm, algorithm_end = span(data, tbs_end, end, "signatureAlgorithm", SEQUENCE)
+    bits, bits_end = span(data, algorithm_end, end, "signature", _BIT_STRING)
+    _ends(bits_end, end, field)
+    if bits == bits_end or data[bits] != 0:
+        raise Malformed("is no whole number of bytes", field="signature", offset=bits)
+    outer_algorithm = data[tbs_end:algorithm_end]
+
+    if data[tbs : tbs + 5] != _VERSION_3:
+        raise Malformed("is not version 3", field=field, offset=tbs)
+    at = tbs + 5
+    number, at = span(data, at, tbs_end, "serialNumber", INTEGER)
+    serial = unsigned(data[number:at], "serialNumber", offset=number)
+    inner = at
+    _, at = span(data, at, tbs_end, "signature", SEQUENCE)
+    if data[inner:at] != outer_algorithm:
+        raise Malformed("names another algorithm inside than outside", field=field, offset=inner)
+    begin = at
+    _, at = span(data, at, tbs_end, "issuer", SEQUENCE)
+    issuer = data[begin:at]
+    times, at = span(data, at, tbs_end, "validity", SEQUENCE)
+    not_before, middle = _time(data, times, at, "notBefore")
+    not_after, last = _time(data, middle, at, "notAfter")
+    _ends(last, at, "validity")
+    begin = at
+    _, at = span(data, at, tbs_end, "subject", SEQUENCE)
+    subject = data[begin:at]
+    begin = at
+    _, at = span(data, at, tbs_end, "subjectPublicKeyInfo", SEQUENCE)
+    key = data[begin:at]
+    explicit, at = span(data, at, tbs_end, "extensions", 0xA3)
+    _ends(at, tbs_end, "tbsCertificate")
+    return Certificate(
+        der=data,
+        signed=data[start:tbs_end],
+        algorithm=outer_algorithm,
+        signature=data[bits + 1 : bits_end],
+        serial=serial,
+        issuer=issuer,
+        subject=subject,
+        not_before=not_before,
+        not_after=not_after,
+        key=key,
+        extensions=_extensions(data, explicit, at),
+    )
+
+
+def read_pem(data: bytes, *, field: str) -> tuple[bytes, ...]:
+    """The DER of each certificate in a PEM text (RFC 7468) of nothing else; one NUL may end it.
+
+    Raises:
+        Malformed: anything before, between or after the blocks, bad base64, none, or too many.
+    """
+    text = data.removesuffix(b"\0")
+    found, at = [], 0
+    while at < len(text):
+        match = _PEM.match(text, at)
+        if match is None:
+            raise Malformed("is not PEM certificates and nothing else", field=field, offset=at)
+        try:
+            found.append(binascii.a2b_base64(_joined(match[1]), strict_mode=True))
+        except binascii.Error:
+            raise Malformed("is not base64", field=field, offset=match.start(1)) from None
+        at = match.end()
+    if not 1 <= len(found) <= MAX_CHAIN:
+        raise Malformed(f"holds {len(found)} certificates, should be 1 to {MAX_CHAIN}", field=field)
+    return tuple(found)
+
+
+def _joined(body: bytes) -> bytes:
+    return body.replace(b"\r", b"").replace(b"\n", b"")
+
+
+def common_name(name: bytes) -> str:
+    """The common name in a Name, as text; empty where there is none, or one that is no text."""
+    at = name.rfind(COMMON_NAME)
+    if at < 0:
+        return ""
+    try:
+        start, end = span(name, at + len(COMMON_NAME), len(name), "commonName")
+        return name[start:end].decode("utf-8")
+    except (Malformed, UnicodeDecodeError):
+        return ""
+
+
+def unsigned(content: bytes, field: str, *, offset: int | None = None) -> int:
+    """The value of an INTEGER's content that must not be negative, in its shortest form."""
+    if not content or content[0] & 0x80:
+        raise Malformed("is empty or negative", field=field, offset=offset)
+    if len(content) > 1 and content[0] == 0 and not content[1] & 0x80:
+        raise Malformed("is not in its shortest form", field=field, offset=offset)
+    return int.from_bytes(content, "big")
+
+
+def _extensions(data: bytes, start: int, end: int) -> Mapping[bytes, Extension]:
+    at, last = span(data, start, end, "extensions", SEQUENCE)
+    _ends(last, end, "extensions")
+    found: dict[bytes, Extension] = {}
+    while at < end:
+        one, at = span(data, at, end, "extension", SEQUENCE)
+        oid, one = span(data, one, at, "extnID", _OID)
+        name = data[oid:one]
+        critical = one < at and data[one] == _BOOLEAN
+        if critical:
+            if data[one : one + 3] != b"\x01\x01\xff":  # DEFAULT FALSE is not encoded in DER
+                raise Malformed("is not DER", field="extension.critical", offset=one)
+            one += 3
+        value, one = span(data, one, at, "extnValue", _OCTET_STRING)
+        _ends(one, at, "extension")
+        if name in found:
+            raise Malformed("stands twice", field=f"extension {name.hex()}", offset=oid)
+        found[name] = Extension(critical, data[value:one])
+    return MappingProxyType(found)
+
+
+def _time(data: bytes, at: int, end: int, field: str) -> tuple[datetime, int]:
+    """UTCTime to 2049, GeneralizedTime from 2050 on, both to the second and in Z (4.1.2.5)."""
+    if at >= end or data[at] not in (_UTC_TIME, _GENERALIZED_TIME):
+        raise Malformed("is no time", field=field, offset=at)
+    short = data[at] == _UTC_TIME
+    start, stop = span(data, at, end, field)
+    digits = data[start : stop - 1]
+    if data[stop - 1 : stop] != b"Z" or len(digits) != (12 if short else 14) or not digits.isdigit():
+        raise Malformed("is no time to the second in UTC", field=field, offset=start)
+    if short:
+        digits = (b"20" if digits < b"50" else b"19") + digits
+    try:
+        return (
+            datetime(
+                int(digits[0:4]),
+                int(digits[4:6]),
+                int(digits[6:8]),
+                int(digits[8:10]),
+                int(digits[10:12]),
+                int(digits[12:14]),
+                tzinfo=UTC,
+            ),
+            stop,
+        )
+    except ValueError:
+        raise Malformed("is no time of the calendar", field=field, offset=start) from None
+
+
+def _ends(at: int, end: int, field: str) -> None:
+    if at != end:
+        raise Malformed(f"{end - at} bytes follow", field=field, offset=at)
