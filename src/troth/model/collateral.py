@@ -73,3 +73,24 @@ def name(item: Item) -> str:
 
 
 NONE = Collateral()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One endorsement to ask a vendor's server for. A value: only `trust.fetch` ever sends it.
+
+    Attributes:
+        url: the whole `https:` address at the vendor's own server (Intel's PCS, AMD's KDS). Whoever
+            sends it may put another base in its place, such as that of a PCCS.
+        kind: what the answer's body becomes an item of.
+        chain_header: the answer's header that carries the issuer chain as percent-encoded PEM, or
+            None where the body comes alone.
+        early: whether the address asks for the vendor's next evaluation number.
+        accept: the media type to ask for, or empty.
+    """
+
+    url: str
+    kind: Kind
+    chain_header: str | None = None
+    early: bool = False
+    accept: str = ""
