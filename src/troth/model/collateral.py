@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 
@@ -31,6 +32,7 @@ class Item:
         early: whether the holder asked for the vendor's next evaluation number (Intel's
             `update=early`). Early items never decide; reports say what they will change.
         source: where it was had from, for reports.
+        fetched_at: when that was, by the clock of whoever fetched it; for reports.
     """
 
     kind: Kind
@@ -38,6 +40,7 @@ class Item:
     chain: bytes = b""
     early: bool = False
     source: str = ""
+    fetched_at: datetime | None = None
 
 
 # Compared by identity: platforms remember, with the object, which of its signatures verify.
