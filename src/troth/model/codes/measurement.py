@@ -38,3 +38,31 @@ M203: Final = Code(
     "configuration, too. One that nobody pinned leaves the answer open.",
     "Add the register to the policy with its expected value, or to `measurements` on the command line.",
 )
+M301: Final = Code(
+    "M301",
+    "log-not-replayed",
+    "the event log does not replay to the registers",
+    "Each event of the log extends one register: the new value is the hash of the old one and the "
+    "event's digest. Done over from the beginning, this must end at the values in the signed evidence. "
+    "It does not, so the log is of another boot, was changed, or lacks events: nothing in it can be "
+    "believed.",
+    "Fetch the log from the machine at the same moment as the quote. If it is right, something extends "
+    "the register without logging it: pin the register's value instead of what the log says.",
+)
+M302: Final = Code(
+    "M302",
+    "payload-not-measured",
+    "an event's payload does not hash to its digest",
+    "For some types of events the digest is over the event's own payload: firmware variables, partition "
+    "tables, separators, boot loader commands, runtime events. There the payload must hash to the digest "
+    "that was extended. It does not: somebody wrote another text beside a true digest.",
+    "Treat the log as forged.",
+)
+M303: Final = Code(
+    "M303",
+    "event-log-missing",
+    "what was asked about is in the event log, and there is no event log",
+    "A register holds one hash over all events. What a single event says, such as an application's id or "
+    "a kernel's command line, can only be shown with the log whose replay gives that hash.",
+    "Pass the event log, or the guest agent's whole answer, together with the quote.",
+)
