@@ -12,10 +12,14 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 ECDSA_SHA256: Final = bytes.fromhex("300a06082a8648ce3d040302")
 ECDSA_SHA384: Final = bytes.fromhex("300a06082a8648ce3d040303")
 # RSASSA-PSS with SHA-384, MGF1 with SHA-384 and 48 bytes of salt, as AMD writes it: NULL parameters,
-# and the trailer field with its default written out.
+# and the trailer field with its default written out; since 2024 without it, which alone is DER.
 PSS_SHA384: Final = bytes.fromhex(
     "304606092a864886f70d01010a3039a00f300d06096086480165030402020500"
     "a11c301a06092a864886f70d010108300d06096086480165030402020500a203020130a303020101"
+)
+PSS_SHA384_SHORT: Final = bytes.fromhex(
+    "304106092a864886f70d01010a3034a00f300d06096086480165030402020500"
+    "a11c301a06092a864886f70d010108300d06096086480165030402020500a203020130"
 )
 
 _P256: Final = ec.ECDSA(hashes.SHA256())
@@ -23,7 +27,8 @@ _P384: Final = ec.ECDSA(hashes.SHA384())
 _SALT: Final = padding.PSS(padding.MGF1(hashes.SHA384()), salt_length=48)
 _MODULUS: Final = 4096
 
-Key = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+EllipticCurveKey = ec.EllipticCurvePublicKey
+Key = EllipticCurveKey | rsa.RSAPublicKey
 
 
 @lru_cache(maxsize=512)
@@ -120,4 +125,5 @@ _CHECKS: Final[dict[bytes, Callable[[Key | None, bytes, bytes], str]]] = {
     ECDSA_SHA256: _ecdsa256,
     ECDSA_SHA384: _ecdsa384,
     PSS_SHA384: _pss,
+    PSS_SHA384_SHORT: _pss,
 }
