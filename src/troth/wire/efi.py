@@ -12,6 +12,8 @@ from typing import Final
 from troth.errors import Malformed
 from troth.wire.reader import Reader
 
+GLOBAL: Final = uuid.UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
+"""The namespace of UEFI's own variables."""
 _END: Final = (0x7F, 0xFF)
 _PNP: Final = 0x41D0  # the EISA id of "PNP", low half of a HID
 _MAX_NODES: Final = 64
