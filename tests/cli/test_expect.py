@@ -81,7 +81,7 @@ def test_without_flags_nothing_is_expected() -> None:
 
 @pytest.mark.parametrize(
     "items",
-    [["pcr0"], ["pcr0="], [f"pcr32={A}"], [f"mrtd={A}"], ["pcr0=zz"], [f"pcr0={A}", f"pcr0={B}"]],
+    [["pcr0"], ["pcr0="], [f"pcr32={A}"], [f"mrtz={A}"], ["pcr0=zz"], [f"pcr0={A}", f"pcr0={B}"]],
 )
 def test_doubtful_measurements_are_refused(items: list[str]) -> None:
     with pytest.raises(Misuse):

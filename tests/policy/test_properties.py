@@ -51,7 +51,7 @@ POLICIES = st.builds(
                 )
             }
         ),
-        st.sampled_from([{}, {"nitro": {"pcr0": frozenset({A})}}, {"tdx": {"a": frozenset({A})}}]),
+        st.sampled_from([{}, {"nitro": {"pcr0": frozenset({A})}}, {"tdx": {"mrtd": frozenset({A})}}]),
     ),
     max_age=AGES,
     roots_allow=st.sampled_from([frozenset(RootClass), frozenset({RootClass.VENDOR})]),
@@ -118,7 +118,7 @@ def test_the_checks_say_what_a_careful_person_says(
     policy: Policy, claims: Claims, want: Expectation, root: RootClass | None
 ) -> None:
     found = list(checks(policy, claims, want, root_class=root, at=NOW))
-    needed = required(policy, want)
+    needed = required(policy, want, claims.platform)
     verdict = decide(found, needed)
     assert (verdict is Verdict.ACCEPTED) == in_order(policy, claims, want, root)
     # Nothing passes that is not also required, so nothing that passes can be left out unseen.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from troth.model.roots import Root
     from troth.policy import Policy
 
-_REGISTER: Final = re.compile(r"(pcr(?:[0-9]|[12][0-9]|3[01]))=(?:0x)?([0-9a-fA-F]+)")
+_REGISTER: Final = re.compile(r"([a-z0-9_]+)=(?:0x)?([0-9a-fA-F]+)")
 _HEX: Final = re.compile(r"(?:0x)?(?:[0-9a-fA-F]{2})+")
 _MAX_SMALL: Final = 64 * 1024
 
@@ -27,7 +27,7 @@ def policy(
     Args:
         named: a file, or the name of a built-in profile.
         image: an EIF, measured here from its bytes.
-        measurement: `pcr0=HEX`, each register once.
+        measurement: `pcr0=HEX`, each register once; its name says of which platform it is.
 
     Raises:
         Misuse: unknown profile, bad register, or expectations that contradict each other.
@@ -44,11 +44,10 @@ def policy(
             else chosen.expecting(measured, name=image.name)
         )
     if wanted:
-        stated = {"nitro": wanted}
         chosen = (
-            Policy.for_image(stated, name="--measurement")
+            Policy.for_image(wanted, name="--measurement")
             if chosen is None
-            else chosen.expecting(stated, name="--measurement")
+            else chosen.expecting(wanted, name="--measurement")
         )
     return chosen or Policy(name="none given")
 
@@ -111,16 +110,21 @@ def _agrees(path: Path, measured: dict[str, str]) -> None:
         )
 
 
-def _measurements(items: Iterable[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _measurements(items: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Platform to register to value."""
+    from troth.policy.names import platform_of
+
+    found: dict[str, dict[str, str]] = {}
     for item in items:
         match = _REGISTER.fullmatch(item)
-        if match is None:
+        platform = platform_of(match[1]) if match else None
+        if match is None or platform is None:
             raise Misuse(
-                f"{item!r} is not a register with its value", fix="write --measurement pcr0=HEX"
+                f"{item!r} is not a register with its value",
+                fix="write --measurement pcr0=HEX, or mrenclave, mrtd, measurement and the like",
             )
         register, value = match[1], match[2].lower()
-        if found.setdefault(register, value) != value:
+        if found.setdefault(platform, {}).setdefault(register, value) != value:
             raise Misuse(
                 f"{register} is given two values",
                 fix="one is enough; a policy can list several that are allowed",

@@ -91,6 +91,7 @@ def pin(
         output: file to write; it must not exist. Default: stdout.
     """
     from troth.model.check import Outcome, Waiver
+    from troth.model.codes.fresh import R101
     from troth.model.report import Rejected
     from troth.policy import Policy
     from troth.verifier import appraise
@@ -106,7 +107,11 @@ def pin(
         as_of=as_of,
     )
     claims = report.presented
-    settled = all(c.outcome in (Outcome.PASSED, Outcome.WAIVED) for c in report.checks)
+    # Quotes and reports have no time of their own, and no nonce of ours: they are pinned at any age.
+    timeless = {R101} if claims is not None and claims.timestamp is None else set()
+    settled = all(
+        c.outcome in (Outcome.PASSED, Outcome.WAIVED) or c.code in timeless for c in report.checks
+    )
     if claims is None or not settled or report.missing():
         raise Rejected(report)
     policy = Policy(

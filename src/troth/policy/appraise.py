@@ -13,6 +13,7 @@ from troth.model.codes.fresh import R101, R102
 from troth.model.codes.measurement import M101, M201, M202, M203
 from troth.model.codes.policy import P101, P102, P103, P105, P106
 from troth.model.roots import RootClass
+from troth.policy import guest, tcb
 from troth.policy.document import DEFAULT_MAX_AGE, Policy
 
 CLOCK_SKEW: Final = timedelta(minutes=1)
@@ -36,9 +37,10 @@ class Expectation:
     waive: frozenset[Waiver] = frozenset()
 
 
-def required(policy: Policy, expectation: Expectation) -> tuple[Code, ...]:
+def required(policy: Policy, expectation: Expectation, platform: str) -> tuple[Code, ...]:
     """The questions that must be answered for acceptance under this policy and expectation."""
-    codes = list(_ALWAYS)
+    asked = policy.asks(platform)
+    codes = [*_ALWAYS, *tcb.required(asked, platform), *guest.required(asked, platform)]
     if expectation.nonce is not None:
         codes.append(B101)
     if expectation.key is not None or policy.require_key or Waiver.KEY in expectation.waive:
@@ -62,6 +64,9 @@ def checks(
     yield _reviewed(policy)
     yield _in_force(policy, at)
     yield _not_debug(claims)
+    source = policy.name if claims.platform in policy.requirements else "troth's defaults"
+    yield from tcb.checks(policy.asks(claims.platform), claims, source=source, at=at)
+    yield from guest.checks(policy, claims, source=source)
     yield from _measurements(policy, claims, expectation)
     yield _not_future(claims, at)
     yield _fresh(policy, claims, expectation, at)
@@ -123,7 +128,7 @@ def _measurements(policy: Policy, claims: Claims, expectation: Expectation) -> I
         else:
             make = passed if presented in allowed else failed
             yield make(M201, name, presented=presented, expected=expected, source=policy.name)
-    for name in claims.identity:
+    for name in guest.identity(policy, claims):
         if name not in wanted:
             yield undecided(M203, name, presented=claims.registers[name], source=policy.name)
 

@@ -10,6 +10,8 @@ from typing import Final, Self
 
 from troth.errors import Misuse
 from troth.model.roots import RootClass
+from troth.policy import names
+from troth.policy.requirements import DEFAULT, Requirements, checked
 from troth.wire import json
 
 DEFAULT_MAX_AGE: Final = timedelta(minutes=5)
@@ -28,6 +30,8 @@ class Policy:
         name: for reports.
         registers: platform to register to its allowed values in lower-case hex. A register that
             identifies code and is not here leaves the verdict undecided.
+        requirements: platform to what it must meet beside its registers. Where a platform is not
+            here, the defaults of `Requirements` count.
         max_age: how old evidence may be at the instant, in whole seconds. None is five minutes, and
             a matching nonce alone is then fresh enough; a stated age holds with a nonce, too.
         roots_allow: classes of root that count. A root that is not a vendor's counts only if, beside
@@ -44,6 +48,7 @@ class Policy:
 
     name: str
     registers: Registers = field(default_factory=dict)
+    requirements: Mapping[str, Requirements] = field(default_factory=dict)
     max_age: timedelta | None = None
     roots_allow: frozenset[RootClass] = frozenset(RootClass)
     development_roots: frozenset[str] = frozenset()
@@ -63,6 +68,7 @@ class Policy:
                 _check_values(platform, register, values)
             frozen[platform] = MappingProxyType({n: frozenset(v) for n, v in registers.items()})
         object.__setattr__(self, "registers", MappingProxyType(frozen))
+        object.__setattr__(self, "requirements", checked(self.requirements))
         if self.max_age is not None:
             _check_age(self.max_age)
         if self.expires is not None:
@@ -118,8 +124,17 @@ class Policy:
                     )
         return replace(self, registers=merged, name=f"{self.name} + {name}")
 
+    def asks(self, platform: str) -> Requirements:
+        """What this platform must meet beside its registers."""
+        return self.requirements.get(platform, DEFAULT)
+
     def canonical(self) -> bytes:
-        """The policy's one encoding, which names it in reports."""
+        """The policy's one encoding, which names it in reports.
+
+        Where nothing is required beyond the defaults the encoding says nothing of it, so that a policy
+        of troth's first version keeps its digest.
+        """
+        asked = {platform: wanted.stated() for platform, wanted in self.requirements.items()}
         return json.canonical(
             {
                 "schema": SCHEMA,
@@ -135,6 +150,7 @@ class Policy:
                 "unreviewed": self.unreviewed,
                 "expires": None if self.expires is None else self.expires.isoformat(),
             }
+            | ({"requirements": asked} if asked else {})
         )
 
 
@@ -166,12 +182,17 @@ def _check_values(platform: str, register: str, values: frozenset[str]) -> None:
     where = f"{platform}.{register}"
     if not _BARE.fullmatch(platform) or not _BARE.fullmatch(register):
         raise Misuse(f"{where!r} is no name of a register")
+    sizes = names.sizes(platform, register)
+    if not sizes:
+        known = ", ".join(names.REGISTERS[platform])
+        raise Misuse(f"{platform} has no register {register!r}; known are {known}")
     if not values:
         raise Misuse(f"{where} has no allowed value", fix=f"leave {where} away, or give one")
     for value in values:
-        if len(value) not in (64, 96, 128) or value.strip("0123456789abcdef"):
-            raise Misuse(f"{where}: {value[:20]!r}… is no digest of 32, 48 or 64 bytes in hex")
-        if not value.strip("0"):
+        if len(value) not in {2 * size for size in sizes} or value.strip("0123456789abcdef"):
+            wanted = " or ".join(map(str, sizes))
+            raise Misuse(f"{where}: {value[:20]!r}… is not {wanted} bytes in hex")
+        if not value.strip("0") and not names.may_be_zero(platform, register):
             raise Misuse(
                 f"{where} is all zero, which is what a debug enclave shows",
                 fix="measure the image with `troth measure`",

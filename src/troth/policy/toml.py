@@ -2,12 +2,18 @@
 
 import re
 import tomllib
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from troth.errors import Misuse
 from troth.model.roots import RootClass
+from troth.policy import sections
+from troth.policy.names import REGISTERS
+from troth.policy.requirements import KEYS
+from troth.policy.toml_values import array as _array
+from troth.policy.toml_values import only as _only
+from troth.policy.toml_values import quoted as _quoted
+from troth.policy.toml_values import strings as _strings
 
 if TYPE_CHECKING:
     from troth.policy.document import Policy
@@ -15,7 +21,6 @@ if TYPE_CHECKING:
 _TOP: Final = frozenset(
     {"schema", "name", "expires", "unreviewed", "roots", "freshness", "binding"}
 )
-_PLATFORMS: Final = {"nitro": re.compile(r"pcr([0-9]|[12][0-9]|3[01])")}
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -40,7 +45,7 @@ def read(text: str, *, source: str) -> dict[str, Any]:
             f"{source}: is not a policy of schema 'troth/policy/1'",
             fix="start one with `troth policy new`",
         )
-    _only(document, _TOP | set(_PLATFORMS), source)
+    _only(document, _TOP | set(REGISTERS), source)
     roots = _table(document, "roots", {"allow", "development"}, source)
     freshness = _table(document, "freshness", {"max_age"}, source)
     binding = _table(document, "binding", {"key"}, source)
@@ -53,10 +58,11 @@ def read(text: str, *, source: str) -> dict[str, Any]:
         "max_age": _age(freshness, source),
         "require_key": _key(binding, source),
         "registers": {
-            platform: _registers(document, platform, source)
-            for platform in _PLATFORMS
-            if platform in document
+            platform: registers
+            for platform in REGISTERS
+            if platform in document and (registers := _registers(document, platform, source))
         },
+        "requirements": sections.read(document, source),
     }
 
 
@@ -74,18 +80,13 @@ def write(policy: "Policy") -> str:
     if policy.max_age is not None:
         lines += ["", "[freshness]", f'max_age = "{int(policy.max_age.total_seconds())}s"']
     lines += ["", "[binding]", f'key = "{"required" if policy.require_key else "optional"}"']
-    for platform, registers in policy.registers.items():
+    for platform in dict.fromkeys((*policy.registers, *policy.requirements)):
         lines += ["", f"[{platform}]"]
+        registers = policy.registers.get(platform, {})
         lines += [f"{name} = {_array(sorted(values))}" for name, values in registers.items()]
+        if platform in policy.requirements:
+            lines += sections.write(policy.requirements[platform])
     return "\n".join(lines) + "\n"
-
-
-def _only(table: dict[str, Any], known: Iterable[str], where: str) -> None:
-    unknown = sorted(set(table) - set(known))
-    if unknown:
-        raise Misuse(
-            f"{where}: unknown {', '.join(map(repr, unknown))}; known are {', '.join(sorted(known))}"
-        )
 
 
 def _table(document: dict[str, Any], name: str, known: set[str], source: str) -> dict[str, Any]:
@@ -109,12 +110,6 @@ def _instant(document: dict[str, Any], source: str) -> datetime | None:
         return None
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise Misuse(f"{source}: expires should be an instant with its zone, is {value!r}")
-    return value
-
-
-def _strings(value: Any, where: str) -> list[str]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise Misuse(f"{where} should be a list of strings")
     return value
 
 
@@ -165,9 +160,8 @@ def _registers(document: dict[str, Any], platform: str, source: str) -> dict[str
     table = document[platform]
     if not isinstance(table, dict) or not table:
         raise Misuse(f"{source}: [{platform}] should be a table with registers")
-    for name in table:
-        if not _PLATFORMS[platform].fullmatch(name):
-            raise Misuse(f"{source}: [{platform}] has no register {name!r}")
+    asked = KEYS.get(platform, ())
+    _only(table, {*REGISTERS[platform], *asked}, f"{source}: [{platform}]")
     return {
         name: frozenset(
             item.lower()
@@ -176,16 +170,5 @@ def _registers(document: dict[str, Any], platform: str, source: str) -> dict[str
             )
         )
         for name, value in table.items()
+        if name not in asked
     }
-
-
-def _quoted(text: str) -> str:
-    """A TOML basic string."""
-    escaped = "".join(
-        f"\\u{ord(c):04x}" if ord(c) < 32 or ord(c) == 127 or c in '"\\' else c for c in text
-    )
-    return f'"{escaped}"'
-
-
-def _array(items: Iterable[str]) -> str:
-    return "[" + ", ".join(_quoted(item) for item in items) + "]"

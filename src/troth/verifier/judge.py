@@ -190,7 +190,7 @@ def _judge(
             policy, claims, expectation, root_class=root_class, at=at
         )
         checks += [receipt.check(claims, item) for item in receipts]  # (7) did its key sign this
-        needed = (F101, *platform.required, *against.required(policy, expectation))
+        needed = (F101, *platform.required, *against.required(policy, expectation, platform.name))
         needed += (B401,) if receipts else ()
     checks += [check for check in extra if check.outcome is not Outcome.PASSED]
     report = Report(

@@ -91,3 +91,11 @@ P205: Final = Code(
     "unless the policy names others.",
     "Ask for the report at level 0, or name the level in the policy: `vmpl = [0, 1]`.",
 )
+P206: Final = Code(
+    "P206",
+    "number-differs",
+    "a number is not the one that the policy wants",
+    "Some numbers say what was signed and not how new it is, such as the product id of an SGX enclave. "
+    "The policy names the only value that counts.",
+    "Deploy the product that the policy means, or correct the policy.",
+)

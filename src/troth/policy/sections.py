@@ -1,0 +1,90 @@
+"""The sections of a policy document that say what is asked of a platform: TOML to requirements and back."""
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, Final
+
+from troth.errors import Misuse
+from troth.policy.requirements import KEYS, Bits, Requirements
+from troth.policy.toml_values import array, only, quoted, strings
+
+_BITS: Final = re.compile(r"0x[0-9a-fA-F]{1,16}")
+_TABLES: Final = frozenset({"advisories", "bits", "minimum", "exact"})
+
+
+def read(document: dict[str, Any], source: str) -> dict[str, Requirements]:
+    """Platform to what its section asks, where it asks something.
+
+    Args:
+        document: the whole document; its registers are left to others.
+        source: file name, for errors.
+
+    Raises:
+        Misuse: a value of the wrong kind, or one that means nothing.
+    """
+    found = {}
+    for platform, keys in KEYS.items():
+        section = document.get(platform, {})
+        stated = {key: section[key] for key in keys if key in section}
+        if stated:
+            where = f"{source}: {platform}"
+            values = {key: _value(key, value, f"{where}.{key}") for key, value in stated.items()}
+            try:
+                found[platform] = Requirements(**values)
+            except Misuse as misuse:
+                raise Misuse(f"{where}: {misuse}", fix=misuse.fix) from None
+    return found
+
+
+def write(wanted: Requirements) -> list[str]:
+    """The lines of a section; `read` gives the same requirements back."""
+    return [f"{name} = {_written(getattr(wanted, name))}" for name in wanted.stated()]
+
+
+def _value(key: str, value: Any, where: str) -> Any:
+    """What the field holds; its own rules are `Requirements`'."""
+    if key in _TABLES:
+        if not isinstance(value, dict):
+            raise Misuse(f"{where} should be a table")
+        return {n: _bits(v, f"{where}.{n}") for n, v in value.items()} if key == "bits" else value
+    if key == "tcb_status":
+        return strings(value, where)
+    if key == "machines":
+        return [item.lower() for item in strings(value, where)]
+    if key == "vmpl" and not (isinstance(value, list) and all(type(item) is int for item in value)):
+        raise Misuse(f"{where} should be a list of whole numbers")
+    return value
+
+
+def _bits(value: Any, where: str) -> Bits:
+    if not isinstance(value, dict):
+        raise Misuse(f"{where} should be a table of mask and value")
+    only(value, {"mask", "value"}, where)
+    found = {}
+    for name in ("mask", "value"):
+        text = value.get(name)
+        if not isinstance(text, str) or not _BITS.fullmatch(text):
+            raise Misuse(f"{where}.{name} should be text like '0x10', at most 64 bits in hex")
+        found[name] = int(text, 16)
+    try:
+        return Bits(**found)
+    except Misuse as misuse:
+        raise Misuse(f"{where}: {misuse}", fix=misuse.fix) from None
+
+
+def _written(value: Any) -> str:
+    match value:
+        case Bits():
+            return f'{{ mask = "{value.mask:#x}", value = "{value.value:#x}" }}'
+        case frozenset():
+            items = sorted(value)
+            return array(items) if isinstance(items[0], str) else repr(items)
+        case Mapping():
+            inner = ", ".join(f"{quoted(name)} = {_written(item)}" for name, item in value.items())
+            return f"{{ {inner} }}"
+        case date():
+            return value.isoformat()
+        case str():
+            return quoted(value)
+    return str(value)
