@@ -16,7 +16,7 @@ command are in no digest; whoever hands over the log may change them. Only `meas
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -28,7 +28,7 @@ from troth.wire import efi, tcg
 
 REGISTERS: Final = ("rtmr0", "rtmr1", "rtmr2", "rtmr3")
 _ZERO: Final = bytes(48)
-_AAEL: Final = b"LEAA"  # the tag 0x4141454C as it lies in memory
+AAEL: Final = b"LEAA"  # the tag 0x4141454C as it lies in memory
 _WHOLE: Final = frozenset(
     {
         tcg.EV_SEPARATOR,
@@ -42,24 +42,8 @@ _WHOLE: Final = frozenset(
         tcg.EV_EFI_ACTION,
     }
 )
-_VARIABLES: Final = frozenset(
-    {
-        tcg.EV_EFI_VARIABLE_DRIVER_CONFIG,
-        tcg.EV_EFI_VARIABLE_BOOT,
-        tcg.EV_EFI_VARIABLE_BOOT2,
-        tcg.EV_EFI_VARIABLE_AUTHORITY,
-    }
-)
-_IMAGES: Final = frozenset(
-    {
-        tcg.EV_EFI_BOOT_SERVICES_APPLICATION,
-        tcg.EV_EFI_BOOT_SERVICES_DRIVER,
-        tcg.EV_EFI_RUNTIME_SERVICES_DRIVER,
-    }
-)
-_COMMAND_LINE: Final = (b"kernel_cmdline: ", b"grub_kernel_cmdline ")
-_LOADER_WORDS: Final = (*_COMMAND_LINE, b"grub_cmd: ", b"grub_cmd ", b"module_cmdline: ")
-_SHOWN: Final = 160
+COMMAND_LINE: Final = (b"kernel_cmdline: ", b"grub_kernel_cmdline ")
+_LOADER_WORDS: Final = (*COMMAND_LINE, b"grub_cmd: ", b"grub_cmd ", b"module_cmdline: ")
 
 
 class Binding(StrEnum):
@@ -95,6 +79,11 @@ class ReplayedEvent:
     measured: bytes = b""
     name: str = ""
 
+    @property
+    def title(self) -> str:
+        """The event's own name, in ASCII with everything else escaped, or that of its type."""
+        return ascii(self.name)[1:-1] if self.name else tcg.type_name(self.type)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
@@ -116,15 +105,6 @@ class Mismatch:
     register: str
     presented: str
     replayed: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentEntry:
-    """An entry of the attestation agent's log (AAEL, Confidential Containers and Alibaba Cloud)."""
-
-    domain: str
-    operation: str
-    content: str
 
 
 def replay(log: tcg.EventLog) -> Replay:
@@ -177,28 +157,35 @@ def compare(replayed: Replay, registers: Mapping[str, str]) -> tuple[Mismatch, .
 
 
 def checks(
-    replayed: Replay, registers: Mapping[str, str], *, source: str = "event log"
+    replayed: Replay,
+    registers: Mapping[str, str],
+    *,
+    names: Iterable[str] = REGISTERS,
+    source: str = "event log",
 ) -> tuple[Check, ...]:
     """The log's checks: M301 for each register, M302 for each event that contradicts itself.
+
+    A register that is set and of which the log holds no event at all is undecided: such a log says
+    nothing of it, true or false (a dstack log cut down to RTMR3; a CCEL log, which ends before it).
 
     Args:
         replayed: the log.
         registers: hex, of evidence that is checked elsewhere; this function doesn't.
+        names: the registers about which the log is believed; leave one out only if it is pinned.
         source: the log's name for people.
     """
-    wrong = {mismatch.register: mismatch for mismatch in compare(replayed, registers)}
+    wrong = {mismatch.register for mismatch in compare(replayed, registers)}
+    extended = [e.register for e in replayed.events if e.binding is not Binding.NOTHING]
     result: list[Check] = []
-    for name, value in replayed.registers.items():
-        count = sum(
-            e.register == name and e.binding is not Binding.NOTHING for e in replayed.events
-        )
+    for name in names:
+        outcome = passed if name not in wrong else failed if name in extended else undecided
         details = {
             "presented": registers.get(name, ""),
-            "expected": value.hex(),
+            "expected": replayed.registers[name].hex(),
             "source": source,
-            "why": f"{count} events extend it in the log",
+            "why": f"{extended.count(name)} events extend it in the log",
         }
-        result.append((failed if name in wrong else passed)(m.M301, name, **details))
+        result.append(outcome(m.M301, name, **details))
     untrue = [event for event in replayed.events if event.binding is Binding.MISMATCH]
     result += [
         failed(
@@ -207,7 +194,7 @@ def checks(
             presented=hashlib.sha384(event.payload).hexdigest(),
             expected=event.digest.hex(),
             source=source,
-            why=f"{title(event)} in {event.register}: its digest is of another payload",
+            why=f"{event.title} in {event.register}: its digest is of another payload",
         )
         for event in untrue
     ]
@@ -221,85 +208,6 @@ def checks(
 def missing(subject: str) -> Check:
     """The check of whoever asks what a log says and was given none; never passed."""
     return undecided(m.M303, subject, why="no event log was given")
-
-
-def title(event: ReplayedEvent) -> str:
-    """The event's own name or that of its type, escaped for a line of text."""
-    return _text(event.name.encode()) if event.name else tcg.type_name(event.type)
-
-
-def meaning(event: ReplayedEvent) -> str:
-    """One line on what the payload says; for people, whether it is bound or not."""
-    try:
-        return _meaning(event.type, event.payload)
-    except Malformed as error:
-        return f"{error} ({event.payload[:_SHOWN].hex()})"
-
-
-def lines(replayed: Replay) -> Iterator[tuple[str, str]]:
-    """Every event as name and text, then the registers, for `inspect`; never a verdict."""
-    words = {
-        Binding.PAYLOAD: "recomputed from the payload",
-        Binding.DIGEST: "digest only, the text is a label",
-        Binding.MISMATCH: "PAYLOAD DOES NOT HASH TO THE DIGEST",
-        Binding.NOTHING: "not extended",
-    }
-    for event in replayed.events:
-        text = meaning(event)
-        end = f" [{words[event.binding]}; {event.digest.hex()}]"
-        yield f"event {event.number} {event.register} {title(event)}", text + end
-    for name, value in replayed.registers.items():
-        yield f"replayed {name}", value.hex()
-
-
-def command_lines(replayed: Replay) -> tuple[str, ...]:
-    """Kernel command lines that a boot loader measured into RTMR2, those recomputed only.
-
-    Does not verify: which of the loader's commands it was; the words before it are in no digest.
-    """
-    return tuple(
-        _text(event.measured, limit=None)
-        for event in replayed.events
-        if event.register == "rtmr2"
-        and event.type == tcg.EV_IPL
-        and event.binding is Binding.PAYLOAD
-        and event.payload.startswith(_COMMAND_LINE)
-    )
-
-
-def secure_boot(replayed: Replay) -> bool | None:
-    """Whether firmware measured Secure Boot as on; None if the log does not say so, bound and once.
-
-    Raises:
-        Malformed: a variable's payload hashes to its digest and yet is none.
-    """
-    variables = [
-        efi.variable(event.payload)
-        for event in replayed.events
-        if event.register == "rtmr0"
-        and event.type == tcg.EV_EFI_VARIABLE_DRIVER_CONFIG
-        and event.binding is Binding.PAYLOAD
-    ]
-    found = [v.data for v in variables if (v.vendor, v.name) == (efi.GLOBAL, "SecureBoot")]
-    return found[0] == b"\1" if len(found) == 1 else None
-
-
-def agent_entries(replayed: Replay) -> tuple[AgentEntry, ...]:
-    """The attestation agent's entries, in order, those recomputed only.
-
-    Anything in the guest that reaches the agent may add entries: the first of a kind is not more true
-    than a later one, and none says who wrote it.
-
-    Raises:
-        Malformed: an entry is not `domain operation content`.
-    """
-    return tuple(
-        _agent_entry(event.payload)
-        for event in replayed.events
-        if event.type == tcg.EV_EVENT_TAG
-        and event.payload.startswith(_AAEL)
-        and event.binding is Binding.PAYLOAD
-    )
 
 
 def _of_ccel(number: int, event: tcg.Event) -> ReplayedEvent:
@@ -330,7 +238,7 @@ def _recipes(kind: int, payload: bytes) -> tuple[tuple[bytes, ...], bool]:
         except Malformed:
             return (payload,), True
     if kind == tcg.EV_EVENT_TAG:
-        return (payload,), payload.startswith(_AAEL)
+        return (payload,), payload.startswith(AAEL)
     if kind == tcg.EV_IPL:
         text = payload.partition(b"\0")[0]
         for words in _LOADER_WORDS:
@@ -342,50 +250,3 @@ def _recipes(kind: int, payload: bytes) -> tuple[tuple[bytes, ...], bool]:
 
 def _count(replayed: Replay, binding: Binding) -> int:
     return sum(event.binding is binding for event in replayed.events)
-
-
-def _meaning(kind: int, payload: bytes) -> str:
-    if kind in _VARIABLES:
-        found = efi.variable(payload)
-        shown = found.data.hex() if len(found.data) <= 32 else f"{len(found.data)} bytes"
-        return f"{_text(found.name.encode())} = {shown or 'empty'}"
-    if kind in _IMAGES:
-        image = efi.image(payload)
-        path = "/".join(image.path) or "no path"
-        return f"program of {image.size} bytes from {_text(path.encode())}"
-    if kind == tcg.EV_SEPARATOR:
-        return f"separator {payload[:_SHOWN].hex()}"
-    if kind == tcg.EV_EFI_GPT_EVENT:
-        return f"partition table of {len(payload)} bytes"
-    if kind == tcg.EV_EVENT_TAG:
-        if payload.startswith(_AAEL):
-            entry = _agent_entry(payload)
-            return _text(f"{entry.domain} {entry.operation} {entry.content}".encode())
-        return f"tag 0x{int.from_bytes(payload[:4], 'little'):08x} {_text(payload[8:])}"
-    if kind in (tcg.EV_EFI_PLATFORM_FIRMWARE_BLOB2, tcg.EV_EFI_HANDOFF_TABLES2) and payload:
-        return _text(payload[1 : 1 + payload[0]])
-    return _text(payload.partition(b"\0")[0] if kind == tcg.EV_IPL else payload)
-
-
-def _agent_entry(payload: bytes) -> AgentEntry:
-    """Tag u32, size u32, then `domain operation content` in UTF-8, split at its first two spaces."""
-    body = payload[8:]
-    if len(payload) < 8 or int.from_bytes(payload[4:8], "little") != len(body):
-        raise Malformed("has another size than it says", field="agent's entry")
-    try:
-        parts = body.decode("utf-8").split(" ", 2)
-    except UnicodeDecodeError:
-        raise Malformed("is not UTF-8", field="agent's entry") from None
-    if len(parts) != 3 or not parts[0] or not parts[1]:
-        raise Malformed("is not 'domain operation content'", field="agent's entry")
-    return AgentEntry(domain=parts[0], operation=parts[1], content=parts[2])
-
-
-def _text(data: bytes, *, limit: int | None = _SHOWN) -> str:
-    """Text of a payload, a trailing NUL dropped, what is not printable escaped, cut for people."""
-    body = data.removesuffix(b"\0")
-    shown = "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii")
-        for c in body[:limit].decode("utf-8", "backslashreplace")
-    )
-    return shown if len(body[:limit]) == len(body) else shown + "…"
