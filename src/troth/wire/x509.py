@@ -105,8 +105,8 @@ def read(data: bytes) -> Certificate:
     _, at = span(data, at, tbs_end, "issuer", SEQUENCE)
     issuer = data[begin:at]
     times, at = span(data, at, tbs_end, "validity", SEQUENCE)
-    not_before, middle = _time(data, times, at, "notBefore")
-    not_after, last = _time(data, middle, at, "notAfter")
+    not_before, middle = instant(data, times, at, "notBefore")
+    not_after, last = instant(data, middle, at, "notAfter")
     _ends(last, at, "validity")
     begin = at
     _, at = span(data, at, tbs_end, "subject", SEQUENCE)
@@ -132,21 +132,24 @@ def read(data: bytes) -> Certificate:
 
 
 def read_pem(data: bytes, *, field: str) -> tuple[bytes, ...]:
-    """The DER of each certificate in a PEM text (RFC 7468) of nothing else; one NUL may end it.
+    """The DER of each certificate in a PEM text (RFC 7468) of nothing else; NULs may end it.
 
     Raises:
         Malformed: anything before, between or after the blocks, bad base64, none, or too many.
     """
-    text = data.removesuffix(b"\0")
+    text = data.rstrip(b"\0")  # Intel's quoting library puts one there
     found, at = [], 0
     while at < len(text):
         match = _PEM.match(text, at)
         if match is None:
             raise Malformed("is not PEM certificates and nothing else", field=field, offset=at)
         try:
-            found.append(binascii.a2b_base64(_joined(match[1]), strict_mode=True))
+            der = binascii.a2b_base64(_joined(match[1]), strict_mode=True)
         except binascii.Error:
             raise Malformed("is not base64", field=field, offset=match.start(1)) from None
+        if binascii.b2a_base64(der, newline=False) != _joined(match[1]):  # unused bits that are set
+            raise Malformed("is not base64 in its one form", field=field, offset=match.start(1))
+        found.append(der)
         at = match.end()
     if not 1 <= len(found) <= MAX_CHAIN:
         raise Malformed(f"holds {len(found)} certificates, should be 1 to {MAX_CHAIN}", field=field)
@@ -199,7 +202,7 @@ def _extensions(data: bytes, start: int, end: int) -> Mapping[bytes, Extension]:
     return MappingProxyType(found)
 
 
-def _time(data: bytes, at: int, end: int, field: str) -> tuple[datetime, int]:
+def instant(data: bytes, at: int, end: int, field: str) -> tuple[datetime, int]:
     """UTCTime to 2049, GeneralizedTime from 2050 on, both to the second and in Z (4.1.2.5)."""
     if at >= end or data[at] not in (_UTC_TIME, _GENERALIZED_TIME):
         raise Malformed("is no time", field=field, offset=at)

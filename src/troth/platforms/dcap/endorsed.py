@@ -1,0 +1,194 @@
+"""Collateral, read once: which documents there are for which platform, and whose signature is good.
+
+An object of `Collateral` is prepared when it is first used. What is remembered with it depends on bytes
+alone; windows, roots and revocation are looked at for each verdict.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property, lru_cache
+from typing import Final, Generic, TypeVar
+
+from troth.crypto import issued, keys
+from troth.errors import Malformed
+from troth.model.collateral import Collateral, Item, Kind, name
+from troth.platforms.dcap import collateral as documents
+from troth.platforms.dcap.collateral import EnclaveIdentity, TcbInfo
+from troth.wire import crl, x509
+from troth.wire.crl import RevocationList
+from troth.wire.x509 import Certificate
+
+SIGNER: Final = "Intel SGX TCB Signing"
+
+
+_D = TypeVar("_D", TcbInfo, EnclaveIdentity)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Signed(Generic[_D]):
+    """One signed document: what it says, and what it takes to check it.
+
+    Attributes:
+        item: as it was served.
+        document: what it says.
+        signed: the bytes that are signed.
+        signature: r ‖ s.
+        chain: the signer's certificate, and the root's if it was sent along.
+    """
+
+    item: Item
+    document: _D
+    signed: bytes
+    signature: bytes
+    chain: tuple[Certificate, ...]
+
+    @cached_property
+    def wrong(self) -> str:
+        """What is wrong with the signature by the signer's key, in words; empty if it verifies."""
+        key = keys.load(self.chain[0].key)
+        if not isinstance(key, keys.EllipticCurveKey):
+            return "the signer's key is not on P-256"
+        return keys.ecdsa_p256_raw(key, self.signature, self.signed)
+
+    @cached_property
+    def name(self) -> str:
+        """How reports name it."""
+        return name(self.item)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class List:
+    """One revocation list."""
+
+    item: Item
+    content: RevocationList
+
+    @cached_property
+    def name(self) -> str:
+        """How reports name it."""
+        return name(self.item)
+
+
+class Prepared:
+    """What a collateral object holds for Intel's platforms. Items that cannot be read are `troubles`."""
+
+    def __init__(self, collateral: Collateral) -> None:
+        self.troubles: list[str] = []
+        self._tcb: dict[tuple[bool, bool, bytes, bytes], list[Signed[TcbInfo]]] = {}
+        self._identities: dict[tuple[bool, bool], list[Signed[EnclaveIdentity]]] = {}
+        for early in (False, True):
+            for item in collateral.of(Kind.INTEL_TCB_INFO, early=early):
+                self._add_tcb(item)
+            for item in collateral.of(Kind.INTEL_QE_IDENTITY, early=early):
+                self._add_identity(item)
+        self.root_lists = list(self._lists(collateral, Kind.INTEL_ROOT_CRL))
+        self.pck_lists = list(self._lists(collateral, Kind.INTEL_PCK_CRL))
+        self.pck_chains = [
+            chain for item in collateral.of(Kind.INTEL_PCK_CHAIN) if (chain := self._pem(item.data, item))
+        ]
+
+    def tcb_infos(self, *, tdx: bool, fmspc: bytes, pce_id: bytes, early: bool) -> list[Signed[TcbInfo]]:
+        """All TCB Infos for this platform."""
+        return self._tcb.get((early, tdx, fmspc, pce_id), [])
+
+    def identities(self, *, tdx: bool, early: bool) -> list[Signed[EnclaveIdentity]]:
+        """All identities of the quoting enclave that signs such quotes."""
+        return self._identities.get((early, tdx), [])
+
+    def others(self, *, tdx: bool) -> list[str]:
+        """FMSPCs that there is TCB Info for, as text."""
+        return sorted({k[2].hex() for k in self._tcb if k[1] is tdx and not k[0]})
+
+    def _add_tcb(self, item: Item) -> None:
+        try:
+            value, signed, signature = documents.cut(item.data, "tcbInfo")
+            info = documents.tcb_info(value)
+        except Malformed as error:
+            self.troubles.append(f"{item.kind}: {error}")
+            return
+        chain = self._pem(item.chain, item)
+        if chain:
+            key = (item.early, info.tdx, info.fmspc, info.pce_id)
+            self._tcb.setdefault(key, []).append(
+                Signed(item=item, document=info, signed=signed, signature=signature, chain=chain)
+            )
+
+    def _add_identity(self, item: Item) -> None:
+        try:
+            value, signed, signature = documents.cut(item.data, "enclaveIdentity")
+            identity = documents.enclave_identity(value)
+        except Malformed as error:
+            self.troubles.append(f"{item.kind}: {error}")
+            return
+        chain = self._pem(item.chain, item)
+        if chain:
+            self._identities.setdefault((item.early, identity.tdx), []).append(
+                Signed(item=item, document=identity, signed=signed, signature=signature, chain=chain)
+            )
+
+    def _lists(self, collateral: Collateral, kind: Kind) -> Iterator[List]:
+        for item in collateral.of(kind):
+            try:
+                yield List(item=item, content=crl.read(item.data))
+            except Malformed as error:
+                self.troubles.append(f"{item.kind}: {error}")
+
+    def _pem(self, text: bytes, item: Item) -> tuple[Certificate, ...]:
+        try:
+            return tuple(issued.read(der) for der in x509.read_pem(text, field="chain"))
+        except Malformed as error:
+            self.troubles.append(f"{item.kind}: {error}")
+            return ()
+
+
+@lru_cache(maxsize=64)
+def prepare(collateral: Collateral) -> Prepared:
+    """The prepared form of a collateral object; remembered for as long as there are few of them."""
+    return Prepared(collateral)
+
+
+def newest(candidates: list[Signed[_D]], at: datetime) -> Signed[_D] | None:
+    """The one to judge by: current before not current, then the higher number, then the later issue."""
+    return max(
+        candidates,
+        key=lambda c: (
+            c.document.issued <= at <= c.document.next_update,
+            c.document.evaluation_number,
+            c.document.issued,
+        ),
+        default=None,
+    )
+
+
+@lru_cache(maxsize=256)
+def list_problem(content: RevocationList, issuer: bytes) -> str:
+    """What is wrong with a list's signature by the authority with this certificate (DER)."""
+    authority = issued.read(issuer)
+    if content.issuer != authority.subject:
+        return "is another authority's"
+    return keys.verify(
+        keys.load(authority.key), content.algorithm, content.signature, content.signed
+    )
+
+
+def current(lists: list[List], issuer: Certificate, at: datetime) -> tuple[List | None, str]:
+    """The newest list of an authority that is signed by it and may be used at an instant.
+
+    Returns:
+        The list, or None and why there is none, in words.
+    """
+    mine = [one for one in lists if one.content.issuer == issuer.subject]
+    if not mine:
+        return None, f"there is no list of {issued.title(issuer)}"
+    in_time = [one for one in mine if one.content.this_update <= at <= one.content.next_update]
+    if not in_time:
+        latest = max(mine, key=lambda one: one.content.next_update).content
+        return None, (
+            f"the list of {issued.title(issuer)} is of {latest.this_update:%F} to"
+            f" {latest.next_update:%F}"
+        )
+    for one in sorted(in_time, key=lambda one: one.content.this_update, reverse=True):
+        if not list_problem(one.content, issuer.der):
+            return one, ""
+    return None, f"the list of {issued.title(issuer)} is not signed by it"

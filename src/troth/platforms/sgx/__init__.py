@@ -1,0 +1,42 @@
+"""Intel SGX: quotes of enclaves, made by Intel's quoting enclave."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from troth.model.claims import Claims
+from troth.model.collateral import Collateral
+from troth.model.platform import Genuineness, Platform
+from troth.model.roots import Root
+from troth.platforms.dcap import codes, roots
+from troth.platforms.sgx import format  # noqa: A004
+from troth.platforms.sgx.format import Document
+
+
+def _genuine(
+    document: Document, trusted: Sequence[Root], collateral: Collateral, at: datetime
+) -> Genuineness:
+    # Imported when it is asked for: so are claims, which name the platform by its certificate.
+    from troth.platforms.dcap import chain
+
+    return chain.genuine(document.quote, None, trusted, collateral, at)
+
+
+def _claims(document: Document) -> Claims:
+    from troth.platforms.sgx import claims
+
+    return claims.claims(document)
+
+
+PLATFORM: Final = Platform(
+    name="sgx",
+    title="Intel SGX",
+    unwrap=format.unwrap,
+    parse=format.parse,
+    genuine=_genuine,
+    claims=_claims,
+    roots=roots.sgx,
+    required=codes.SGX,
+    has_no=(),
+    fields=format.fields,
+)

@@ -1,0 +1,52 @@
+"""What does a TDX quote say, in the common words?"""
+
+from typing import Final
+
+from troth.model.claims import Claims
+from troth.platforms.dcap import named
+from troth.platforms.tdx.format import Document
+
+_ALWAYS: Final = ("mrtd", "rtmr0", "rtmr1", "rtmr2")
+_IF_SET: Final = ("rtmr3", "mrconfigid", "mrowner", "mrownerconfig", "mrservicetd")
+_MODULE: Final = ("mrseam", "mrsignerseam")
+_ZERO: Final = bytes(48)
+_DEBUG: Final = 0xFF  # TDATTRIBUTES bits 0 to 7: debug, and reserved bits that would be as bad
+
+
+def claims(document: Document) -> Claims:
+    """MRTD and RTMR0 to RTMR2 are what was booted; each further register that is set belongs to it.
+
+    The module's own measurement is no code of the guest's: the vendor's TCB levels speak of it.
+    """
+    registers = {
+        name: document.field(name)
+        for name in (*_ALWAYS, *_IF_SET, *_MODULE)
+        if document.has(name)
+    }
+    numbers, instance = named.platform(document.quote)
+    attributes = _number(document, "td_attributes")
+    svn = document.field("tee_tcb_svn")
+    return Claims(
+        platform="tdx",
+        registers={name: value.hex() for name, value in registers.items()},
+        identity=(*_ALWAYS, *(n for n in _IF_SET if registers.get(n, _ZERO) != _ZERO)),
+        debug=bool(attributes & _DEBUG),
+        timestamp=None,
+        instance=instance,
+        nonce=None,
+        user_data=document.field("reportdata"),
+        public_key=None,
+        nonce_in_user_data=True,
+        numbers={
+            "td_attributes": attributes,
+            "xfam": _number(document, "xfam"),
+            "seam_attributes": _number(document, "seam_attributes"),
+            "module_major": svn[1],
+            "module_minor": svn[0],
+            **numbers,
+        },
+    )
+
+
+def _number(document: Document, name: str) -> int:
+    return int.from_bytes(document.field(name), "little")
