@@ -1,0 +1,323 @@
+"""Sends requests for collateral to Intel's PCS, a PCCS, or AMD's KDS, and makes items of the answers.
+
+Over HTTPS alone, but for this machine's own loopback; redirections are not followed. Standard proxy
+variables are honoured. Nothing that decides may import this module.
+
+Does not verify: signatures. An answer that is no answer to the request is refused here, all the rest
+by the platforms.
+"""
+
+import http.client
+import io
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from email.message import Message
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from troth import _version
+from troth.errors import Malformed, Misuse, Unavailable
+from troth.model.collateral import Item, Kind, Request
+from troth.trust import served, stated
+from troth.wire import json as strict
+from troth.wire import x509
+
+PCS: Final = "https://api.trustedservices.intel.com"
+CERTIFICATES: Final = "https://certificates.trustedservices.intel.com"
+KDS: Final = "https://kdsintf.amd.com"
+MAX_BODY: Final = 4 * 1024 * 1024
+_ROOT_CRL_AT_PCCS: Final = "/sgx/certification/v4/rootcacrl"
+_LOOPBACK: Final = ("127.0.0.1", "::1")
+_BUSY: Final = frozenset({429, 500, 502, 503, 504})
+_GONE: Final = frozenset({404, 410})
+_DOCUMENTS: Final = frozenset(
+    {Kind.INTEL_TCB_INFO, Kind.INTEL_QE_IDENTITY, Kind.INTEL_EVALUATION_NUMBERS}
+)
+
+
+class NotServed(Unavailable):
+    """The server answers, and has nothing for this request now.
+
+    Attributes:
+        again: how long to wait before the same is asked again.
+    """
+
+    def __init__(self, message: str, *, fix: str, again: timedelta) -> None:
+        super().__init__(message, fix=fix)
+        self.again = again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Servers:
+    """Whom to ask in place of the vendors' own servers.
+
+    Attributes:
+        pcs: base address of Intel's PCS, or of one that speaks like it, also for the root CRL.
+        pccs: base address of a PCCS, which is then asked for all that is Intel's.
+        authority: PEM file of the authority that signed the certificate of that PCCS.
+        kds: base address of AMD's KDS.
+    """
+
+    pcs: str = PCS
+    pccs: str = ""
+    authority: Path | None = None
+    kds: str = KDS
+
+    def __post_init__(self) -> None:
+        for base in filter(None, (self.pcs, self.pccs, self.kds)):
+            _checked(base)
+        if self.authority is not None and not self.pccs:
+            raise Misuse("an authority's file is for a PCCS", fix="name the PCCS too")
+
+    def address(self, request: Request) -> str:
+        """Where this request goes.
+
+        Raises:
+            Misuse: it is for a server that is none of the three.
+        """
+        parts = urlsplit(request.url)
+        rest = parts.path + (f"?{parts.query}" if parts.query else "")
+        origin = f"{parts.scheme}://{parts.netloc}"
+        if origin == KDS:
+            return self.kds.rstrip("/") + rest
+        if origin not in (PCS, CERTIFICATES):
+            raise Misuse(f"{origin} is neither Intel's nor AMD's server")
+        if self.pccs:
+            rest = _ROOT_CRL_AT_PCCS if request.kind is Kind.INTEL_ROOT_CRL else rest
+            return self.pccs.rstrip("/") + rest
+        return request.url if self.pcs == PCS else self.pcs.rstrip("/") + rest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to try.
+
+    Attributes:
+        attempts: how often one request is sent at most.
+        wait: the longest pause between two attempts; a server that asks for more gets no second one.
+        timeout: for a connection, and for each read.
+        whole: for one answer.
+    """
+
+    attempts: int = 4
+    wait: timedelta = timedelta(seconds=30)
+    timeout: timedelta = timedelta(seconds=15)
+    whole: timedelta = timedelta(seconds=60)
+
+
+def fetch(
+    request: Request,
+    *,
+    servers: Servers,
+    patience: Patience | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Item:
+    """Asks for one endorsement.
+
+    Args:
+        request: what.
+        servers: whom.
+        patience: how long.
+        sleep: waits for that many seconds.
+        now: the clock, for `fetched_at` and for dates in `Retry-After`.
+
+    Raises:
+        NotServed: the server has no such thing, or is too busy for our patience.
+        Unavailable: no answer, or one that is no answer to this.
+        Misuse: an address that may not be asked.
+    """
+    patience = patience or Patience()
+    address = servers.address(request)
+    opener = _opener(address, servers.authority if servers.pccs else None)
+    for attempt in range(1, patience.attempts + 1):
+        try:
+            body, headers = _ask(opener, address, request, patience)
+        except urllib.error.HTTPError as error:
+            error.close()
+            pause = _pause(error.headers, attempt, now())
+            if error.code in _GONE:
+                raise NotServed(
+                    f"{address} has no {request.kind} ({error.code})",
+                    fix="check that the platform is known to this server; a PCCS may have to be filled",
+                    again=timedelta(hours=1),
+                ) from None
+            if error.code not in _BUSY:
+                raise Unavailable(
+                    f"{address} answered {error.code} {error.reason}",
+                    fix="check the address of the server; redirections are not followed",
+                ) from None
+            if attempt == patience.attempts or pause > patience.wait:
+                raise NotServed(
+                    f"{address} answered {error.code}, {attempt} times; it asks to wait "
+                    f"{pause.total_seconds():.0f} s",
+                    fix="try again later, or use a cache of your own (--pccs)",
+                    again=pause,
+                ) from None
+        except (OSError, http.client.HTTPException) as error:
+            if attempt == patience.attempts or _hopeless(error):
+                raise Unavailable(
+                    f"cannot reach {address}: {_why(error)}",
+                    fix="check the network and the proxy variables; collateral frozen elsewhere with "
+                    "`troth trust freeze` needs neither",
+                ) from None
+            pause = _pause(None, attempt, now())
+        else:
+            return _item(request, address, body, headers, now())
+        sleep(pause.total_seconds())
+    raise Misuse("patience for no attempt at all")
+
+
+def _ask(
+    opener: urllib.request.OpenerDirector, address: str, request: Request, patience: Patience
+) -> tuple[bytes, Message]:
+    headers = {"User-Agent": f"troth/{_version.__version__}"}
+    if request.accept:
+        headers["Accept"] = request.accept
+    asked = urllib.request.Request(address, headers=headers)  # noqa: S310 - checked in `_checked`
+    end = time.monotonic() + patience.whole.total_seconds()
+    with opener.open(asked, timeout=patience.timeout.total_seconds()) as answer:
+        if answer.status != 200:
+            raise urllib.error.HTTPError(
+                address, answer.status, answer.reason, answer.headers, io.BytesIO()
+            )
+        parts, size = [], 0
+        while part := answer.read1(64 * 1024):
+            parts.append(part)
+            size += len(part)
+            if size > MAX_BODY:
+                raise _TooLargeError(f"more than {MAX_BODY} bytes came")
+            if time.monotonic() > end:
+                raise TimeoutError(f"not whole after {patience.whole.total_seconds():.0f} s")
+        told = answer.headers.get("Content-Length")
+        if told is not None and told.isdigit() and int(told) != size:
+            raise http.client.IncompleteRead(b"", int(told) - size)
+        return b"".join(parts), answer.headers
+
+
+class _TooLargeError(OSError):
+    """The answer is larger than any that we want."""
+
+
+def _hopeless(error: Exception) -> bool:
+    """Whether asking again can't help."""
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    return isinstance(cause, ssl.SSLCertVerificationError | _TooLargeError)
+
+
+def _why(error: Exception) -> str:
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {cause.verify_message}"
+    if isinstance(cause, http.client.IncompleteRead):
+        return f"the answer broke off, {cause.expected} bytes are missing"
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    return str(cause) or type(cause).__name__
+
+
+def _pause(headers: Message | None, attempt: int, at: datetime) -> timedelta:
+    """What the server asks for (RFC 9110, 10.2.3), or 1, 2, 4 … seconds."""
+    told = headers.get("Retry-After") if headers is not None else None
+    if told is not None:
+        if told.strip().isdigit():
+            return timedelta(seconds=min(int(told.strip()[:9]), 7 * 86400))
+        try:
+            until = parsedate_to_datetime(told)
+            if until.tzinfo is not None:
+                return min(max(until - at, timedelta()), timedelta(days=7))
+        except (ValueError, TypeError, IndexError, OverflowError):
+            pass
+    return timedelta(seconds=2 ** (attempt - 1))
+
+
+def _item(request: Request, address: str, body: bytes, headers: Message, at: datetime) -> Item:
+    """The answer as an item, if it is one to this request."""
+    try:
+        if request.kind in _DOCUMENTS:
+            value = strict.parse(body, field="answer", limit=MAX_BODY)
+            found = served.document(value if isinstance(value, dict) else {}, body, name="answer")
+        else:
+            found = served.item(body, name="answer")
+        found = replace(
+            found,
+            chain=_chain(request, headers),
+            early=request.early,
+            source=address,
+            fetched_at=at.replace(microsecond=0),
+        )
+        wrong = stated.fits(found, request)
+    except Malformed as error:
+        wrong = f"cannot be read: {error}"
+    if wrong:
+        raise Unavailable(
+            f"{address} did not answer with what was asked for: it {wrong}",
+            fix="check the address of the server; a proxy may have answered in its place",
+        )
+    return found
+
+
+def _chain(request: Request, headers: Message) -> bytes:
+    if request.chain_header is None:
+        return b""
+    # Version 3 of the interface, and caches that speak it, say so with a prefix.
+    for name in (request.chain_header, f"SGX-{request.chain_header}"):
+        text = headers.get(name)
+        if text is not None:
+            pem = unquote_to_bytes(text)
+            for der in x509.read_pem(pem, field=name):
+                x509.read(der)
+            return pem
+    raise Malformed("is missing", field=request.chain_header)
+
+
+def _opener(address: str, authority: Path | None) -> urllib.request.OpenerDirector:
+    opener = urllib.request.OpenerDirector()
+    if urlsplit(address).hostname in _LOOPBACK:
+        opener.add_handler(urllib.request.ProxyHandler({}))
+    else:
+        opener.add_handler(urllib.request.ProxyHandler())
+    try:
+        context = ssl.create_default_context(cafile=authority)
+    except (OSError, ssl.SSLError) as error:
+        raise Unavailable(
+            f"cannot use the authority in {authority}: {error.strerror or error}",
+            fix="give the PEM file of the certificate that signed the PCCS's own",
+        ) from None
+    for handler in (
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(context=context),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.HTTPDefaultErrorHandler(),  # no handler of redirections: they are errors
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def _checked(base: str) -> None:
+    """Refuses a base address that would take a secret channel's place with an open one.
+
+    Raises:
+        Misuse: it is not https, or http on this machine's loopback, with a host and a path alone.
+    """
+    try:
+        parts = urlsplit(base)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise Misuse(f"{base[:80]!r} is no address") from None
+    plain = parts.scheme == "http" and host in _LOOPBACK
+    if not host or not (plain or parts.scheme == "https"):
+        raise Misuse(
+            f"{base[:80]!r} may not be asked for collateral",
+            fix="write https://HOST; http is for 127.0.0.1 alone",
+        )
+    plain_text = base.isascii() and base.isprintable() and " " not in base
+    if parts.username is not None or parts.query or parts.fragment or not plain_text:
+        raise Misuse(f"{base[:80]!r} is more than a host and a path")
