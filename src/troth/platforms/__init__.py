@@ -6,9 +6,9 @@ The registry is a frozen tuple: a new format is a new folder and one line here.
 from typing import Final
 
 from troth.model.platform import Platform
-from troth.platforms import nitro, sgx, tdx
+from troth.platforms import nitro, sgx, snp, tdx
 
-PLATFORMS: Final[tuple[Platform, ...]] = (nitro.PLATFORM, sgx.PLATFORM, tdx.PLATFORM)
+PLATFORMS: Final[tuple[Platform, ...]] = (nitro.PLATFORM, sgx.PLATFORM, tdx.PLATFORM, snp.PLATFORM)
 
 
 def detect(data: bytes) -> tuple[Platform, bytes, str] | None:

@@ -255,7 +255,7 @@ def _firmware(reader: Reader, field: str) -> Firmware:
 
 
 def _signature(reader: Reader, signing_key: SigningKey) -> bytes:
-    """r ‖ s, big-endian. Zero where nobody signed, and only where the report says so."""
+    """R ‖ s, big-endian. Zero where nobody signed, and only where the report says so."""
     numbers = []
     for field in ("signature.r", "signature.s"):
         at = reader.offset

@@ -1,0 +1,78 @@
+"""Which of the certificates at hand stand above a VCEK or VLEK? AMD's chains have one shape.
+
+ARK-Milan → SEV-Milan → VCEK, and ARK-Milan → SEV-VLEK-Milan → VLEK; so for each product.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from troth.crypto import issued
+from troth.model.collateral import Item
+from troth.model.roots import Root
+from troth.platforms.snp.collateral import Shelf
+from troth.platforms.snp.endorsement import Endorsement
+from troth.platforms.snp.format import SigningKey
+from troth.wire.x509 import Certificate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Path:
+    """The two authorities above a key.
+
+    Attributes:
+        ark: the root's certificate, as presented.
+        ask: the certificate of the authority that issued the key's (for a VLEK: the ASVK's).
+        root: the root that vouches for `ark`; None where nobody does.
+        items: where they came from.
+    """
+
+    ark: Certificate
+    ask: Certificate
+    root: Root | None
+    items: tuple[Item, ...]
+
+    def problems(self, found: Endorsement) -> list[str]:
+        """What is wrong beside the links: names of another role or product, and the root's own seal.
+
+        Roots are pinned by their key. A certificate that is not the very one that AMD published must
+        be signed by that key itself, or anybody could write its dates.
+        """
+        role = "SEV-VLEK" if found.signing_key is SigningKey.VLEK else "SEV"
+        expected = (f"ARK-{found.product}", f"{role}-{found.product}")
+        presented = (issued.title(self.ark), issued.title(self.ask))
+        wrong = []
+        if presented != expected:
+            wrong.append(f"issued by {' → '.join(presented)}, should be {' → '.join(expected)}")
+        if self.root is None or hashlib.sha256(self.ark.der).hexdigest() != self.root.sha256:
+            wrong += [f"{presented[0]}: {word}" for word in issued.link(self.ark.der, self.ark.der)]
+        return wrong
+
+
+def path_of(leaf: Certificate, shelves: Sequence[Shelf], roots: Sequence[Root]) -> Path | None:
+    """The authorities above a leaf, by their names; None where they are not at hand.
+
+    Names are no proof, and there may be several of one name: those whose links hold and whose root is
+    trusted are taken before others.
+    """
+    at_hand = [held for shelf in shelves for held in shelf.authorities]
+    best: tuple[int, Path] | None = None
+    for ask_item, ask in at_hand:
+        if ask.subject != leaf.issuer:
+            continue
+        for ark_item, ark in at_hand:
+            if ark.subject != ask.issuer or ark.subject == ask.subject:
+                continue
+            path = Path(ark=ark, ask=ask, root=_root(ark, roots), items=(ask_item, ark_item))
+            wrong = bool(issued.link(leaf.der, ask.der)) + bool(issued.link(ask.der, ark.der))
+            rank = 3 * (path.root is None) + wrong
+            if rank == 0:
+                return path
+            if best is None or rank < best[0]:
+                best = rank, path
+    return None if best is None else best[1]
+
+
+def _root(ark: Certificate, roots: Sequence[Root]) -> Root | None:
+    certificate, key = hashlib.sha256(ark.der).hexdigest(), issued.key_sha256(ark)
+    return next((r for r in roots if r.vouches_for(certificate=certificate, key=key)), None)
