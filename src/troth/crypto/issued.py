@@ -33,6 +33,16 @@ def read(der: bytes) -> Certificate:
     return x509.read(der)
 
 
+@lru_cache(maxsize=256)
+def chain(pem: bytes, field: str) -> tuple[bytes, ...]:
+    """`wire.x509.read_pem`, a pure function of its bytes, remembered for speed.
+
+    Raises:
+        Malformed: as there.
+    """
+    return x509.read_pem(pem, field=field)
+
+
 def key_sha256(certificate: Certificate) -> str:
     """SHA-256 of the SubjectPublicKeyInfo, in lower-case hex: what roots are pinned by."""
     return hashlib.sha256(certificate.key).hexdigest()
@@ -50,9 +60,18 @@ def problems(
 
     An empty list means: each certificate is signed by the one before it, names meet, authorities are
     authorities and within their path lengths, and the leaf is one that signs data.
+    A pure function of the certificates' bytes, remembered for speed.
     """
-    if len(path) < 2:
-        return ["the path needs a root and a leaf"]
+    return list(_problems(tuple(c.der for c in path), algorithms, bare_leaf))
+
+
+@lru_cache(maxsize=512)
+def _problems(
+    ders: tuple[bytes, ...], algorithms: frozenset[bytes], bare_leaf: bool
+) -> tuple[str, ...]:
+    if len(ders) < 2:
+        return ("the path needs a root and a leaf",)
+    path = [read(der) for der in ders]
     last = len(path) - 1
     found = []
     for index, certificate in enumerate(path):
@@ -66,7 +85,7 @@ def problems(
                 wrong.append(f"is signed with another algorithm ({certificate.algorithm.hex()})")
             wrong += link(certificate.der, path[index - 1].der)
         found += [f"{title(certificate)}: {problem}" for problem in wrong]
-    return found
+    return tuple(found)
 
 
 def title(certificate: Certificate) -> str:
@@ -113,6 +132,8 @@ def forget() -> None:
     """Empties what is remembered, for benchmarks that measure the first time."""
     read.cache_clear()
     link.cache_clear()
+    _problems.cache_clear()
+    chain.cache_clear()
     keys.load.cache_clear()
 
 

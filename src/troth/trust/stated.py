@@ -68,7 +68,7 @@ def read(item: Item) -> Stated:
                 begins=found.this_update,
                 ends=found.next_update,
                 chain_ends=chain,
-                revoked=len(found.revoked),
+                revoked=len(found.revoked()),
             )
         case Kind.AMD_ENDORSEMENT:
             return _path([x509.read(item.data)])

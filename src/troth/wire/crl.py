@@ -29,7 +29,7 @@ class RevocationList:
         signature: content of the BIT STRING.
         issuer: name of the authority, DER.
         this_update, next_update: its window; both instants belong to it.
-        revoked: serial numbers.
+        entries: the list of revoked certificates, DER of its content; maybe empty.
     """
 
     signed: bytes
@@ -38,7 +38,29 @@ class RevocationList:
     issuer: bytes
     this_update: datetime
     next_update: datetime
-    revoked: frozenset[int]
+    entries: bytes
+
+    def revokes(self, serial: int) -> bool:
+        """Whether the list names this serial number.
+
+        Lists are long and numbers are rarely in them: a number whose DER occurs nowhere in the list is
+        not in it, and only where it does occur is the list walked.
+
+        Raises:
+            Malformed: an entry is no DER, or has a critical extension.
+        """
+        size = serial.bit_length() // 8 + 1
+        if bytes((INTEGER, size)) + serial.to_bytes(size, "big") not in self.entries:
+            return False
+        return serial in self.revoked()
+
+    def revoked(self) -> frozenset[int]:
+        """All serial numbers of the list.
+
+        Raises:
+            Malformed: as `revokes`.
+        """
+        return _entries(self.entries)
 
 
 def read(data: bytes) -> RevocationList:
@@ -46,7 +68,7 @@ def read(data: bytes) -> RevocationList:
 
     Raises:
         Malformed: not DER, not version 2, without a next update, two algorithms, or with a critical
-            extension (of the list or of an entry).
+            extension. Entries are looked at by `revokes`.
     """
     field = "CRL"
     if len(data) > MAX_CRL:
@@ -71,10 +93,10 @@ def read(data: bytes) -> RevocationList:
     issuer = data[begin:at]
     this_update, at = instant(data, at, tbs_end, "thisUpdate")
     next_update, at = instant(data, at, tbs_end, "nextUpdate")
-    revoked: frozenset[int] = frozenset()
+    entries = b""
     if at < tbs_end and data[at] == SEQUENCE:
-        entries, at = span(data, at, tbs_end, "revokedCertificates", SEQUENCE)
-        revoked = _entries(data, entries, at)
+        begin, at = span(data, at, tbs_end, "revokedCertificates", SEQUENCE)
+        entries = data[begin:at]
     if at < tbs_end:
         explicit, at = span(data, at, tbs_end, "crlExtensions", 0xA0)
         _not_critical(data, explicit, at)
@@ -87,12 +109,13 @@ def read(data: bytes) -> RevocationList:
         issuer=issuer,
         this_update=this_update,
         next_update=next_update,
-        revoked=revoked,
+        entries=entries,
     )
 
 
-def _entries(data: bytes, at: int, end: int) -> frozenset[int]:
+def _entries(data: bytes) -> frozenset[int]:
     found = []
+    at, end = 0, len(data)
     while at < end:
         one, at = span(data, at, end, "revoked certificate", SEQUENCE)
         number, one = span(data, one, at, "userCertificate", INTEGER)

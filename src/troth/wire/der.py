@@ -77,10 +77,9 @@ def span(data: bytes, at: int, end: int, field: str, tag: int | None = None) -> 
     """
     if end - at < 2:
         raise Malformed("is missing", field=field, offset=at)
-    found, size = data[at], data[at + 1]
-    if found & 0x1F == 0x1F or (tag is not None and found != tag):
+    found, size, start = data[at], data[at + 1], at + 2
+    if found != tag and (tag is not None or found & 0x1F == 0x1F):
         raise Malformed(f"has the tag {found:#04x}", field=field, offset=at)
-    start = at + 2
     if size >= 0x80:
         width = size & 0x7F
         if not 1 <= width <= 3:
@@ -89,6 +88,7 @@ def span(data: bytes, at: int, end: int, field: str, tag: int | None = None) -> 
         start += width
         if size < 0x80 or size < 1 << (8 * (width - 1)):
             raise Malformed("has a length not in its shortest form", field=field, offset=at)
-    if size > end - start:
+    stop = start + size
+    if stop > end:
         raise Malformed(f"needs {size} bytes, {end - start} are left", field=field, offset=start)
-    return start, start + size
+    return start, stop

@@ -85,7 +85,7 @@ def read(data: bytes) -> Certificate:
     start, end = span(data, 0, len(data), field, SEQUENCE)
     _ends(end, len(data), field)
     tbs, tbs_end = span(data, start, end, "tbsCertificate", SEQUENCE)
-    algorithm, algorithm_end = span(data, tbs_end, end, "signatureAlgorithm", SEQUENCE)
+    _, algorithm_end = span(data, tbs_end, end, "signatureAlgorithm", SEQUENCE)
     bits, bits_end = span(data, algorithm_end, end, "signature", _BIT_STRING)
     _ends(bits_end, end, field)
     if bits == bits_end or data[bits] != 0:
@@ -209,7 +209,11 @@ def instant(data: bytes, at: int, end: int, field: str) -> tuple[datetime, int]:
     short = data[at] == _UTC_TIME
     start, stop = span(data, at, end, field)
     digits = data[start : stop - 1]
-    if data[stop - 1 : stop] != b"Z" or len(digits) != (12 if short else 14) or not digits.isdigit():
+    if (
+        data[stop - 1 : stop] != b"Z"
+        or len(digits) != (12 if short else 14)
+        or not digits.isdigit()
+    ):
         raise Malformed("is no time to the second in UTC", field=field, offset=start)
     if short:
         digits = (b"20" if digits < b"50" else b"19") + digits

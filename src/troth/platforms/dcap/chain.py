@@ -182,7 +182,11 @@ def _attestation_key(quote: Quote, platform: _Platform | None) -> Check:
     bound = hashlib.sha256(quote.attestation_key + quote.qe_auth).digest() + bytes(32)
     if quote.qe.reportdata != bound:
         return failed(
-            G202, subject, presented=quote.qe.reportdata.hex(), expected=bound.hex(), source="QE report"
+            G202,
+            subject,
+            presented=quote.qe.reportdata.hex(),
+            expected=bound.hex(),
+            source="QE report",
         )
     if platform is None:
         return undecided(G202, subject, why="no certificate names the platform")
@@ -266,25 +270,34 @@ def _validity(chain: Sequence[Certificate], at: datetime) -> Check:
 def _revocation(
     prepared: Prepared, platform: _Platform, signers: Sequence[Certificate], at: datetime
 ) -> tuple[list[Check], tuple[str, ...]]:
-    """Each certificate below the root against the current list of whoever issued it."""
-    of_root, no_root = endorsed.current(prepared.root_lists, platform.root, at)
-    of_pck, no_pck = endorsed.current(prepared.pck_lists, platform.authority, at)
-    revoked = []
-    if of_root is not None:
-        below = (platform.authority, *signers)
-        revoked += [issued.title(c) for c in below if c.serial in of_root.content.revoked]
-    if of_pck is not None and platform.leaf.serial in of_pck.content.revoked:
-        revoked.append(f"{_LEAF} {platform.leaf.serial:x}")
-    names = tuple(one.name for one in (of_root, of_pck) if one is not None)
+    """Each certificate below the root against the lists of whoever issued it.
+
+    A list that names a certificate counts against it for ever; that none names it counts only while a
+    list is current.
+    """
+    parts = (
+        (prepared.root_lists, platform.root, (platform.authority, *signers)),
+        (prepared.pck_lists, platform.authority, (platform.leaf,)),
+    )
+    revoked, open_questions, used = [], [], []
+    for lists, issuer, below in parts:
+        good, none = endorsed.of_authority(lists, issuer)
+        newest, late = endorsed.current(good, issuer, at)
+        for certificate in below:
+            naming = [one for one in good if one.content.revokes(certificate.serial)]
+            revoked += [f"{issued.title(certificate)} {certificate.serial:x}"] if naming else []
+            used += naming
+        open_questions += [text for text in (none, late) if text]
+        used += [newest] if newest is not None else []
+    names = tuple(dict.fromkeys(one.name for one in used))
     if revoked:
         first = failed(R203, "revocation", presented=", ".join(revoked))
-    elif no_root or no_pck:
+    elif open_questions:
         first = undecided(R203, "revocation", why="not every list is at hand")
     else:
         first = passed(R203, "revocation")
-    if no_root or no_pck:
-        why = "; ".join(text for text in (no_root, no_pck) if text)
-        return [first, undecided(R204, "revocation lists", why=why)], names
+    if open_questions:
+        return [first, undecided(R204, "revocation lists", why="; ".join(open_questions))], names
     return [first, passed(R204, "revocation lists")], names
 
 
@@ -383,7 +396,5 @@ def _early(
         return (f"under evaluation number {then.evaluation_number} the status stays {now.status}",)
     new = sorted(set(then.advisories) - set(now.advisories))
     added = f", with {', '.join(new)}" if new else ""
-    return (
-        f"under evaluation number {then.evaluation_number} the status will be {then.status},"
-        f" now {now.status}{added}",
-    )
+    coming = f"the status will be {then.status}, now {now.status}{added}"
+    return (f"under evaluation number {then.evaluation_number} {coming}",)

@@ -243,7 +243,10 @@ def _level2(entry: Any, *, tdx: bool) -> Level:
     tcb = _dict(entry, "tcb", where)
     versions = [_int(tcb, f"sgxtcbcomp{index:02d}svn", where) for index in range(1, 17)]
     return Level(
-        _as_bytes(versions, where), _int(tcb, "pcesvn", where), b"", *_standing(entry, where, STATUSES)
+        _as_bytes(versions, where),
+        _int(tcb, "pcesvn", where),
+        b"",
+        *_standing(entry, where, STATUSES),
     )
 
 

@@ -15,7 +15,7 @@ from troth.errors import Malformed
 from troth.model.collateral import Collateral, Item, Kind, name
 from troth.platforms.dcap import collateral as documents
 from troth.platforms.dcap.collateral import EnclaveIdentity, TcbInfo
-from troth.wire import crl, x509
+from troth.wire import crl
 from troth.wire.crl import RevocationList
 from troth.wire.x509 import Certificate
 
@@ -85,10 +85,14 @@ class Prepared:
         self.root_lists = list(self._lists(collateral, Kind.INTEL_ROOT_CRL))
         self.pck_lists = list(self._lists(collateral, Kind.INTEL_PCK_CRL))
         self.pck_chains = [
-            chain for item in collateral.of(Kind.INTEL_PCK_CHAIN) if (chain := self._pem(item.data, item))
+            chain
+            for item in collateral.of(Kind.INTEL_PCK_CHAIN)
+            if (chain := self._pem(item.data, item))
         ]
 
-    def tcb_infos(self, *, tdx: bool, fmspc: bytes, pce_id: bytes, early: bool) -> list[Signed[TcbInfo]]:
+    def tcb_infos(
+        self, *, tdx: bool, fmspc: bytes, pce_id: bytes, early: bool
+    ) -> list[Signed[TcbInfo]]:
         """All TCB Infos for this platform."""
         return self._tcb.get((early, tdx, fmspc, pce_id), [])
 
@@ -124,7 +128,9 @@ class Prepared:
         chain = self._pem(item.chain, item)
         if chain:
             self._identities.setdefault((item.early, identity.tdx), []).append(
-                Signed(item=item, document=identity, signed=signed, signature=signature, chain=chain)
+                Signed(
+                    item=item, document=identity, signed=signed, signature=signature, chain=chain
+                )
             )
 
     def _lists(self, collateral: Collateral, kind: Kind) -> Iterator[List]:
@@ -136,7 +142,7 @@ class Prepared:
 
     def _pem(self, text: bytes, item: Item) -> tuple[Certificate, ...]:
         try:
-            return tuple(issued.read(der) for der in x509.read_pem(text, field="chain"))
+            return tuple(issued.read(der) for der in issued.chain(text, "chain"))
         except Malformed as error:
             self.troubles.append(f"{item.kind}: {error}")
             return ()
@@ -172,23 +178,25 @@ def list_problem(content: RevocationList, issuer: bytes) -> str:
     )
 
 
-def current(lists: list[List], issuer: Certificate, at: datetime) -> tuple[List | None, str]:
-    """The newest list of an authority that is signed by it and may be used at an instant.
-
-    Returns:
-        The list, or None and why there is none, in words.
-    """
+def of_authority(lists: list[List], issuer: Certificate) -> tuple[list[List], str]:
+    """The lists that an authority signed, newest first, and why there are none, in words."""
     mine = [one for one in lists if one.content.issuer == issuer.subject]
     if not mine:
-        return None, f"there is no list of {issued.title(issuer)}"
-    in_time = [one for one in mine if one.content.this_update <= at <= one.content.next_update]
-    if not in_time:
-        latest = max(mine, key=lambda one: one.content.next_update).content
-        return None, (
-            f"the list of {issued.title(issuer)} is of {latest.this_update:%F} to"
-            f" {latest.next_update:%F}"
-        )
-    for one in sorted(in_time, key=lambda one: one.content.this_update, reverse=True):
-        if not list_problem(one.content, issuer.der):
+        return [], f"there is no list of {issued.title(issuer)}"
+    good = [one for one in mine if not list_problem(one.content, issuer.der)]
+    good.sort(key=lambda one: one.content.this_update, reverse=True)
+    return good, "" if good else f"the list of {issued.title(issuer)} is not signed by it"
+
+
+def current(lists: list[List], issuer: Certificate, at: datetime) -> tuple[List | None, str]:
+    """The newest of an authority's lists that may be used at an instant, or why there is none."""
+    if not lists:
+        return None, ""
+    for one in lists:
+        if one.content.this_update <= at <= one.content.next_update:
             return one, ""
-    return None, f"the list of {issued.title(issuer)} is not signed by it"
+    latest = lists[0].content
+    return None, (
+        f"the list of {issued.title(issuer)} is of {latest.this_update:%F} to "
+        f"{latest.next_update:%F}"
+    )

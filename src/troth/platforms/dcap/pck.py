@@ -122,14 +122,16 @@ def _read(value: bytes) -> Pck:
     sgx_type = walk.member(_SGX_TYPE, _ENUMERATED)
     if sgx_type not in (b"\0", b"\1", b"\2"):
         raise Malformed("is no SGX type", field=_FIELD)
-    instance, flags = None, (None, None, None)
+    instance: bytes | None = None
+    dynamic: bool | None = None
+    cached: bool | None = None
+    smt: bool | None = None
     if walk.at < walk.end:  # the Platform CA's certificates say more
         instance = walk.octets(_INSTANCE, 16)
         inner = _inside(walk.member(_CONFIGURATION, SEQUENCE))
-        flags = tuple(inner.boolean(oid) for oid in _FLAGS)
+        dynamic, cached, smt = (inner.boolean(oid) for oid in _FLAGS)
         inner.close()
     walk.close()
-    dynamic, cached, smt = flags
     return Pck(
         ppid=ppid,
         components=tuple(versions),

@@ -4,7 +4,6 @@ Strict: lengths are consumed exactly, and nothing follows. Zero padding, which g
 behind a quote, is removed by `unwrap` and said in the report.
 """
 
-import re
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -22,6 +21,8 @@ INTEL: Final = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
 _ECDSA_P256: Final = 2
 _QE_REPORT_DATA: Final = 6
 _PADDED: Final = 16 * 1024
+# Version 3, 4 or 5 and key type 2, as text: in hex, and in base64.
+_TEXTS: Final = (b"03000200", b"04000200", b"05000200", b"0x0", b"AwAC", b"BAAC", b"BQAC")
 
 
 class Tee(IntEnum):
@@ -176,18 +177,22 @@ def unwrap(data: bytes, tee: Tee) -> tuple[bytes, str] | None:
     anything else behind it stays, and is refused by `parse`.
     """
     words = []
-    text = data[:_PADDED].strip()
-    if re.match(rb"(?:0x)?0[345]000200(?:0|8)", text):
-        data = from_hex(data.decode("ascii", "replace").strip().removeprefix("0x"), field="quote")
-        words.append("hex")
-    elif re.match(rb"[ABC]\w?[AwQg]A[AC]", text) and text[:3] in (b"AwA", b"BAA", b"BQA"):
-        data = from_base64(data.decode("ascii", "replace").strip(), field="quote")
-        words.append("base64")
+    if data[:16].lstrip().startswith(_TEXTS):
+        text = data.strip()
+        if text.startswith(b"0"):
+            data = from_hex(text.decode("ascii", "replace"), field="quote")
+            words.append("hex")
+        else:
+            data = from_base64(text, field="quote")
+            words.append("base64")
     if len(data) < HEADER or data[12:28] != INTEL:
         return None
     if int.from_bytes(data[0:2], "little") > 3 or tee is Tee.SGX:
         try:
-            if _tee(int.from_bytes(data[4:8], "little"), int.from_bytes(data[0:2], "little")) != tee:
+            if (
+                _tee(int.from_bytes(data[4:8], "little"), int.from_bytes(data[0:2], "little"))
+                != tee
+            ):
                 return None
         except Malformed:
             if tee is Tee.TDX:  # said once, by the one that is asked first
@@ -230,7 +235,9 @@ def _kind(reader: Reader, version: int, tee: Tee) -> Body:
         raise Malformed(f"is {value}, should be 1 to 4", field="body type", offset=at)
     kind = Body(value)
     if (kind is Body.SGX) != (tee is Tee.SGX):
-        raise Malformed(f"is {value}, which TEE type {tee:#x} has not", field="body type", offset=at)
+        raise Malformed(
+            f"is {value}, which TEE type {tee:#x} has not", field="body type", offset=at
+        )
     if size != SIZES[kind]:
         raise Malformed(f"is {size}, should be {SIZES[kind]}", field="body size", offset=at + 2)
     return kind
@@ -274,7 +281,9 @@ def _certification(
         if len(chain) != wanted:
             raise Malformed(f"holds {len(chain)} certificates, should be {wanted}", field=field)
         return chain, None
-    if kind == 7:  # a platform manifest: for registration with Intel, it certifies nothing by itself
+    if (
+        kind == 7
+    ):  # a platform manifest: for registration with Intel, it certifies nothing by itself
         return (), None
     raise Malformed("is no type that carries a certificate or names one", field=field, offset=base)
 

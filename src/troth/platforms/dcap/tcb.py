@@ -232,9 +232,7 @@ def _relaunch(launched: str, current: str) -> str:
     return launched
 
 
-def _joined(
-    status: str, findings: Sequence[Finding], info: TcbInfo, qe: EnclaveIdentity
-) -> Tcb:
+def _joined(status: str, findings: Sequence[Finding], info: TcbInfo, qe: EnclaveIdentity) -> Tcb:
     dates = [finding.date for finding in findings if finding.date is not None]
     complete = len(dates) == len(findings)
     return Tcb(

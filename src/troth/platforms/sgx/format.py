@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from troth.platforms.dcap import inspect, quote, report
+from troth.platforms.dcap import fields as words, quote, report
 from troth.platforms.dcap.quote import Quote, Tee
 from troth.platforms.dcap.report import EnclaveReport
 
@@ -36,6 +36,6 @@ def parse(data: bytes) -> Document:
 def fields(data: bytes) -> Iterable[tuple[str, str]]:
     """Every field with its value and meaning, for people."""
     document = parse(data)
-    yield from inspect.header(document.quote)
-    yield from inspect.enclave(document.report, "report")
-    yield from inspect.signature(document.quote)
+    yield from words.header(document.quote)
+    yield from words.enclave(document.report, "report")
+    yield from words.signature(document.quote)

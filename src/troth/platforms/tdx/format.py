@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from troth.platforms.dcap import inspect, quote
+from troth.platforms.dcap import fields as words, quote
 from troth.platforms.dcap.quote import Body, Quote, Tee
 from troth.platforms.dcap.tcb import Td
 
@@ -106,7 +106,7 @@ def parse(data: bytes) -> Document:
 def fields(data: bytes) -> Iterable[tuple[str, str]]:
     """Every field with its value and meaning, for people."""
     document = parse(data)
-    yield from inspect.header(document.quote)
+    yield from words.header(document.quote)
     for _, _, name, meaning in LAYOUTS[document.quote.kind]:
         yield f"body.{name}", f"{document.field(name).hex()}  {meaning}"
-    yield from inspect.signature(document.quote)
+    yield from words.signature(document.quote)
