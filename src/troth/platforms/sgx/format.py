@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from troth.platforms.dcap import fields as words, quote, report
+from troth.platforms.dcap import fields as words
+from troth.platforms.dcap import quote, report
 from troth.platforms.dcap.quote import Quote, Tee
 from troth.platforms.dcap.report import EnclaveReport
 

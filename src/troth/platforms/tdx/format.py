@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from troth.platforms.dcap import fields as words, quote
+from troth.platforms.dcap import fields as words
+from troth.platforms.dcap import quote
 from troth.platforms.dcap.quote import Body, Quote, Tee
 from troth.platforms.dcap.tcb import Td
 
