@@ -75,6 +75,23 @@ def test_expectations_add_up_and_never_take_away(app: Path) -> None:
         _expect.policy(None, image=app, measurement=[f"pcr0={A}"])
 
 
+def test_a_register_says_its_platform() -> None:
+    wanted = {
+        "nitro": {"pcr0": A},
+        "sgx": {"mrenclave": A[:64], "configid": "00" * 64},
+        "tdx": {"mrtd": A, "rtmr3": "00" * 48},
+        "snp": {"measurement": A, "host_data": B[:64]},
+    }
+    flags = [f"{name}={value}" for values in wanted.values() for name, value in values.items()]
+    expected = {p: {n: frozenset({v}) for n, v in found.items()} for p, found in wanted.items()}
+    assert _expect.policy(None, measurement=flags).registers == expected
+    base = "production-2026-11"
+    assert _expect.policy(base, measurement=flags[1:3]).registers == {"sgx": expected["sgx"]}
+    for item in (f"mrenclave={A}", f"mrtd={A[:64]}", "mrtd=" + "00" * 48):
+        with pytest.raises(Misuse):
+            _expect.policy(None, measurement=[item])
+
+
 def test_without_flags_nothing_is_expected() -> None:
     assert not _expect.policy(None).registers
 

@@ -51,7 +51,9 @@ POLICIES = st.builds(
                 )
             }
         ),
-        st.sampled_from([{}, {"nitro": {"pcr0": frozenset({A})}}, {"tdx": {"mrtd": frozenset({A})}}]),
+        st.sampled_from(
+            [{}, {"nitro": {"pcr0": frozenset({A})}}, {"tdx": {"mrtd": frozenset({A})}}]
+        ),
     ),
     max_age=AGES,
     roots_allow=st.sampled_from([frozenset(RootClass), frozenset({RootClass.VENDOR})]),

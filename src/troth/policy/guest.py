@@ -96,7 +96,7 @@ def identity(policy: Policy, claims: Claims) -> tuple[str, ...]:
         claims.alternative
         and all(name in pinned for name in claims.alternative)
         and "isvprodid" in asked.exact
-        and "isvsvn" in asked.minimum
+        and ("isvsvn" in asked.minimum or "isvsvn" in asked.exact)
     ):
         return claims.alternative
     return claims.identity
