@@ -1,0 +1,67 @@
+"""Reports that no public vector exists of, made under a development root, are accepted as real ones are."""
+
+import pytest
+from tests.platforms.snp.made import (
+    AT,
+    CODE,
+    NONCE,
+    POLICY,
+    START,
+    asked,
+    failing,
+    held,
+    judged,
+    still_open,
+)
+
+import troth
+from troth.errors import Misuse
+from troth.model.collateral import Collateral
+from troth.model.report import Verdict
+from troth.model.roots import RootClass
+from troth.platforms.snp.product import Product
+from troth.platforms.snp.simulate import DevelopmentPki, Processor, body
+
+
+@pytest.mark.parametrize("product", Product)
+@pytest.mark.parametrize("version", [2, 3, 4, 5])
+@pytest.mark.parametrize("csp", ["", "CN=cloud.example"])
+def test_every_kind_is_accepted(
+    pkis: dict[Product, DevelopmentPki], product: Product, version: int, csp: str
+) -> None:
+    processor = Processor.create(pkis[product], START, csp=csp)
+    evidence = asked(processor, version=version)
+    if version == 2 and product is Product.TURIN:
+        report = judged(evidence, processor)
+        assert report.verdict is not Verdict.ACCEPTED
+        assert "G301" in still_open(report)
+        return
+    verified = troth.verify(
+        evidence,
+        policy=POLICY,
+        at=AT,
+        nonce=NONCE,
+        trust=[processor.pki.root()],
+        collateral=Collateral(items=held(processor)),
+    )
+    assert verified.report.root_class is RootClass.DEVELOPMENT
+    assert verified.claims.measurement("measurement") == CODE.hex()
+    assert verified.claims.tcb is not None
+    assert verified.claims.tcb.findings[0].part == product
+    assert verified.claims.instance == ("" if csp else processor.chip_id.hex())
+    assert len(verified.report.collateral) == 3
+
+
+def test_an_authority_that_nobody_named_is_none(milan: Processor) -> None:
+    report = troth.appraise(
+        asked(milan), policy=POLICY, at=AT, nonce=NONCE, collateral=Collateral(items=held(milan))
+    )
+    assert report.verdict is Verdict.REJECTED
+    assert failing(report) == {"G101", "P102"} or failing(report) == {"G101"}
+
+
+def test_a_field_that_does_not_fit_is_misuse() -> None:
+    with pytest.raises(Misuse):
+        body(Product.MILAN, vmpl=1 << 32)
+    with pytest.raises(Misuse):
+        body(Product.MILAN, report_data=bytes(65))
