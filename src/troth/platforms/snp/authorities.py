@@ -61,7 +61,7 @@ def path_of(leaf: Certificate, shelves: Sequence[Shelf], roots: Sequence[Root]) 
         if ask.subject != leaf.issuer:
             continue
         # From the same item first, so that reports name no more items than are needed.
-        for ark_item, ark in sorted(at_hand, key=lambda held: held[0] is not ask_item):  # noqa: B023
+        for ark_item, ark in sorted(at_hand, key=lambda held: held[0] is not ask_item):
             if ark.subject != ask.issuer or ark.subject == ask.subject:
                 continue
             path = Path(ark=ark, ask=ask, root=_root(ark, roots), items=(ask_item, ark_item))
