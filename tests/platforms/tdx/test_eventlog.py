@@ -8,6 +8,7 @@ them.
 
 import base64
 import json
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.platforms.tdx.make_log import GLOBAL, agent_entry, event, header, sha384, variable
+from tests.platforms.tdx.make_log import agent_entry, event, header, sha384, variable
 
 from troth.errors import Malformed
 from troth.model.check import Outcome
@@ -113,7 +114,7 @@ def test_real_logs_as_another_reader_has_them(vectors: Path, name: str) -> None:
 
 def test_agent_entries_of_a_real_log(vectors: Path) -> None:
     log = eventlog.replay(tcg.read(vector(vectors, "trustee-aael-alibaba.ccel_data.bin")))
-    first, second = events.agent_entries(log)
+    first, second = events.agent_entries(log, rtmr3=log.registers["rtmr3"].hex())
     assert (first.domain, first.operation) == ("coco.com", "some-operation")
     assert first.content == "some-content"
     assert json.loads(second.content) == {"key": "value", "nested-key": {"sub-key": "value"}}
@@ -266,17 +267,43 @@ def test_what_a_digest_is_over(kind: int, payload: bytes, hashed: bytes, binding
     assert found == (binding, hashed if binding is Binding.PAYLOAD else b"")
 
 
-def test_secure_boot_is_told_once_and_by_uefis_own_variable() -> None:
+def test_secure_boot_is_told_once_before_the_separator_and_by_uefis_own_variable() -> None:
     kind = tcg.EV_EFI_VARIABLE_DRIVER_CONFIG
+    end = event(1, tcg.EV_SEPARATOR, bytes(4))
     on, off = variable("SecureBoot", b"\1"), variable("SecureBoot", b"\0")
-    other = variable("SecureBoot", b"\1", vendor=type(GLOBAL)(int=1))
-    assert events.secure_boot(replayed(event(1, kind, on))) is True
-    assert events.secure_boot(replayed(event(1, kind, off), event(1, kind, other))) is False
-    assert events.secure_boot(replayed(event(1, kind, on), event(1, kind, off))) is None
-    assert events.secure_boot(replayed(event(2, kind, on))) is None
-    assert events.secure_boot(replayed(event(1, kind, on, sha384(off)))) is None
+    other = variable("SecureBoot", b"\1", vendor=uuid.UUID(int=1))
+
+    def told(*made: bytes) -> bool | None:
+        return events.secure_boot(replayed(*made))
+
+    assert told(event(1, kind, on), end) is True
+    assert told(event(1, kind, off), event(1, kind, other), end) is False
+    assert told(event(1, kind, on), event(1, kind, off), end) is None
+    assert told(event(2, kind, on), end) is None
+    assert told(event(1, kind, on, sha384(off)), end) is None
+    assert told(event(1, kind, on)) is None
     with pytest.raises(Malformed):
-        events.secure_boot(replayed(event(1, kind, b"none")))
+        told(event(1, kind, b"none"), end)
+
+
+def test_boot_variable_of_the_hosts_relabelled_as_secure_boot() -> None:
+    """A boot option's value may be anything, and only the value is hashed; so is no event's type."""
+    on, off = variable("SecureBoot", b"\1"), variable("SecureBoot", b"\0")
+    config, boot = tcg.EV_EFI_VARIABLE_DRIVER_CONFIG, tcg.EV_EFI_VARIABLE_BOOT
+    option = variable("Boot0001", on)
+    true = (
+        event(1, config, off),
+        event(1, tcg.EV_SEPARATOR, bytes(4)),
+        event(1, boot, option, sha384(on)),
+    )
+    forged = (
+        event(1, 1, b"hidden", sha384(off)),
+        event(1, 1, b"hidden", sha384(bytes(4))),
+        event(1, config, on),
+    )
+    assert replayed(*true).registers == replayed(*forged).registers
+    assert events.secure_boot(replayed(*true)) is False
+    assert events.secure_boot(replayed(*forged)) is None
 
 
 @pytest.mark.parametrize(
@@ -294,13 +321,28 @@ def test_secure_boot_is_told_once_and_by_uefis_own_variable() -> None:
 def test_agent_entries_in_another_form(entry: bytes) -> None:
     log = replayed(event(4, tcg.EV_EVENT_TAG, entry))
     with pytest.raises(Malformed):
-        events.agent_entries(log)
+        events.agent_entries(log, rtmr3=log.registers["rtmr3"].hex())
     assert "agent's entry" in events.meaning(log.events[0])
 
 
-def test_agent_entry_with_another_payload_is_not_given_out() -> None:
-    lie = event(4, tcg.EV_EVENT_TAG, agent_entry(b"a b c"), sha384(b"x"))
-    assert events.agent_entries(replayed(lie)) == ()
+def test_agent_entries_cannot_be_hidden() -> None:
+    """An event's type is in no digest: an entry called another thing is an entry."""
+    one, two = agent_entry(b"coco.com pull good"), agent_entry(b"coco.com pull evil")
+    true = replayed(event(4, tcg.EV_EVENT_TAG, one), event(4, tcg.EV_EVENT_TAG, two))
+    rtmr3 = true.registers["rtmr3"].hex()
+    assert [e.content for e in events.agent_entries(true, rtmr3=rtmr3)] == ["good", "evil"]
+    renamed = replayed(event(4, tcg.EV_EVENT_TAG, one), event(4, 1, two))
+    assert len(events.agent_entries(renamed, rtmr3=rtmr3)) == 2
+    first = event(4, tcg.EV_EVENT_TAG, one)
+    for hidden in (
+        event(4, 1, b"hidden", sha384(two)),
+        event(4, tcg.EV_EVENT_TAG, one, sha384(two)),
+        event(4, tcg.EV_NO_ACTION, two),
+        event(3, tcg.EV_EVENT_TAG, two),
+        b"",
+    ):
+        with pytest.raises(Malformed, match="RTMR3"):
+            events.agent_entries(replayed(first, hidden), rtmr3=rtmr3)
 
 
 def test_command_lines_that_are_not_bound_are_not_given_out() -> None:

@@ -1,10 +1,11 @@
 """What do the events of a log say, in words? For people, and for the few facts that policies ask.
 
 Words here are only as true as the event's binding: see `eventlog.Binding`. What comes back from
-`command_lines`, `secure_boot` and `agent_entries` is bound to the digests, and those to the registers
-if, and only if, `eventlog.compare` finds no mismatch.
+`command_lines` and `secure_boot` is bound to the digests, and those to the registers if, and only if,
+`eventlog.compare` finds no mismatch.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -28,6 +29,7 @@ _IMAGES: Final = frozenset(
         tcg.EV_EFI_RUNTIME_SERVICES_DRIVER,
     }
 )
+_SEPARATOR: Final = hashlib.sha384(bytes(4)).digest()
 _SHOWN: Final = 160
 
 
@@ -84,36 +86,53 @@ def command_lines(replayed: Replay) -> tuple[bytes, ...]:
 def secure_boot(replayed: Replay) -> bool | None:
     """Whether firmware measured Secure Boot as on; None if the log does not say so, bound and once.
 
+    Only what RTMR0 holds before firmware's first separator counts, and that one is known by its digest:
+    boot variables come behind it, have values of the host's choosing, and could be relabelled as others.
+
     Raises:
         Malformed: a variable's payload hashes to its digest and yet is none.
     """
-    variables = [
-        efi.variable(event.payload)
-        for event in replayed.events
-        if event.register == "rtmr0"
-        and event.type == tcg.EV_EFI_VARIABLE_DRIVER_CONFIG
-        and event.binding is Binding.PAYLOAD
-    ]
-    found = [v.data for v in variables if (v.vendor, v.name) == (efi.GLOBAL, "SecureBoot")]
-    return found[0] == b"\1" if len(found) == 1 else None
+    found: list[bytes] = []
+    for event in _extending(replayed, "rtmr0"):
+        if event.digest == _SEPARATOR:
+            return found[0] == b"\1" if len(found) == 1 else None
+        kind = event.type == tcg.EV_EFI_VARIABLE_DRIVER_CONFIG
+        if kind and event.binding is Binding.PAYLOAD:
+            variable = efi.variable(event.measured)
+            if (variable.vendor, variable.name) == (efi.GLOBAL, "SecureBoot"):
+                found.append(variable.data)
+    return None
 
 
-def agent_entries(replayed: Replay) -> tuple[AgentEntry, ...]:
-    """The attestation agent's entries, in order, those recomputed only.
+def agent_entries(replayed: Replay, *, rtmr3: str) -> tuple[AgentEntry, ...]:
+    """The attestation agent's entries, in order; all that RTMR3 holds, so that none can be hidden.
 
     Anything in the guest that reaches the agent may add entries: the first of a kind is not more true
-    than a later one, and none says who wrote it.
+    than a later one, and none says who wrote it. An agent set up to use another register is not read.
+
+    Args:
+        replayed: a CCEL log with the agent's entries at its end.
+        rtmr3: the register in the evidence, hex, as in `Claims.registers`.
 
     Raises:
-        Malformed: an entry is not `domain operation content`.
+        Malformed: the log does not replay to `rtmr3`; RTMR3 holds something that is no entry, or is not
+            what was hashed.
     """
-    return tuple(
-        _agent_entry(event.payload)
+    if replayed.registers["rtmr3"].hex() != rtmr3:
+        raise Malformed("does not replay to the evidence's RTMR3", field="event log")
+    extending = _extending(replayed, "rtmr3")
+    # An event's type is in no digest, so it is not asked for: all must be entries.
+    if any(e.binding is not Binding.PAYLOAD or not e.measured.startswith(AAEL) for e in extending):
+        raise Malformed("has an event in RTMR3 that is no entry of the agent's", field="event log")
+    return tuple(_agent_entry(event.measured) for event in extending)
+
+
+def _extending(replayed: Replay, register: str) -> list[ReplayedEvent]:
+    return [
+        event
         for event in replayed.events
-        if event.type == tcg.EV_EVENT_TAG
-        and event.payload.startswith(AAEL)
-        and event.binding is Binding.PAYLOAD
-    )
+        if event.register == register and event.binding is not Binding.NOTHING
+    ]
 
 
 def _meaning(kind: int, payload: bytes) -> str:
