@@ -1,6 +1,8 @@
 """Sections of a document that say what is asked of a platform: each key once right, and often wrong."""
 
+import re
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from troth.errors import Misuse
 from troth.policy import Policy
 from troth.policy.names import MACHINE_BYTES, NUMBERS, PARTS, REGISTERS
 from troth.policy.requirements import KEYS, STATUSES, Bits, Requirements
+from troth.policy.sections import write
 
 START = 'schema = "troth/policy/1"\n'
 DAYS = st.dates(date(1, 1, 1), date(9999, 12, 31))
@@ -146,6 +149,42 @@ minimum = {{ snp = 24, microcode = 72 }}
         ),
     }
     assert Policy.from_toml(policy.to_toml(), source="again") == policy
+
+
+def test_what_is_written_is_easy_to_read() -> None:
+    wanted = Requirements(
+        tcb_status=frozenset({"UpToDate", "OutOfDate"}),
+        advisories={"INTEL-SA-00615": date(2027, 1, 1), "a.b": date(33, 1, 1)},
+        min_tcb_date=date(2025, 1, 1),
+        bits={"xfam": Bits(mask=0xFF, value=0x10)},
+        migration="allowed",
+    )
+    assert write(wanted) == [
+        'tcb_status = ["OutOfDate", "UpToDate"]',
+        'advisories = { INTEL-SA-00615 = 2027-01-01, "a.b" = 0033-01-01 }',
+        "min_tcb_date = 2025-01-01",
+        'bits = { xfam = { mask = "0xff", value = "0x10" } }',
+        'migration = "allowed"',
+    ]
+    assert write(Requirements(vmpl=frozenset({2, 0}))) == ["vmpl = [0, 2]"]
+    assert write(Requirements()) == []
+
+
+@pytest.mark.parametrize("platform", KEYS)
+def test_the_example_in_the_reference(platform: str) -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "policy.md"
+    examples = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    (example,) = (text for text in examples if text.startswith(f"[{platform}]"))
+    sizes = {name: size for name, (size, *_) in REGISTERS[platform].items()}
+    sizes["machines"] = MACHINE_BYTES[platform]
+    text = re.sub(
+        r'^(\w+) = \["…"\]',
+        lambda match: f'{match[1]} = ["{"ab" * sizes[match[1]]}"]',
+        example,
+        flags=re.MULTILINE,
+    )
+    policy = Policy.from_toml(START + text, source="the reference")
+    assert set(policy.registers) == set(policy.requirements) == {platform}
 
 
 BAD = [

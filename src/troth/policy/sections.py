@@ -10,6 +10,7 @@ from troth.policy.requirements import KEYS, Bits, Requirements
 from troth.policy.toml_values import array, only, quoted, strings
 
 _BITS: Final = re.compile(r"0x[0-9a-fA-F]{1,16}")
+_BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _TABLES: Final = frozenset({"advisories", "bits", "minimum", "exact"})
 
 
@@ -73,6 +74,10 @@ def _bits(value: Any, where: str) -> Bits:
         raise Misuse(f"{where}: {misuse}", fix=misuse.fix) from None
 
 
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else quoted(name)
+
+
 def _written(value: Any) -> str:
     match value:
         case Bits():
@@ -81,7 +86,7 @@ def _written(value: Any) -> str:
             items = sorted(value)
             return array(items) if isinstance(items[0], str) else repr(items)
         case Mapping():
-            inner = ", ".join(f"{quoted(name)} = {_written(item)}" for name, item in value.items())
+            inner = ", ".join(f"{_key(name)} = {_written(item)}" for name, item in value.items())
             return f"{{ {inner} }}"
         case date():
             return value.isoformat()
