@@ -107,7 +107,7 @@ EXITS: list[tuple[int, list[str]]] = [
     (2, ["--measurement", "pcr0=00"]),
     (2, ["--measurement", f"pcr0={'00' * 48}"]),
     (2, ["--replay"]),
-    (2, ["--collateral", "file"]),
+    (5, ["--collateral", "no-such-file"]),
     (5, ["--image", "/no/such/file.eif"]),
     (5, ["--trust", "/no/such/file.pem"]),
 ]

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from troth.cli import _expect
+from troth.cli import _collateral, _expect
 from troth.cli._console import coloured, out, read_source, say, width, write_file
 from troth.errors import Malformed, Misuse, TrothError
 from troth.model.check import Waiver
 
 if TYPE_CHECKING:
+    from troth.model.collateral import Collateral
     from troth.model.report import Report
     from troth.model.roots import Root
     from troth.policy import Policy
@@ -31,7 +32,7 @@ def verify(
     key: str | None = None,
     policy: str | None = None,
     trust: Sequence[Path] = (),
-    collateral: Path | None = None,
+    collateral: Sequence[Path] = (),
     waive: Sequence[Waiver] = (),
     at: str | None = None,
     offline: bool = False,
@@ -60,7 +61,8 @@ def verify(
         key: the public key that must be bound: a PEM file, or hex.
         policy: a policy file, or the name of a built-in profile.
         trust: a PEM file with a root to trust beside the vendors'; may be repeated.
-        collateral: endorsements by file; no platform of this version needs any.
+        collateral: endorsements from Intel or AMD, a file or a folder of them; may be repeated.
+            `troth trust update` fetches them; nothing is fetched here. Nitro needs none.
         waive: give up an expectation by name; the exit code is then 6, never 0.
         at: the instant of judgement; your own claim if it is in the past. Default: now.
         offline: use no network; only a live https source needs it.
@@ -72,12 +74,11 @@ def verify(
         quiet: print nothing; the exit code tells.
     """
     try:
-        if collateral is not None:
-            raise Misuse("Nitro evidence needs no collateral", fix="leave --collateral away")
         report, evidence, made = _judge(
             source,
             wanted=_expect.policy(policy, image=image, measurement=measurement),
             roots=_expect.roots(trust),
+            collateral=_collateral.load(collateral),
             nonce=_expect.nonce(nonce),
             key=_expect.key(key),
             waive=frozenset(waive),
@@ -96,7 +97,12 @@ def verify(
             report,
             bundle=bundle,
             named={"policy": policy, "image": image, "nonce": nonce, "key": key},
-            listed={"measurement": measurement, "trust": trust, "waive": waive},
+            listed={
+                "measurement": measurement,
+                "trust": trust,
+                "collateral": collateral,
+                "waive": waive,
+            },
             replay=replay,
         )
         _print(report, evidence, again, format=format, output=output, verbose=verbose)
@@ -137,6 +143,7 @@ def _judge(
     *,
     wanted: "Policy",
     roots: "tuple[tuple[Root, ...], bytes]",
+    collateral: "Collateral",
     nonce: bytes | None,
     key: bytes | None,
     waive: frozenset[Waiver],
@@ -158,6 +165,11 @@ def _judge(
                 "a live source is judged now, with a nonce of this program's own and no waiver",
                 fix="leave --nonce, --waive, --at and --replay away",
             )
+        if collateral.items:
+            raise Misuse(
+                "a live source is judged by its channel, which takes no collateral",
+                fix="leave --collateral away",
+            )
         return _live(source, wanted=wanted, trust=trust, pem=pem, key=key)
     if source.startswith("http://"):
         raise Misuse("plain http carries no attested channel", fix="write https://HOST:PORT")
@@ -169,7 +181,7 @@ def _judge(
             return bundles.replay(packed, name=name), packed.evidence, packed
         if not at[1] and nonce is None and key is None and not waive:
             report = bundles.appraise_stored(
-                packed, name=name, policy=wanted, now=at[0], trust=trust
+                packed, name=name, policy=wanted, now=at[0], trust=trust, collateral=collateral
             )
             return report, packed.evidence, packed
     elif replay:
@@ -185,6 +197,7 @@ def _judge(
         nonce=nonce,
         key=key,
         trust=trust,
+        collateral=collateral,
         receipts=packed.receipts,
         waive=waive,
         as_of=at[1],

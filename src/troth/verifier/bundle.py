@@ -14,6 +14,7 @@ from troth.errors import Malformed, Misuse
 from troth.model.check import Check, undecided
 from troth.model.codes.fresh import R104
 from troth.model.codes.policy import P104
+from troth.model.collateral import NONE, Collateral
 from troth.model.evidence import Evidence
 from troth.model.report import Report
 from troth.model.roots import Root
@@ -141,7 +142,13 @@ def replay(bundle: Bundle, *, name: str) -> Report:
 
 
 def appraise_stored(
-    bundle: Bundle, *, name: str, policy: Policy, now: datetime, trust: Sequence[Root] = ()
+    bundle: Bundle,
+    *,
+    name: str,
+    policy: Policy,
+    now: datetime,
+    trust: Sequence[Root] = (),
+    collateral: Collateral = NONE,
 ) -> Report:
     """The report on a bundle for which the caller gives no instant.
 
@@ -154,6 +161,7 @@ def appraise_stored(
         policy: the caller's own.
         now: the caller's clock.
         trust: roots that the caller adds by name.
+        collateral: endorsements of the caller's; a bundle brings none.
     """
     evidence = Evidence(data=bundle.evidence, name=name)
 
@@ -163,6 +171,7 @@ def appraise_stored(
             policy=policy,
             at=at,
             trust=trust,
+            collateral=collateral,
             receipts=bundle.receipts,
             as_of=at != now,
             extra=extra,
