@@ -3,6 +3,10 @@
 import hashlib
 import uuid
 
+from troth.platforms.tdx import eventlog
+from troth.platforms.tdx.eventlog import Replay
+from troth.wire import tcg
+
 SPEC_ID = b"Spec ID Event03\0"
 GLOBAL = uuid.UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
 
@@ -51,6 +55,10 @@ def variable(name: str, data: bytes, vendor: uuid.UUID = GLOBAL) -> bytes:
 
 def agent_entry(text: bytes) -> bytes:
     return b"LEAA" + u32(len(text)) + text
+
+
+def replayed(*made: bytes) -> Replay:
+    return eventlog.replay(tcg.read(header() + b"".join(made)))
 
 
 def ccel_table(**changed: bytes) -> bytes:
