@@ -69,9 +69,10 @@ def _reason(part: Finding) -> str:
 
 
 def _advisories(asked: Requirements, tcb: Tcb, source: str, at: datetime) -> Iterator[Check]:
-    today = at.astimezone(UTC).date()
     if not tcb.advisories:
         yield passed(T104, "advisories", presented="none is open", source=source)
+        return
+    today = at.astimezone(UTC).date()
     for name in tcb.advisories:
         day = asked.advisories.get(name)
         make = failed if day is None or today > day else passed
