@@ -83,8 +83,8 @@ NUMBERS: dict[str, dict[str, int]] = {
         "xfam": 0xE7,
         "seam_attributes": 0,
         **PCK,
-        "tee_tcb_svn_major": 1,
-        "tee_tcb_svn_minor": 5,
+        "module_major": 1,
+        "module_minor": 5,
     },
     "snp": {
         "guest_svn": 2,
@@ -116,8 +116,8 @@ EVERYTHING: dict[str, dict[str, Any]] = {
     "tdx": _BOTH
     | {
         "bits": {"td_attributes": Bits(mask=1 << 63, value=0)},
-        "minimum": {"tee_tcb_svn_minor": 5},
-        "exact": {"tee_tcb_svn_major": 1},
+        "minimum": {"module_minor": 5},
+        "exact": {"module_major": 1},
         "migration": "allowed",
         "sept_ve_disable": "optional",
     },

@@ -91,7 +91,7 @@ def test_what_a_machine_may_be(platform: str, flag: str) -> None:
 
 @pytest.mark.parametrize(
     ("platform", "name"),
-    [("sgx", "isvsvn"), ("sgx", "configsvn"), ("tdx", "tee_tcb_svn_minor"), ("snp", "guest_svn")],
+    [("sgx", "isvsvn"), ("sgx", "configsvn"), ("tdx", "module_minor"), ("snp", "guest_svn")],
 )
 def test_minimum_and_exact_numbers(platform: str, name: str) -> None:
     least, only = policy(platform, minimum={name: 5}), policy(platform, exact={name: 5})

@@ -55,7 +55,7 @@ NUMBERS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "tdx": frozenset(
             {
                 *("td_attributes", "xfam", "seam_attributes"),
-                *("tee_tcb_svn_major", "tee_tcb_svn_minor"),
+                *("module_major", "module_minor"),
                 *_PCK,
             }
         ),
