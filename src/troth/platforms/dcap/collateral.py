@@ -265,8 +265,11 @@ def _svn_levels(value: Mapping[str, Any], where: str) -> tuple[SvnLevel, ...]:
 def _modules(value: Mapping[str, Any]) -> dict[int | None, Module]:
     base = _dict(value, "tdxModule", "tcbInfo")
     found: dict[int | None, Module] = {None: _module(base, None, ())}
-    for entry in value.get("tdxModuleIdentities", ()):
-        where = "tcbInfo.tdxModuleIdentities"
+    where = "tcbInfo.tdxModuleIdentities"
+    entries = value.get("tdxModuleIdentities", [])
+    if not isinstance(entries, list):
+        raise Malformed("is no list", field=where)
+    for entry in entries:
         name = entry.get("id") if isinstance(entry, dict) else None
         match = re.fullmatch(r"TDX_([0-9A-F]{2})", name) if isinstance(name, str) else None
         if match is None:
@@ -293,7 +296,7 @@ def _standing(
     entry: Mapping[str, Any], where: str, known: frozenset[str]
 ) -> tuple[str, datetime, tuple[str, ...]]:
     status = entry.get("tcbStatus")
-    if status not in known:
+    if not isinstance(status, str) or status not in known:
         raise Malformed(f"has the status {status!r}", field=where)
     advisories = entry.get("advisoryIDs", ())
     if not isinstance(advisories, list | tuple) or not all(
@@ -343,9 +346,12 @@ def _hex(value: Mapping[str, Any], key: str, size: int, where: str) -> bytes:
     if not isinstance(text, str) or len(text) != 2 * size:
         raise Malformed(f"should be {size} bytes in hex", field=f"{where}.{key}")
     try:
-        return bytes.fromhex(text)
+        found = bytes.fromhex(text)
     except ValueError:
-        raise Malformed(f"should be {size} bytes in hex", field=f"{where}.{key}") from None
+        found = b""
+    if len(found) != size:  # blanks between digits are skipped by the library
+        raise Malformed(f"should be {size} bytes in hex", field=f"{where}.{key}")
+    return found
 
 
 def _instant(value: Mapping[str, Any], key: str, where: str) -> datetime:
