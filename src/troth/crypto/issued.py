@@ -33,16 +33,6 @@ def read(der: bytes) -> Certificate:
     return x509.read(der)
 
 
-@lru_cache(maxsize=256)
-def chain(pem: bytes, field: str) -> tuple[bytes, ...]:
-    """`wire.x509.read_pem`, a pure function of its bytes, remembered for speed.
-
-    Raises:
-        Malformed: as there.
-    """
-    return x509.read_pem(pem, field=field)
-
-
 def key_sha256(certificate: Certificate) -> str:
     """SHA-256 of the SubjectPublicKeyInfo, in lower-case hex: what roots are pinned by."""
     return hashlib.sha256(certificate.key).hexdigest()
@@ -133,7 +123,7 @@ def forget() -> None:
     read.cache_clear()
     link.cache_clear()
     _problems.cache_clear()
-    chain.cache_clear()
+    x509.read_pem.cache_clear()
     keys.load.cache_clear()
 
 

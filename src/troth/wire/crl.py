@@ -19,7 +19,7 @@ _OID: Final = 0x06
 _TIMES: Final = (0x17, 0x18)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RevocationList:
     """A CRL of version 2, parsed and not believed.
 

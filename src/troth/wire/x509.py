@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -131,8 +132,11 @@ def read(data: bytes) -> Certificate:
     )
 
 
-def read_pem(data: bytes, *, field: str) -> tuple[bytes, ...]:
+@lru_cache(maxsize=256)
+def read_pem(data: bytes, field: str) -> tuple[bytes, ...]:
     """The DER of each certificate in a PEM text (RFC 7468) of nothing else; NULs may end it.
+
+    A pure function of its bytes, remembered for speed.
 
     Raises:
         Malformed: anything before, between or after the blocks, bad base64, none, or too many.
@@ -144,20 +148,17 @@ def read_pem(data: bytes, *, field: str) -> tuple[bytes, ...]:
         if match is None:
             raise Malformed("is not PEM certificates and nothing else", field=field, offset=at)
         try:
-            der = binascii.a2b_base64(_joined(match[1]), strict_mode=True)
+            body = match[1].replace(b"\r", b"").replace(b"\n", b"")
+            der = binascii.a2b_base64(body, strict_mode=True)
         except binascii.Error:
             raise Malformed("is not base64", field=field, offset=match.start(1)) from None
-        if binascii.b2a_base64(der, newline=False) != _joined(match[1]):  # unused bits that are set
+        if binascii.b2a_base64(der, newline=False) != body:  # unused bits that are set
             raise Malformed("is not base64 in its one form", field=field, offset=match.start(1))
         found.append(der)
         at = match.end()
     if not 1 <= len(found) <= MAX_CHAIN:
         raise Malformed(f"holds {len(found)} certificates, should be 1 to {MAX_CHAIN}", field=field)
     return tuple(found)
-
-
-def _joined(body: bytes) -> bytes:
-    return body.replace(b"\r", b"").replace(b"\n", b"")
 
 
 def common_name(name: bytes) -> str:

@@ -286,7 +286,11 @@ def _revocation(
         good, none = endorsed.of_authority(lists, issuer)
         newest, late = endorsed.current(good, issuer, at)
         for certificate in below:
-            naming = [one for one in good if one.content.revokes(certificate.serial)]
+            try:
+                naming = [one for one in good if endorsed.revokes(one.content, certificate.serial)]
+            except Malformed as error:
+                open_questions.append(str(error))
+                continue
             revoked += [f"{issued.title(certificate)} {certificate.serial:x}"] if naming else []
             used += naming
         open_questions += [text for text in (none, late) if text]

@@ -9,11 +9,10 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from troth.errors import Malformed
-from troth.wire import json as strict
 
 MAX_BODY: Final = 1024 * 1024
 COMPONENTS: Final = 16
@@ -30,7 +29,10 @@ STATUSES: Final = frozenset(
 )
 _PART_STATUSES: Final = frozenset({"UpToDate", "OutOfDate", "Revoked"})
 _MAX_LEVELS: Final = 256
-_DECODER: Final = json.JSONDecoder()
+_HEADS: Final = {
+    member: re.compile(r'\s*\{\s*"' + member + r'"\s*:\s*')
+    for member in ("tcbInfo", "enclaveIdentity", "tcbEvaluationDataNumbers")
+}
 _TAIL: Final = re.compile(r'\s*,\s*"signature"\s*:\s*"([0-9a-fA-F]{128})"\s*\}\s*')
 _ADVISORY: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -84,7 +86,7 @@ class Module:
     levels: tuple[SvnLevel, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TcbInfo:
     """Levels for all platforms of one FMSPC.
 
@@ -109,7 +111,7 @@ class TcbInfo:
     modules: Mapping[int | None, Module]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class EnclaveIdentity:
     """What Intel's quoting enclave must be; byte fields as they stand in its report.
 
@@ -137,6 +139,16 @@ class EnclaveIdentity:
     levels: tuple[SvnLevel, ...]
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_once)
+
+
 def cut(body: bytes, member: str) -> tuple[dict[str, Any], bytes, bytes]:
     """Cuts a served body `{"<member>":{…},"signature":"…"}` apart.
 
@@ -152,21 +164,19 @@ def cut(body: bytes, member: str) -> tuple[dict[str, Any], bytes, bytes]:
         text = body.decode("ascii")
     except UnicodeDecodeError as error:
         raise Malformed("is not ASCII", field=member, offset=error.start) from None
-    head = re.match(r'\s*\{\s*"' + member + r'"\s*:\s*', text)
+    head = _HEADS[member].match(text)
     if head is None:
         raise Malformed(f'does not begin with {{"{member}":', field=member, offset=0)
     try:
         value, end = _DECODER.raw_decode(text, head.end())
     except (ValueError, RecursionError):
-        raise Malformed("is not JSON", field=member, offset=head.end()) from None
+        raise Malformed(
+            "is not JSON, or has a key twice", field=member, offset=head.end()
+        ) from None
     tail = _TAIL.fullmatch(text, end)
     if tail is None or not isinstance(value, dict):
         raise Malformed("is not one object and its signature", field=member, offset=end)
-    signed = text[head.end() : end]
-    # Written anew, a text with a key that stands twice is shorter; Intel's texts are this one form.
-    if json.dumps(value, separators=(",", ":")) != signed:
-        value = strict.parse(signed, field=member)
-    return value, signed.encode("ascii"), bytes.fromhex(tail[1])
+    return value, body[head.end() : end], bytes.fromhex(tail[1])
 
 
 def tcb_info(value: Mapping[str, Any]) -> TcbInfo:
@@ -358,7 +368,7 @@ def _instant(value: Mapping[str, Any], key: str, where: str) -> datetime:
     text = value.get(key)
     if isinstance(text, str) and len(text) == 20 and text[19] == "Z":
         try:
-            return datetime.fromisoformat(text).astimezone(UTC)
+            return datetime.fromisoformat(text)
         except ValueError:
             pass
     raise Malformed(f"is {text!r}, should be an instant in UTC", field=f"{where}.{key}")

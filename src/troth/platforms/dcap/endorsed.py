@@ -15,7 +15,7 @@ from troth.errors import Malformed
 from troth.model.collateral import Collateral, Item, Kind, name
 from troth.platforms.dcap import collateral as documents
 from troth.platforms.dcap.collateral import EnclaveIdentity, TcbInfo
-from troth.wire import crl
+from troth.wire import crl, x509
 from troth.wire.crl import RevocationList
 from troth.wire.x509 import Certificate
 
@@ -142,7 +142,7 @@ class Prepared:
 
     def _pem(self, text: bytes, item: Item) -> tuple[Certificate, ...]:
         try:
-            return tuple(issued.read(der) for der in issued.chain(text, "chain"))
+            return tuple(issued.read(der) for der in x509.read_pem(text, "chain"))
         except Malformed as error:
             self.troubles.append(f"{item.kind}: {error}")
             return ()
@@ -165,6 +165,12 @@ def newest(candidates: list[Signed[_D]], at: datetime) -> Signed[_D] | None:
         ),
         default=None,
     )
+
+
+@lru_cache(maxsize=4096)
+def revokes(content: RevocationList, serial: int) -> bool:
+    """`RevocationList.revokes`, remembered for speed."""
+    return content.revokes(serial)
 
 
 @lru_cache(maxsize=256)

@@ -20,7 +20,8 @@ _OCTET_STRING: Final = 0x04
 _ENUMERATED: Final = 0x0A
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Compared by identity: `read` gives one object for one encoding.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pck:
     """The extension's members.
 

@@ -276,7 +276,7 @@ def _certification(
         reader.end(field)
         return (), numbers
     if kind in (4, 5):
-        chain = x509.read_pem(data, field=field)
+        chain = x509.read_pem(data, field)
         wanted = 1 if kind == 4 else 3
         if len(chain) != wanted:
             raise Malformed(f"holds {len(chain)} certificates, should be {wanted}", field=field)

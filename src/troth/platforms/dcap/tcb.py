@@ -6,6 +6,7 @@ convergence and relaunch advice), written from its rules.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from troth.model.tcb import Finding, Short, Tcb
@@ -55,8 +56,11 @@ class Td:
     current_tcb_svn: bytes | None = None
 
 
+@lru_cache(maxsize=1024)
 def evaluate(pck: Pck, qe_svn: int, td: Td | None, info: TcbInfo, qe: EnclaveIdentity) -> Tcb:
     """Looks a platform up in the levels, part by part, and joins what is found.
+
+    A pure function of frozen values, remembered for speed: a fleet has few kinds of platform.
 
     Args:
         pck: what the PCK certificate says of the platform.
