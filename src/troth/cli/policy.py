@@ -73,6 +73,32 @@ def show(policy: str) -> int:
 
 
 @app.command
+def machines(
+    policy: str, listed: Path, *, key: Sequence[str], level: int = 1, output: _Out = None
+) -> int:
+    """Add the machines of a signed list to a policy, which then counts for no others.
+
+        troth policy machines app.policy.toml seen.jsonl --key 5ea6… -o guarded.policy.toml
+
+    The policy expires with the list.
+
+    Args:
+        policy: a policy file, or the name of a profile.
+        listed: the list: JSON lines with signatures at the end.
+        key: an Ed25519 public key in hex that must have signed it; may be repeated, and then all must.
+        level: the lowest level, 1 to 3, at which a machine counts.
+        output: file to write; it must not exist. Default: stdout.
+    """
+    from troth.policy import machines as lists
+    from troth.wire.text import from_hex
+
+    keys = [from_hex(text, field="--key") for text in key]
+    found = lists.read(read_source(str(listed)), keys=keys, level=level, field=listed.name)
+    _give(lists.onto(_expect.named_policy(policy), found).to_toml(), output)
+    return 0
+
+
+@app.command
 def pin(
     source: str,
     *,
