@@ -74,7 +74,9 @@ def _problems(
             if certificate.algorithm not in algorithms:
                 wrong.append(f"is signed with another algorithm ({certificate.algorithm.hex()})")
             wrong += link(certificate.der, path[index - 1].der)
-        found += [f"{title(certificate)}: {problem}" for problem in wrong]
+        if wrong:
+            name = title(certificate)
+            found += [f"{name}: {problem}" for problem in wrong]
     return tuple(found)
 
 

@@ -96,7 +96,7 @@ class TcbInfo:
         fmspc, pce_id: whom it is for.
         evaluation_number: grows with each of Intel's TCB recoveries.
         levels: highest first, whatever order the document has.
-        names: for each of 16 SGX and, behind them, 16 TDX components: what Intel calls it, or empty.
+        described: the components of one level as the document has them, which say what they are.
         modules: TDX modules by major version; None is that of TDX 1.0.
     """
 
@@ -107,8 +107,17 @@ class TcbInfo:
     pce_id: bytes
     evaluation_number: int
     levels: tuple[Level, ...]
-    names: tuple[str, ...]
+    described: tuple[Mapping[str, Any], ...]
     modules: Mapping[int | None, Module]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """For each of 16 SGX and, behind them, 16 TDX components: what Intel calls it, or empty.
+
+        Made when asked for: it is needed where a platform is short of something.
+        """
+        pairs = ((c.get("type"), c.get("category")) for c in self.described)
+        return tuple(", ".join(word for word in pair if isinstance(word, str)) for pair in pairs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -205,7 +214,7 @@ def tcb_info(value: Mapping[str, Any]) -> TcbInfo:
         pce_id=_hex(value, "pceId", 2, where),
         evaluation_number=_int(value, "tcbEvaluationDataNumber", where),
         levels=tuple(levels),
-        names=_names(entries[0], tdx=tdx) if version == 3 else (),
+        described=_described(entries[0], tdx=tdx) if version == 3 else (),
         modules=_modules(value) if tdx else {},
     )
 
@@ -333,15 +342,9 @@ def _as_bytes(versions: list[Any], where: str) -> bytes:
         raise Malformed("has a component that is no number of 0 to 255", field=where) from None
 
 
-def _names(entry: Any, *, tdx: bool) -> tuple[str, ...]:
-    """What Intel calls the components: its type, and who brings it up to date."""
+def _described(entry: Any, *, tdx: bool) -> tuple[Mapping[str, Any], ...]:
     tcb = entry["tcb"]
-    names = []
-    for part in ("sgxtcbcomponents", "tdxtcbcomponents") if tdx else ("sgxtcbcomponents",):
-        for component in tcb[part]:
-            words = [component.get("type"), component.get("category")]
-            names.append(", ".join(word for word in words if isinstance(word, str)))
-    return tuple(names)
+    return (*tcb["sgxtcbcomponents"], *(tcb["tdxtcbcomponents"] if tdx else ()))
 
 
 def _int(value: Mapping[str, Any], key: str, where: str) -> int:
