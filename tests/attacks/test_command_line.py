@@ -38,7 +38,7 @@ def test_a_name_that_no_file_can_have(code: int, words: list[str]) -> None:
 
 
 def test_json_is_written_on_this_refusal_too(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["verify", "e.bin", "--collateral", "x", "--format", "json"]) == 2
+    assert run(["verify", "e.bin", "--collateral", "x", "--format", "json"]) == 5
     assert json.loads(capsys.readouterr().out)
 
 

@@ -222,7 +222,7 @@ def test_a_server_that_speaks_no_http() -> None:
 @pytest.mark.parametrize(
     "base",
     [
-        "http://pccs.example", "ftp://pccs.example", "pccs.example", "https://", "http://127.0.0.2",
+        "http://pccs.example", "ftp://pccs.example", "pccs.example", "https://", "http://127.0.0.1.example",
         "http://localhost:1", "https://user@pccs.example", "https://pccs.example/?x", "https://a b",
         "https://pccs.example/#x", "https://[::1", "https://h:99999", "file:///etc/passwd", "https://é",
         "https://h/\r\nX: y",

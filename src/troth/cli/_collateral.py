@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from troth.cli._console import read_source
-from troth.errors import Malformed
+from troth.errors import Malformed, Misuse
 
 if TYPE_CHECKING:
     from troth.model.collateral import Collateral, Item, Request
+    from troth.trust.fetch import Servers
     from troth.trust.stated import Stated
 
 
@@ -43,6 +44,23 @@ def needs(paths: Sequence[Path], *, early: bool, product: str) -> "tuple[Request
         data = read_source(str(path))
         read.append((path.name, bundle.unpack(data).evidence if bundle.looks_like(data) else data))
     return of(read, early=early, product=product)
+
+
+def servers(
+    pcs: str | None, pccs: str | None, authority: Path | None, kds: str | None
+) -> "Servers":
+    """Whom to ask, by the flags.
+
+    Raises:
+        Misuse: two are named for the same, or an address may not be asked.
+    """
+    from troth.trust import fetch
+
+    if pcs is not None and pccs is not None:
+        raise Misuse("--pcs and --pccs both name whom to ask for Intel's", fix="leave one away")
+    return fetch.Servers(
+        pcs=pcs or fetch.PCS, pccs=pccs or "", authority=authority, kds=kds or fetch.KDS
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

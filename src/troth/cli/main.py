@@ -48,7 +48,12 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("connect", "troth.cli.connect:connect", "Open an attested channel to an enclave."),
     ("explain", "troth.cli.explain:explain", "The page for a code, offline."),
     ("policy", "troth.cli.policy:app", "Write, check, show and pin policies."),
-    ("trust", "troth.cli.trust:app", "List and show the roots that count."),
+    ("watch", "troth.cli.watch:watch", "Is it still good, and what expires next?"),
+    (
+        "trust",
+        "troth.cli.trust:app",
+        "The roots that count; collateral: fetched, frozen, what expires when.",
+    ),
     ("doctor", "troth.cli.doctor:doctor", "What this machine can do."),
 )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from troth.cli import _expect
+from troth.cli import _collateral, _expect
 from troth.cli._console import exists, out, read_source, say, write_file
 from troth.errors import Misuse
 
@@ -37,7 +37,6 @@ def list_roots(
         at: the instant that they shall be good at. Default: now.
         json: print as JSON.
     """
-    from troth.cli import _collateral
     from troth.runtime import development
     from troth.trust import load_roots, vendor_roots
     from troth.wire import json as strict
@@ -76,7 +75,6 @@ def show(root: str, *, at: str | None = None, json: bool = False) -> int:
         at: the instant that collateral shall be good at. Default: now.
         json: print as JSON.
     """
-    from troth.cli import _collateral
     from troth.trust import load_roots, vendor_roots
     from troth.wire import json as strict
 
@@ -138,13 +136,7 @@ def update(
         kds: base address in place of AMD's KDS.
         refresh: ask the servers also for what is young in the cache.
     """
-    from troth.trust import fetch
-
-    if pcs is not None and pccs is not None:
-        raise Misuse("--pcs and --pccs both name whom to ask for Intel's", fix="leave one away")
-    servers = fetch.Servers(
-        pcs=pcs or fetch.PCS, pccs=pccs or "", authority=pccs_authority, kds=kds or fetch.KDS
-    )
+    servers = _collateral.servers(pcs, pccs, pccs_authority, kds)
     obtained = _obtain(for_, servers, early=early, product=product, refresh=refresh)
     _write(output, obtained.collateral)
     return 0
@@ -166,7 +158,6 @@ def freeze(
         early: take what is cached of the next evaluation number, too.
         product: Milan, Genoa or Turin, for reports of AMD's that do not say it.
     """
-    from troth.cli import _collateral
     from troth.trust.seen import Seen
 
     if not sources and not for_:
@@ -187,7 +178,6 @@ def _obtain(
     """Out of the cache, and from the servers where there are any."""
     from functools import partial
 
-    from troth.cli import _collateral
     from troth.trust import cache
     from troth.trust.fetch import fetch
     from troth.trust.seen import Seen
@@ -209,7 +199,6 @@ def _obtain(
 
 
 def _write(output: Path, collateral: "Collateral") -> None:
-    from troth.cli import _collateral
     from troth.trust import freeze as frozen
 
     write_file(output, frozen(collateral))
@@ -223,13 +212,10 @@ def _is_pem(path: Path) -> bool:
 
 
 def _plain_rows(collateral: "Collateral", at: datetime) -> list[dict[str, Any]]:
-    from troth.cli import _collateral
-
     return [_collateral.plain(row, at) for row in _collateral.rows(collateral)]
 
 
 def _print_rows(collateral: "Collateral", at: datetime) -> None:
-    from troth.cli import _collateral
     from troth.render.escape import visible
 
     for row in _collateral.rows(collateral):
