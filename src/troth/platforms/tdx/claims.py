@@ -19,9 +19,7 @@ def claims(document: Document) -> Claims:
     The module's own measurement is no code of the guest's: the vendor's TCB levels speak of it.
     """
     registers = {
-        name: document.field(name)
-        for name in (*_ALWAYS, *_IF_SET, *_MODULE)
-        if document.has(name)
+        name: document.field(name) for name in (*_ALWAYS, *_IF_SET, *_MODULE) if document.has(name)
     }
     numbers, instance = named.platform(document.quote)
     attributes = _number(document, "td_attributes")
