@@ -234,7 +234,7 @@ def _order(judged: _Judged) -> Check:
     wrong += [
         f"{name} has bytes that {product} does not use"
         for name, tcb in (*steps, ("launch", document.launch_tcb))
-        if any(reserved(tcb, product))
+        if reserved(tcb, product)
     ]
     return failed(T109, "TCB", why="; ".join(wrong)) if wrong else passed(T109, "TCB")
 

@@ -98,6 +98,6 @@ def _versions(document: Document, found: Endorsement) -> list[str]:
         for part, number in found.parts.items()
         if presented[part] != number
     ]
-    if any(reserved(document.reported_tcb, found.product)):
+    if reserved(document.reported_tcb, found.product):
         wrong.append(f"REPORTED_TCB has bytes that {found.product} does not use")
     return wrong

@@ -6,6 +6,7 @@ to 0x29F are signed. The 512 bytes of signature are signed by nothing: everythin
 one of its two numbers must be zero.
 """
 
+import struct
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -14,7 +15,6 @@ from troth.errors import Malformed
 from troth.platforms.snp import table
 from troth.platforms.snp.product import Product, of_cpu, reserved
 from troth.platforms.snp.table import Table
-from troth.wire.reader import Reader
 from troth.wire.text import from_base64
 
 SIZE: Final = 0x4A0
@@ -22,8 +22,17 @@ SIGNED: Final = 0x2A0
 ECDSA_P384_SHA384: Final = 1
 VMPL_HOST: Final = 0xFFFFFFFF
 _VERSIONS: Final = range(2, 6)
-_NUMBER: Final = 72
-_TAIL: Final = SIZE - SIGNED - 2 * _NUMBER
+# Version to LAUNCH_TCB are as in the ABI's table, with each reserved stretch as bytes of its own; then
+# the mitigation vectors, what is reserved behind them, and the signature.
+_LAYOUT: Final = struct.Struct(
+    "<IIQ16s16sII8sQI4s64s48s32s48s48s32s32s8s3s21s64s8s4s4s8s8s8s152s72s72s368s"
+)
+_TCBS: Final = (
+    ("current_tcb", 0x38),
+    ("reported_tcb", 0x180),
+    ("committed_tcb", 0x1E0),
+    ("launch_tcb", 0x1F0),
+)
 _P384_ORDER: Final = int(
     "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973",
     16,
@@ -32,7 +41,7 @@ _POLICY_ALWAYS_ONE: Final = 1 << 17
 # A report begins with its version as a u32; other evidence has something else in these four bytes.
 _STARTS: Final = tuple(bytes((version, 0, 0, 0)) for version in range(1, 16))
 _STARTS_BASE64: Final = tuple(
-    from_bytes + b"AAA" for from_bytes in (b"AQ", b"Ag", b"Aw", b"BA", b"BQ", b"Bg", b"Bw")
+    first + b"AAA" for first in (b"AQ", b"Ag", b"Aw", b"BA", b"BQ", b"Bg", b"Bw")
 )
 
 
@@ -42,6 +51,9 @@ class SigningKey(IntEnum):
     VCEK = 0
     VLEK = 1
     NONE = 7
+
+
+_SIGNING_KEYS: Final = {int(key): key for key in SigningKey}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +95,7 @@ class Document:
         current_tcb, reported_tcb, committed_tcb, launch_tcb: TCB_VERSION, 8 bytes; which byte is what
             depends on the product.
         cpu: None in version 2.
+        product: by its CPUID; None in version 2 and for a CPU that troth does not know.
         chip_id: 64 bytes; zero where masked, and under a VLEK.
         launch_mit_vector, current_mit_vector: mitigations as bits; None before version 5.
         signature: r ‖ s, 2 × 48 bytes, big-endian.
@@ -111,6 +124,7 @@ class Document:
     report_id_ma: bytes
     reported_tcb: bytes
     cpu: Cpu | None
+    product: Product | None
     chip_id: bytes
     committed_tcb: bytes
     current_version: Firmware
@@ -125,11 +139,6 @@ class Document:
     def signed(self) -> bytes:
         """The bytes that the signature is over."""
         return self.data[:SIGNED]
-
-    @property
-    def product(self) -> Product | None:
-        """The product by its CPUID; None in version 2 and for a CPU that troth does not know."""
-        return None if self.cpu is None else of_cpu(self.cpu.family, self.cpu.model)
 
 
 def unwrap(data: bytes) -> tuple[bytes, str] | None:
@@ -155,8 +164,42 @@ def parse(data: bytes) -> Document:
         Malformed: any departure from the form: another size, an unknown version, a reserved byte that
             is not zero, a value that the ABI does not define, a signature out of its range.
     """
-    reader = Reader(data[:SIZE])
-    version = reader.uint(4, "version", "little")
+    if len(data) < SIZE:
+        raise Malformed(f"is {len(data)} bytes, should be {SIZE}", field="report", offset=0)
+    (
+        version,
+        guest_svn,
+        policy,
+        family_id,
+        image_id,
+        vmpl,
+        algorithm,
+        current_tcb,
+        platform_info,
+        key_info,
+        reserved_04c,
+        report_data,
+        measurement,
+        host_data,
+        id_key_digest,
+        author_key_digest,
+        report_id,
+        report_id_ma,
+        reported_tcb,
+        cpuid,
+        reserved_18b,
+        chip_id,
+        committed_tcb,
+        current_version,
+        committed_version,
+        launch_tcb,
+        launch_mit_vector,
+        current_mit_vector,
+        reserved_208,
+        r,
+        s,
+        tail,
+    ) = _LAYOUT.unpack_from(data)
     if version not in _VERSIONS:
         raise Malformed(
             f"is {version}, troth reads 2 to 5",
@@ -164,40 +207,29 @@ def parse(data: bytes) -> Document:
             offset=0,
             fix="upgrade troth if AMD has published this version's layout",
         )
-    guest_svn = reader.uint(4, "guest_svn", "little")
-    policy = reader.uint(8, "policy", "little")
     if not policy & _POLICY_ALWAYS_ONE:
         raise Malformed("has bit 17 clear, which is always one", field="policy", offset=8)
-    family_id, image_id = reader.take(16, "family_id"), reader.take(16, "image_id")
-    vmpl = reader.uint(4, "vmpl", "little")
     if vmpl > 3 and vmpl != VMPL_HOST:
         raise Malformed(f"is {vmpl}, should be 0 to 3, or all ones", field="vmpl", offset=0x30)
-    algorithm = reader.uint(4, "signature_algorithm", "little")
-    current_tcb = reader.take(8, "current_tcb")
-    platform_info = reader.uint(8, "platform_info", "little")
-    author_key_en, mask_chip_key, signing_key = _key_info(reader)
-    _zeros(reader, 4, "reserved")
-    report_data = reader.take(64, "report_data")
-    measurement = reader.take(48, "measurement")
-    host_data = reader.take(32, "host_data")
-    id_key_digest = reader.take(48, "id_key_digest")
-    author_key_digest = reader.take(48, "author_key_digest")
-    report_id = reader.take(32, "report_id")
-    report_id_ma = reader.take(32, "report_id_ma")
-    reported_tcb = reader.take(8, "reported_tcb")
-    cpu = _cpu(reader) if version >= 3 else None
-    _zeros(reader, 0x1A0 - reader.offset, "reserved")
-    chip_id = reader.take(64, "chip_id")
-    committed_tcb = reader.take(8, "committed_tcb")
-    current_version = _firmware(reader, "current_version")
-    committed_version = _firmware(reader, "committed_version")
-    launch_tcb = reader.take(8, "launch_tcb")
-    launch_mit_vector = current_mit_vector = None
-    if version >= 5:
-        launch_mit_vector = reader.uint(8, "launch_mit_vector", "little")
-        current_mit_vector = reader.uint(8, "current_mit_vector", "little")
-    _zeros(reader, SIGNED - reader.offset, "reserved")
-    document = Document(
+    signing_key = _signing_key(key_info)
+    _zeros(reserved_04c, 0x4C)
+    _zeros(reserved_18b, 0x18B)
+    _zeros(reserved_208, 0x208)
+    _zeros(tail, 0x330)
+    if version < 3:
+        _zeros(cpuid, 0x188)
+    if version < 5:
+        _zeros(launch_mit_vector, 0x1F8)
+        _zeros(current_mit_vector, 0x200)
+    product = of_cpu(cpuid[0], cpuid[1]) if version >= 3 else None
+    if product is not None:  # else the key's certificate names it, and is compared
+        tcbs = (current_tcb, reported_tcb, committed_tcb, launch_tcb)
+        for (field, at), tcb in zip(_TCBS, tcbs, strict=True):
+            if reserved(tcb, product):
+                raise Malformed(
+                    f"has reserved bytes that are not zero on {product}", field=field, offset=at
+                )
+    return Document(
         data=data[:SIZE],
         version=version,
         guest_svn=guest_svn,
@@ -208,8 +240,8 @@ def parse(data: bytes) -> Document:
         signature_algorithm=algorithm,
         current_tcb=current_tcb,
         platform_info=platform_info,
-        author_key_en=author_key_en,
-        mask_chip_key=mask_chip_key,
+        author_key_en=bool(key_info & 1),
+        mask_chip_key=bool(key_info & 2),
         signing_key=signing_key,
         report_data=report_data,
         measurement=measurement,
@@ -219,73 +251,47 @@ def parse(data: bytes) -> Document:
         report_id=report_id,
         report_id_ma=report_id_ma,
         reported_tcb=reported_tcb,
-        cpu=cpu,
+        cpu=Cpu(family=cpuid[0], model=cpuid[1], stepping=cpuid[2]) if version >= 3 else None,
+        product=product,
         chip_id=chip_id,
         committed_tcb=committed_tcb,
-        current_version=current_version,
-        committed_version=committed_version,
+        current_version=_firmware(current_version, 0x1E8),
+        committed_version=_firmware(committed_version, 0x1EC),
         launch_tcb=launch_tcb,
-        launch_mit_vector=launch_mit_vector,
-        current_mit_vector=current_mit_vector,
-        signature=_signature(reader, signing_key),
+        launch_mit_vector=_number(launch_mit_vector) if version >= 5 else None,
+        current_mit_vector=_number(current_mit_vector) if version >= 5 else None,
+        signature=_signed(r, 0x2A0, signing_key) + _signed(s, 0x2E8, signing_key),
         table=table.read(data[SIZE:], base=SIZE) if len(data) > SIZE else table.NONE,
     )
-    _reserved_in_tcbs(document)
-    return document
 
 
-def _key_info(reader: Reader) -> tuple[bool, bool, SigningKey]:
-    at = reader.offset
-    bits = reader.uint(4, "key_info", "little")
-    number = bits >> 2 & 7
-    if bits >> 5 or number not in tuple(SigningKey):
-        raise Malformed(f"is {bits:#x}, which the ABI does not define", field="key_info", offset=at)
-    return bool(bits & 1), bool(bits & 2), SigningKey(number)
+def _signing_key(key_info: int) -> SigningKey:
+    found = _SIGNING_KEYS.get(key_info >> 2 & 7)
+    if key_info >> 5 or found is None:
+        raise Malformed(
+            f"is {key_info:#x}, which the ABI does not define", field="key_info", offset=0x48
+        )
+    return found
 
 
-def _cpu(reader: Reader) -> Cpu:
-    family, model, stepping = reader.take(3, "cpuid")
-    return Cpu(family=family, model=model, stepping=stepping)
+def _firmware(raw: bytes, at: int) -> Firmware:
+    _zeros(raw[3:], at + 3)
+    return Firmware(major=raw[2], minor=raw[1], build=raw[0])
 
 
-def _firmware(reader: Reader, field: str) -> Firmware:
-    build, minor, major = reader.take(3, field)
-    _zeros(reader, 1, "reserved")
-    return Firmware(major=major, minor=minor, build=build)
+def _signed(raw: bytes, at: int, signing_key: SigningKey) -> bytes:
+    """One number of the signature, big-endian. Zero only where the report says that nobody signed."""
+    number = _number(raw)
+    low = 0 if signing_key is SigningKey.NONE else 1
+    if not low <= number < _P384_ORDER:
+        raise Malformed("is out of the range of P-384", field="signature", offset=at)
+    return number.to_bytes(48, "big")
 
 
-def _signature(reader: Reader, signing_key: SigningKey) -> bytes:
-    """R ‖ s, big-endian. Zero where nobody signed, and only where the report says so."""
-    numbers = []
-    for field in ("signature.r", "signature.s"):
-        at = reader.offset
-        number = reader.uint(_NUMBER, field, "little")
-        low = 0 if signing_key is SigningKey.NONE else 1
-        if not low <= number < _P384_ORDER:
-            raise Malformed("is out of the range of P-384", field=field, offset=at)
-        numbers.append(number.to_bytes(48, "big"))
-    _zeros(reader, _TAIL, "signature.reserved")
-    return b"".join(numbers)
+def _number(raw: bytes) -> int:
+    return int.from_bytes(raw, "little")
 
 
-def _zeros(reader: Reader, size: int, field: str) -> None:
-    at = reader.offset
-    if any(reader.take(size, field)):
-        raise Malformed("is not zero", field=field, offset=at)
-
-
-def _reserved_in_tcbs(document: Document) -> None:
-    if document.product is None:
-        return  # the endorsement's certificate names the product, and is compared with it
-    for field, at in (
-        ("current_tcb", 0x38),
-        ("reported_tcb", 0x180),
-        ("committed_tcb", 0x1E0),
-        ("launch_tcb", 0x1F0),
-    ):
-        if any(reserved(getattr(document, field), document.product)):
-            raise Malformed(
-                f"has reserved bytes that are not zero on {document.product}",
-                field=field,
-                offset=at,
-            )
+def _zeros(raw: bytes, at: int) -> None:
+    if raw.strip(b"\0"):
+        raise Malformed("is not zero", field="reserved", offset=at)

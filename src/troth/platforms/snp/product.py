@@ -25,6 +25,10 @@ _TURIN: Final = MappingProxyType({"fmc": 0, "boot_loader": 1, "tee": 2, "snp": 3
 LAYOUTS: Final[Mapping[Product, Mapping[str, int]]] = MappingProxyType(
     {Product.MILAN: _FIRST, Product.GENOA: _FIRST, Product.TURIN: _TURIN}
 )
+_RESERVED: Final = {
+    product: sum(0xFF << (8 * at) for at in range(8) if at not in layout.values())
+    for product, layout in LAYOUTS.items()
+}
 _MODELS: Final = (
     (0x19, range(0x10), Product.MILAN),
     (0x19, range(0x10, 0x20), Product.GENOA),
@@ -43,7 +47,6 @@ def parts(tcb: bytes, product: Product) -> dict[str, int]:
     return {name: tcb[at] for name, at in LAYOUTS[product].items()}
 
 
-def reserved(tcb: bytes, product: Product) -> bytes:
-    """The bytes that this product's layout does not use; all are zero."""
-    used = LAYOUTS[product].values()
-    return bytes(byte for at, byte in enumerate(tcb) if at not in used)
+def reserved(tcb: bytes, product: Product) -> bool:
+    """Whether a byte is set that this product's layout does not use; none ever is."""
+    return bool(int.from_bytes(tcb, "little") & _RESERVED[product])
