@@ -234,9 +234,9 @@ def enclave_identity(value: Mapping[str, Any]) -> EnclaveIdentity:
         issued=_instant(value, "issueDate", where),
         next_update=_instant(value, "nextUpdate", where),
         evaluation_number=_int(value, "tcbEvaluationDataNumber", where),
-        # Hex of the fields' bytes as they stand in the report, but for this one, which is a number.
-        miscselect=_hex(value, "miscselect", 4, where)[::-1],
-        miscselect_mask=_hex(value, "miscselectMask", 4, where)[::-1],
+        # Hex of the fields' bytes as they stand in the report, MISCSELECT too (Intel's own samples).
+        miscselect=_hex(value, "miscselect", 4, where),
+        miscselect_mask=_hex(value, "miscselectMask", 4, where),
         attributes=_hex(value, "attributes", 16, where),
         attributes_mask=_hex(value, "attributesMask", 16, where),
         mrsigner=_hex(value, "mrsigner", 32, where),
