@@ -10,6 +10,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from troth import _version
 from troth.cli._console import complain, say
+from troth.cli._help import PlainHelp
 from troth.errors import TrothError
 from troth.model.report import Rejected, Undecided
 from troth.render.escape import visible
@@ -21,9 +22,9 @@ EXIT_INTERRUPTED: Final = 130
 
 _HELP: Final = """Build, run, attest and verify applications in trusted execution environments.
 
-  troth up examples/auction                     the whole life of an enclave, step by step
-  troth verify evidence.bin --image app.eif     is it genuine, and is it what I expect?
-  troth explain M201                            what a finding means, and what to do
+    troth up examples/auction                   the whole life of an enclave, step by step
+    troth verify evidence.bin --image app.eif   is it genuine, and is it what I expect?
+    troth explain M201                          what a finding means, and what to do
 
 Exit codes: 0 done, and where a verdict was asked for: accepted
             1 rejected, or differs        2 misuse            3 malformed input
@@ -61,12 +62,13 @@ def make_app() -> App:
         version=_version.__version__,
         default_parameter=Parameter(negative=()),
         help_format="plaintext",
-        help_formatter="plain",
+        help_formatter=PlainHelp({name: summary for name, _, summary in COMMANDS}),
         suppress_keyboard_interrupt=False,
     )
     app.register_install_completion_command("--install-completion")
-    for place, (name, path, summary) in enumerate(COMMANDS):
-        app.command(path, name=name, help=summary, sort_key=place)
+    for place, (name, path, _) in enumerate(COMMANDS):
+        # Without `help=`, which would stand in the place of the command's own docstring.
+        app.command(path, name=name, sort_key=place)
     return app
 
 

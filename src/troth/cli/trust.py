@@ -11,7 +11,17 @@ from troth.errors import Misuse
 if TYPE_CHECKING:
     from troth.model.roots import Root
 
-app = App(name="trust", help="List and show the roots that count.")
+app = App(
+    name="trust",
+    help="""List and show the roots that count.
+
+Vendors' roots are pinned in troth. Any other root, such as your own development root, counts only where
+a command names it with --trust.
+
+    troth trust list
+    troth trust show 641a0321
+""",
+)
 
 
 @app.command(name="list")
