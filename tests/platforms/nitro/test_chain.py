@@ -89,6 +89,10 @@ CHAINS: list[tuple[str, Change]] = [
     ("root-allows-none", changed(0, path_length=0)),
     ("authority-without-constraints", changed(2, ca=None)),
     ("authority-that-is-none", changed(3, ca=False)),
+    *(
+        (f"constraints-not-critical-{i}", changed(i, constraints_critical=False))
+        for i in range(LEAF)
+    ),
     ("authority-may-not-sign", changed(1, sign_certificates=False, digital_signature=True)),
     ("authority-without-usage", changed(1, sign_certificates=None)),
     ("leaf-is-authority", changed(LEAF, ca=True)),
