@@ -151,9 +151,10 @@ def _fresh(policy: Policy, claims: Claims, expectation: Expectation, at: datetim
         return undecided(R101, "freshness", expected=expected, why="the evidence carries no time")
     age = at - claims.timestamp
     make = failed if age > limit else passed
-    return make(
-        R101, "freshness", presented=f"{_seconds(age)} old", expected=expected, source=source
-    )
+    # A clock may be ahead of ours by what R102 lets pass.
+    ahead = age < -timedelta(seconds=0.5)
+    presented = f"{_seconds(-age)} ahead of the instant" if ahead else f"{_seconds(abs(age))} old"
+    return make(R101, "freshness", presented=presented, expected=expected, source=source)
 
 
 def _seconds(span: timedelta) -> str:
