@@ -3,6 +3,7 @@
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import Final
 
@@ -82,6 +83,15 @@ def run(argv: Sequence[str] | None = None) -> int:
         The exit code. Each command's own is passed on; errors map to theirs here and nowhere else.
     """
     tokens = list(sys.argv[1:] if argv is None else argv)
+    with warnings.catch_warnings():
+        if not os.environ.get("TROTH_TRACEBACK"):
+            # What a library thinks of hostile bytes is no talk of ours, and `PYTHONWARNINGS=error`
+            # must not make a bug of it.
+            warnings.simplefilter("ignore")
+        return _run(tokens)
+
+
+def _run(tokens: list[str]) -> int:
     try:
         code = _dispatch(tokens)
         sys.stdout.flush()
