@@ -176,7 +176,8 @@ def _pcrs(value: Any) -> Mapping[int, bytes]:
     for index, register in value.items():
         if not isinstance(index, int) or not 0 <= index <= 31:
             raise Malformed(f"has the index {index!r:.60}, should be 0 to 31", field="pcrs")
-        _bytes(register, f"pcr{index}", _PCR_SIZE, _PCR_SIZE)
+        if not isinstance(register, bytes) or len(register) != _PCR_SIZE:
+            raise Malformed(f"is not {_PCR_SIZE} bytes", field=f"pcr{index}")
     for index in range(3):
         if index not in value:
             raise Malformed("is missing", field=f"pcr{index}")
