@@ -139,8 +139,8 @@ def _judge(
 ) -> tuple[Report, Malformed | None]:
     if not isinstance(evidence, Evidence):
         evidence = Evidence(data=evidence)
-    at = _utc(at)
-    _sensible(policy, expectation)  # (1) the questions make sense
+    at = utc(at)
+    sensible(policy, expectation)  # (1) the questions make sense
     platform: Platform | None = None
     form: Check
     document, error = None, None
@@ -207,8 +207,12 @@ def _notes(platform: Platform | None, evidence: Evidence) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _utc(at: datetime) -> datetime:
-    """The instant as reports print it, whatever zone the caller wrote it in."""
+def utc(at: datetime) -> datetime:
+    """The instant as reports print it, whatever zone the caller wrote it in.
+
+    Raises:
+        Misuse: it has no zone, or is no instant in UTC.
+    """
     if at.utcoffset() is None:
         raise Misuse("the instant has no time zone", fix="write it like 2026-11-23T03:10:00Z")
     try:
@@ -217,7 +221,12 @@ def _utc(at: datetime) -> datetime:
         raise Misuse(f"the instant {at.isoformat()} lies outside the years 1 to 9999") from None
 
 
-def _sensible(policy: Policy, expectation: Expectation) -> None:
+def sensible(policy: Policy, expectation: Expectation) -> None:
+    """That the caller's question can be asked at all.
+
+    Raises:
+        Misuse: an expectation that nothing could meet, or that contradicts another.
+    """
     nonce = expectation.nonce
     if nonce is not None and not MIN_NONCE <= len(nonce) <= MAX_NONCE:
         raise Misuse(
