@@ -142,7 +142,26 @@ def test_json_refused(data: bytes) -> None:
         json.parse(data, field="x")
 
 
+@pytest.mark.parametrize(
+    "number", ["1e400", "-1e400", "1.0", "0.5", "1e2", "-0.0", str(2**53 + 1), str(-(2**53) - 1)]
+)
+def test_json_has_no_number_but_integers_that_are_exact(number: str) -> None:
+    for text in (number, f"[{number}]", f'{{"a": [{number}]}}'):
+        with pytest.raises(Malformed, match="has "):
+            json.parse(text, field="x")
+
+
+@pytest.mark.parametrize("digits", [17, 100, 4300, 4301, 1_000_000])
+def test_json_integers_of_any_length(digits: int) -> None:
+    for text in ("9" * digits, "-" + "9" * digits, f"[{'9' * digits}]"):
+        with pytest.raises(Malformed, match=r"has -?9{29,30}|has -?9{17}") as told:
+            json.parse(text, field="x")
+        assert len(str(told.value)) < 100
+
+
 def test_json_limits() -> None:
+    for value in (2**53, -(2**53), 0, -1):
+        assert json.parse(str(value), field="x") == value
     assert json.parse(b"[1]", field="x", limit=3) == [1]
     with pytest.raises(Malformed):
         json.parse(b"[1] ", field="x", limit=3)
