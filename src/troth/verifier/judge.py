@@ -11,7 +11,7 @@ from troth.model.codes.form import F101, F102
 from troth.model.evidence import Evidence
 from troth.model.platform import Platform
 from troth.model.report import Rejected, Report, Undecided, Verdict
-from troth.model.roots import Root
+from troth.model.roots import Root, RootClass
 from troth.model.verified import Verified, seal
 from troth.platforms import detect
 from troth.policy import Policy
@@ -47,7 +47,8 @@ def verify(
         key: the public key that the evidence must bind, as the enclave put it in (for troth's agent:
             DER of its SubjectPublicKeyInfo).
         binding: the 64 bytes that `user_data` must be, made with `troth.verifier.binding.bind`.
-        trust: roots that the caller adds by name, beside the pinned vendor roots.
+        trust: roots that the caller adds by name, beside the pinned vendor roots; never called a
+            vendor's.
         receipts: what must have been signed by the identity key in the evidence.
         as_of: whether `at` is a claim of the caller about the past; it is then printed as one.
 
@@ -55,7 +56,8 @@ def verify(
         Rejected: genuine or not, it fails a check; carries the report.
         Undecided: a question is open; carries the report.
         Malformed: it is not evidence of a known form.
-        Misuse: contradictory or impossible expectations.
+        Misuse: contradictory or impossible expectations, or a root that is called a vendor's and is
+            not pinned.
 
     Does not verify: that the code is free of bugs, or that the platform's hardware is intact.
     """
@@ -110,7 +112,8 @@ def appraise(
             only make the verdict worse: those that passed are dropped.
 
     Raises:
-        Misuse: contradictory or impossible expectations.
+        Misuse: contradictory or impossible expectations, or a root that is called a vendor's and is
+            not pinned.
     """
     expectation = Expectation(nonce=nonce, key=key, binding=binding, waive=waive)
     report, _ = _judge(
@@ -141,6 +144,8 @@ def _judge(
         evidence = Evidence(data=evidence)
     at = utc(at)
     sensible(policy, expectation)  # (1) the questions make sense
+    pinned = vendor_roots()
+    _not_called_vendors(trust, pinned)
     platform: Platform | None = None
     form: Check
     document, error = None, None
@@ -161,7 +166,7 @@ def _judge(
     roots = (  # (3) whom do we trust: the caller's names first, then the vendors'
         *trust,
         *development_by_digest(policy.development_roots, source=policy.name),
-        *vendor_roots(),
+        *pinned,
     )
     checks, root_class, claims = [form], None, None
     needed: tuple[Code, ...] = (F101,)
@@ -205,6 +210,16 @@ def _notes(platform: Platform | None, evidence: Evidence) -> tuple[str, ...]:
     if evidence.framing:
         notes.append(f"removed around the evidence: {evidence.framing}")
     return tuple(notes)
+
+
+def _not_called_vendors(trust: Sequence[Root], pinned: Sequence[Root]) -> None:
+    """A caller's root is never called a vendor's: only what is pinned here is, field by field."""
+    for root in trust:
+        if root.root_class == RootClass.VENDOR and root not in pinned:
+            raise Misuse(
+                f"the root {root.sha256} is passed as a vendor's, and is none that troth pins",
+                fix="pass it with the class added",
+            )
 
 
 def utc(at: datetime) -> datetime:

@@ -29,6 +29,7 @@ from tests.platforms.nitro.forge import (
 )
 
 import troth
+from troth.errors import Misuse
 from troth.model.check import Outcome, Waiver
 from troth.model.report import Verdict
 from troth.model.roots import RootClass
@@ -150,7 +151,8 @@ def test_development_under_production() -> None:
         named = replace(trusted, root_class=kind)
         assert codes(judge(evidence, named, policy=strict)) == {"P102"}
     vendor = replace(trusted, root_class=RootClass.VENDOR)
-    assert judge(evidence, vendor, policy=strict).verdict is Verdict.ACCEPTED
+    with pytest.raises(Misuse, match="passed as a vendor's"):
+        judge(evidence, vendor, policy=strict)
 
 
 def test_a_policy_admits_a_development_root_by_its_digest() -> None:
