@@ -80,7 +80,18 @@ class Policy:
         """The policy as a document that `from_toml` reads back to an equal value."""
         from troth.policy import toml
 
-        return toml.write(self)
+        return toml.write(
+            {
+                "name": self.name,
+                "expires": self.expires,
+                "unreviewed": self.unreviewed,
+                "roots_allow": self.roots_allow,
+                "development_roots": self.development_roots,
+                "max_age": self.max_age,
+                "require_key": self.require_key,
+                "registers": self.registers,
+            }
+        )
 
     @classmethod
     def for_image(

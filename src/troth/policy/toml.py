@@ -2,15 +2,12 @@
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, TypedDict
 
 from troth.errors import Misuse
 from troth.model.roots import RootClass
-
-if TYPE_CHECKING:
-    from troth.policy.document import Policy
 
 _TOP: Final = frozenset(
     {"schema", "name", "expires", "unreviewed", "roots", "freshness", "binding"}
@@ -19,7 +16,20 @@ _PLATFORMS: Final = {"nitro": re.compile(r"pcr([0-9]|[12][0-9]|3[01])")}
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def read(text: str, *, source: str) -> dict[str, Any]:
+class Fields(TypedDict):
+    """What a document says: the fields of `Policy`, by their names and with their meaning there."""
+
+    name: str
+    expires: datetime | None
+    unreviewed: bool
+    roots_allow: frozenset[RootClass]
+    development_roots: frozenset[str]
+    max_age: timedelta | None
+    require_key: bool
+    registers: Mapping[str, Mapping[str, frozenset[str]]]
+
+
+def read(text: str, *, source: str) -> Fields:
     """The fields of a policy out of its document.
 
     Args:
@@ -60,21 +70,23 @@ def read(text: str, *, source: str) -> dict[str, Any]:
     }
 
 
-def write(policy: "Policy") -> str:
-    """The document of a policy; `read` gives the same fields back."""
-    lines = ['schema = "troth/policy/1"', f"name = {_quoted(policy.name)}"]
-    if policy.expires is not None:
-        lines.append(f"expires = {policy.expires.isoformat()}")
-    if policy.unreviewed:
+def write(policy: Fields) -> str:
+    """The document of these fields; `read` gives the same fields back."""
+    lines = ['schema = "troth/policy/1"', "name = " + _quoted(policy["name"])]
+    if policy["expires"] is not None:
+        lines.append("expires = " + policy["expires"].isoformat())
+    if policy["unreviewed"]:
         lines.append("# written from what was running; compare, then delete this line")
         lines.append("unreviewed = true")
-    lines += ["", "[roots]", f"allow = {_array(sorted(policy.roots_allow))}"]
-    if policy.development_roots:
-        lines.append(f"development = {_array(sorted(policy.development_roots))}")
-    if policy.max_age is not None:
-        lines += ["", "[freshness]", f'max_age = "{int(policy.max_age.total_seconds())}s"']
-    lines += ["", "[binding]", f'key = "{"required" if policy.require_key else "optional"}"']
-    for platform, registers in policy.registers.items():
+    lines += ["", "[roots]", "allow = " + _array(sorted(policy["roots_allow"]))]
+    if policy["development_roots"]:
+        lines.append("development = " + _array(sorted(policy["development_roots"])))
+    if policy["max_age"] is not None:
+        seconds = int(policy["max_age"].total_seconds())
+        lines += ["", "[freshness]", f'max_age = "{seconds}s"']
+    key = "required" if policy["require_key"] else "optional"
+    lines += ["", "[binding]", f'key = "{key}"']
+    for platform, registers in policy["registers"].items():
         lines += ["", f"[{platform}]"]
         lines += [f"{name} = {_array(sorted(values))}" for name, values in registers.items()]
     return "\n".join(lines) + "\n"
