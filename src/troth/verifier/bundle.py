@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse
-from troth.model.check import Check, undecided
+from troth.model.check import Check, stamp, undecided
 from troth.model.codes.fresh import R104
 from troth.model.codes.policy import P104
 from troth.model.evidence import Evidence
@@ -174,7 +174,7 @@ def appraise_stored(
     made = report.presented.timestamp if report.presented else None
     if made is None or made > now or now - made <= (policy.max_age or DEFAULT_MAX_AGE):
         return report
-    return judge(made, [undecided(R104, "instant", presented=f"{made:%Y-%m-%d %H:%M:%S}Z")])
+    return judge(made, [undecided(R104, "instant", presented=stamp(made))])
 
 
 def _policy(maker: Maker) -> Policy:
