@@ -78,10 +78,11 @@ def _sorted(value: Any) -> Any:
 
 
 class _Decoder:
-    __slots__ = ("_base", "_data", "_field", "_pos", "_tags")
+    __slots__ = ("_base", "_data", "_field", "_pos", "_size", "_tags")
 
     def __init__(self, data: bytes, *, field: str, base: int, tags: frozenset[int]) -> None:
         self._data = data
+        self._size = len(data)
         self._field = field
         self._base = base
         self._tags = tags
@@ -99,7 +100,7 @@ class _Decoder:
     def _take(self, size: int) -> bytes:
         start = self._pos
         end = start + size
-        if end > len(self._data):
+        if end > self._size:
             raise self._fail(f"needs {size} bytes, {len(self._data) - start} are left")
         self._pos = end
         return self._data[start:end]
@@ -119,7 +120,7 @@ class _Decoder:
         if depth > MAX_DEPTH:
             raise self._fail(f"nested deeper than {MAX_DEPTH}")
         start = self._pos
-        if start >= len(self._data):
+        if start >= self._size:
             raise self._fail("ends where a value should begin")
         head = self._data[start]
         self._pos = start + 1
@@ -167,17 +168,18 @@ class _Decoder:
         if count is not None:
             self._plausible(2 * count)
         result: dict[Any, Any] = {}
-        while count is None or len(result) < count:
+        below = depth + 1
+        while len(result) != count:
             start = self._pos
             if count is None and self._data[start : start + 1] == b"\xff":
                 self._pos = start + 1
                 break
-            key = self.item(depth + 1)
+            key = self.item(below)
             if type(key) not in _KEYS:
                 raise self._fail("a map key that is neither integer, text nor bytes", start)
             if key in result:
                 raise self._fail(f"duplicate key {key!r:.60}", start)
-            result[key] = self.item(depth + 1)
+            result[key] = self.item(below)
         return result
 
     def _tag(self, tag: int, depth: int, start: int) -> Tagged:
