@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from troth.errors import Malformed, Misuse, TrothError, Unavailable
     from troth.model.check import Check, Outcome, Waiver
     from troth.model.claims import Claims
+    from troth.model.collateral import Collateral
     from troth.model.evidence import Evidence
     from troth.model.report import Rejected, Report, Undecided, Verdict
     from troth.model.roots import Root, RootClass
     from troth.model.verified import Verified
     from troth.policy import Policy
     from troth.trust import load_roots, vendor_roots
+    from troth.trust.collateral import load as load_collateral
     from troth.verifier import appraise, verify
+    from troth.verifier.many import Answer, Question, verify_many
 
 _HOMES: Final[dict[str, str]] = {
     "connect": "troth.channel",
@@ -47,16 +50,27 @@ _HOMES: Final[dict[str, str]] = {
     "vendor_roots": "troth.trust",
     "appraise": "troth.verifier",
     "verify": "troth.verifier",
+    "Answer": "troth.verifier.many",
+    "Question": "troth.verifier.many",
+    "verify_many": "troth.verifier.many",
+    "Collateral": "troth.model.collateral",
+    "load_collateral": "troth.trust.collateral",
 }
 
+# Names that are short where they live.
+_OTHERWISE: Final[dict[str, str]] = {"load_collateral": "load"}
+
 __all__ = [
+    "Answer",
     "Check",
     "Claims",
+    "Collateral",
     "Evidence",
     "Malformed",
     "Misuse",
     "Outcome",
     "Policy",
+    "Question",
     "Rejected",
     "Report",
     "Root",
@@ -70,16 +84,18 @@ __all__ = [
     "__version__",
     "appraise",
     "connect",
+    "load_collateral",
     "load_roots",
     "vendor_roots",
     "verify",
+    "verify_many",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'troth' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
+    value = getattr(import_module(_HOMES[name]), _OTHERWISE.get(name, name))
     globals()[name] = value
     return value
 

@@ -53,6 +53,98 @@ def test_chunked_and_close_delimited_bodies() -> None:
     assert response.body == b"abc"
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_chunks_with_extensions_and_trailers() -> None:
+    body = b"0A;a=b\r\n0123456789\r\n00000000000000a\r\n0123456789\r\n0;c\r\nX: y\r\n\r\n"
+    response, _ = ask(CHUNKED + body)
+    assert response.body == b"0123456789" * 2
+    assert "X" not in dict(response.headers)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        *(b"-1", b"+3", b" 3", b"3 ", b"\t3", b"0x3", b"0_3", b"3_0", b"", b";x", b"3 ;x", b"3\r"),
+        *(b"\xd9\xa3", b"0" * 16 + b"3", b"3;" + b"x" * 2000, b"3\r\n3"),
+    ],
+)
+def test_a_chunk_has_a_size_in_hexadecimal_and_nothing_else(size: bytes) -> None:
+    """The library's own reading takes `-1` for a chunk without end."""
+    with pytest.raises(Malformed, match="chunk"):
+        ask(CHUNKED + size + b"\r\nabc\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"3\nabc\r\n0\r\n\r\n",
+        b"3\r\nabcd\r\n0\r\n\r\n",
+        b"3\r\nabc\n\n0\r\n\r\n",
+        b"3\r\nabc\r\n",
+        b"3\r\nabc\r\n0\r\n",
+        b"3\r\nabc\r\n0\r\nX: y\r\n",
+        b"3\r\nabc\r\n0\r\n\n",
+        b"3\r\nabc\r\n0\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        b"3\r\nabc\r\n0\r\nX: " + b"y" * 2000 + b"\r\n\r\n",
+    ],
+)
+def test_chunks_end_where_they_say(body: bytes) -> None:
+    with pytest.raises(Malformed):
+        ask(CHUNKED + body)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *(b"Content-Length: " + n for n in (b"+3", b"-1", b"0x3", b"1_0", b"", b"3,3", b"3 3")),
+        *(b"Content-Length: " + n for n in (b"\xb3", b"3.0", b"0" * 18 + b"3", b"3\r\n 0")),
+        b"Content-Length: 3\r\ncontent-length: 4",
+        b"Content-Length: 3\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 3",
+        b"Transfer-Encoding: gzip",
+        b"Transfer-Encoding: gzip, chunked",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: xchunked",
+        b"Transfer-Encoding:",
+        b"Content-Length: 3\r\nno field\r\nTransfer-Encoding: chunked",
+        b"Content-Length : 3",
+        b" Content-Length: 3",
+    ],
+)
+def test_where_a_body_ends_is_said_once(fields: bytes) -> None:
+    for method in ("GET", "HEAD"):
+        stream = Canned(b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+        with pytest.raises(Malformed):
+            _Http(stream, "127.0.0.1:1").request(method, "/", b"", {}, 1000)
+
+
+def test_the_same_length_twice_and_a_body_of_parts() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 3 \r\nContent-Length:3\r\n"
+    response, _ = ask(head + b"Content-Type: multipart/mixed\r\n\r\nabc")
+    assert response.body == b"abc"
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
+def test_answers_without_a_body(method: str, status: int) -> None:
+    stream = Canned(b"HTTP/1.1 %d OK\r\nContent-Length: 5\r\n\r\n" % status)
+    response = _Http(stream, "127.0.0.1:1").request(method, "/", b"", {}, 1000)
+    assert (response.status, response.body) == (status, b"")
+
+
+def test_nothing_is_asked_after_an_answer_that_was_refused() -> None:
+    stream = Canned(CHUNKED + b"-1\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    http = _Http(stream, "127.0.0.1:1")
+    with pytest.raises(Malformed):
+        http.request("GET", "/", b"", {}, 1000)
+    sent = stream.sent
+    with pytest.raises(Unavailable, match="has ended") as caught:
+        http.request("GET", "/", b"", {}, 1000)
+    assert caught.value.fix == "connect again"
+    assert stream.sent == sent
+
+
 def test_a_close_delimited_body_that_was_cut_is_no_body() -> None:
     with pytest.raises(Unavailable):
         ask(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nab", cut=True)

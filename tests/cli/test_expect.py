@@ -1,6 +1,7 @@
 """Flags to expectations: each is the caller's own, and a doubtful one is refused."""
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -51,6 +52,39 @@ def test_the_file_beside_an_image_is_never_believed(app: Path) -> None:
     beside.write_text(json.dumps({"nitro": {**measured, "pcr0": A}}))
     with pytest.raises(Misuse, match="stale"):
         _expect.measure_image(app)
+
+
+def test_an_image_larger_than_any_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "large.eif"
+    with path.open("wb") as file:
+        file.write(eif.MAGIC)
+        file.truncate(_expect.MAX_IMAGE + 1)
+    with pytest.raises(Malformed, match="larger than 4 GiB") as caught:
+        _expect.measure_image(path)
+    assert caught.value.field == str(path)
+    assert caught.value.fix
+
+
+def test_a_stream_ends_at_the_limit_or_where_it_is_no_image(
+    app: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def piped(data: bytes) -> dict[str, str]:
+        read, write = os.pipe()
+        os.write(write, data)
+        os.close(write)
+        try:
+            return _expect.measure_image(Path(f"/dev/fd/{read}"))
+        finally:
+            os.close(read)
+
+    data = app.read_bytes()
+    assert piped(data) == dict(measure(image()).hex())
+    with pytest.raises(Malformed, match=r"eif\.magic"):
+        _expect.measure_image(Path("/dev/zero"))
+    monkeypatch.setattr(_expect, "MAX_IMAGE", len(data))
+    assert piped(data) == dict(measure(image()).hex())
+    with pytest.raises(Malformed, match="is larger"):
+        piped(data + b"\0")
 
 
 def test_what_is_no_image_is_malformed(tmp_path: Path, app: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cyclopts import App
-from tests.platforms.nitro.forge import NONCE, document, judge
+from tests.platforms.nitro.forge import LEAF, NONCE, document, judge, specs
 
 import troth
 from troth.cli import main
@@ -160,3 +160,29 @@ def test_a_terminal_without_our_signs_still_reads(tmp_path: Path) -> None:
     assert done.returncode == 3
     assert done.stdout.isascii()
     assert b"x malformed" in done.stdout
+
+
+def negative_serial(der: bytes) -> bytes:
+    """The library warns of such a certificate."""
+    at = der.index(b"\xa0\x03\x02\x01\x02\x02") + 7
+    return der[:at] + bytes([der[at] | 0x80]) + der[at + 1 :]
+
+
+@pytest.mark.parametrize("ambient", [{}, {"PYTHONWARNINGS": "error"}, {"TROTH_TRACEBACK": "1"}])
+def test_what_libraries_warn_of_is_no_talk_of_ours(ambient: dict[str, str], tmp_path: Path) -> None:
+    chain = specs()
+    chain[LEAF].mangle = negative_serial
+    evidence, _ = document(chain)
+    (tmp_path / "hostile").write_bytes(evidence)
+    for command, code in (("verify", 1), ("inspect", 0)):
+        done = subprocess.run(
+            [sys.executable, "-m", "troth", command, "hostile"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            cwd=tmp_path,
+            env=os.environ | ambient,
+        )
+        assert done.returncode == code, done.stderr
+        assert ("Warning" in done.stderr) == ("TROTH_TRACEBACK" in ambient), done.stderr

@@ -15,7 +15,7 @@ from tests.platforms.nitro.test_vectors import pinned, rows
 import troth
 from troth.cli.main import run
 from troth.platforms.nitro.simulate import DevelopmentPki, SimulatedNsm, new_instance
-from troth.verifier.bundle import Bundle, Maker, pack
+from troth.verifier.bundle import Bundle, Maker, looks_like, pack
 from troth.wire import cbor
 
 NOW = datetime.now(UTC)
@@ -174,7 +174,11 @@ def test_bundles_do_not_accept_themselves(made: Made) -> None:
         bit = draw.randrange(len(changed) * 8)
         changed[bit // 8] ^= 1 << bit % 8
         assert made.verify("-q", source=bytes(changed)) in (1, 3, 4)
-        assert made.verify("-q", "--replay") in (1, 2, 3, 4)
+        misused = () if looks_like(changed) else (2,)  # what is no bundle can't be replayed
+        assert made.verify("-q", "--replay") in (1, 3, 4, *misused)
+    assert good.maker is not None
+    brief = replace(good, maker=replace(good.maker, nonce=b"brief"))
+    assert made.verify("--replay", "-q", source=pack(brief)) == 3
 
 
 def test_a_bundle_written_and_judged_again(made: Made, tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from tests.platforms.nitro.forge import DEPTH, LEAF, NOW, Spec, chain, specs
 from troth.crypto import path
 from troth.errors import Malformed
 from troth.wire import der
-from troth.wire.reader import Reader
 
 VERSION_3 = bytes.fromhex("a003020102")
 
@@ -75,6 +74,7 @@ def paths(draw: st.DrawFn) -> list[Spec]:
             "digest": draw(mostly(hashes.SHA384(), hashes.SHA256(), hashes.SHA512())),
             "issuer": draw(mostly(None, "somebody")),
             "critical": draw(mostly(False, True)),
+            "constraints_critical": draw(mostly(True, False)),
         }
         drawn.append(replace(right, **changes))
     return drawn
@@ -89,7 +89,8 @@ def is_right(wanted: list[Spec]) -> bool:
             role = spec.ca is False and spec.sign_certificates is not None
             role = role and spec.digital_signature
         else:
-            role = spec.ca is True and spec.sign_certificates is True
+            role = spec.ca is True and spec.constraints_critical
+            role = role and spec.sign_certificates is True
             role = role and (spec.path_length is None or spec.path_length >= LEAF - 1 - i)
         if not (usable and linked and role):
             return False
@@ -114,14 +115,15 @@ def test_a_certificate_of_version_three_only() -> None:
         with pytest.raises(Malformed):
             path.read(whole.replace(VERSION_3, VERSION_3[:-1] + bytes([version]), 1))
     # Version 1 is where version and extensions are absent.
-    outer = Reader(der.only(whole, "certificate", tag=der.SEQUENCE).content)
-    inner = Reader(der.element(outer, "signed").content)
+    signed_at = der.only(whole, "certificate", tag=der.SEQUENCE)
+    at, signed_ends = der.element(whole, signed_at, "signed")
     parts = []
-    while inner.remaining:
-        parts.append(der.element(inner, "part").whole)
+    while at < signed_ends:
+        begin, (_, at) = at, der.element(whole, at, "part")
+        parts.append(whole[begin:at])
     assert parts[0] == VERSION_3
     assert parts[-1][0] == 0xA3
-    signature = outer.take(outer.remaining, "rest")
+    signature = whole[signed_ends:]
     with pytest.raises(Malformed, match="is not version 3"):
         path.read(sequence(sequence(b"".join(parts[1:-1])) + signature))
 

@@ -8,6 +8,9 @@ import struct
 import tarfile
 import zipfile
 
+from troth.image.lock import Deb, Lock, Wheel, pinned_keys
+from troth.image.recipe import Recipe
+
 INFO = "pkg-1.0.dist-info"
 
 
@@ -89,3 +92,25 @@ def library(
     head = b"\x7fELF\2\1\1" + bytes(9)
     head += struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, 64, 0, 0, 64, 56, count, 64, 0, 0)
     return head + rows + dynamic + strings
+
+
+def lock(recipe: Recipe, *, deb: bytes, wheel: str = "", version: str = "1") -> Lock:
+    """A lock that fits a recipe and names one package, and one wheel that nobody has.
+
+    Args:
+        recipe: the app's.
+        deb: the bytes of the package.
+        wheel: name of the wheel, or an empty text for none.
+        version: of the package; a long one makes a long lock.
+    """
+    digest = hashlib.sha256(deb).hexdigest()
+    kernel = Deb(
+        name="only", version=version, archive="debian", path=f"pool/{digest}.deb",
+        size=len(deb), sha256=digest,
+    )  # fmt: skip
+    file = f"{wheel}-1-py3-none-any.whl"
+    absent = Wheel(name=wheel, version="1", file=file, size=1, sha256="0" * 64)
+    return Lock(
+        suite=recipe.suite, keys=pinned_keys(recipe.suite), recipe=recipe.pinned(), debs=(),
+        kernel=kernel, wheels=(absent,) if wheel else (), agent_wheels=(),
+    )  # fmt: skip

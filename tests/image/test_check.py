@@ -151,3 +151,19 @@ def test_the_strange_environment_differs_in_all_that_is_here() -> None:
     assert {"HOME", "TZ", "USER"} <= plain.variables.keys() & strange.variables.keys()
     for name in ("HOME", "TZ", "USER"):
         assert plain.variables[name] != strange.variables[name]
+
+
+@pytest.mark.namespaces
+def test_what_a_build_has_in_shared_memory_ends_with_it(tmp_path: Path) -> None:
+    """Else faketime leaves its clock there when a build is killed, and trips over it later."""
+    name = f"troth-test-{tmp_path.name}-{os.getpid()}"
+    made = Path("/dev/shm", name)
+    script = 'touch "$0" && ls /dev/shm'
+    done = subprocess.run(
+        [*check.strange().prefix, "sh", "-c", script, str(made)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert name in done.stdout.split()
+    assert not made.exists()

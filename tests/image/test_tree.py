@@ -42,6 +42,20 @@ def test_two_who_bring_the_same() -> None:
         tree.add_file("a", b"2", owner="three")
 
 
+def test_nothing_lies_below_what_is_no_folder() -> None:
+    """A machine that unpacks the image would follow the link, and put the file where it leads."""
+    tree = Tree()
+    tree.add_link("srv/x", "/usr/lib", owner="pkg")
+    tree.add_file("srv/y", b"", owner="pkg")
+    for path in ("srv/x/python313.zip", "srv/x/a/b", "srv/y/z"):
+        with pytest.raises(Misuse, match="which is no folder"):
+            tree.add_file(path, b"", owner="app")
+    tree.add_file("srv/z/a", b"", owner="pkg")
+    for add, what in ((tree.add_link, "/usr/lib"), (tree.add_file, b""), (tree.add_link, "")):
+        with pytest.raises(Misuse, match="/srv/z comes from"):
+            add("srv/z", what, owner="app")  # type: ignore[operator]
+
+
 @pytest.mark.parametrize("path", ["/etc/passwd", "../a", "a/../../b"])
 def test_paths_that_climb(path: str) -> None:
     for add in (Tree().add_file, Tree().add_link):

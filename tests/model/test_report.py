@@ -1,6 +1,7 @@
 """Acceptance is decided in one place, and nothing but a clean answer to every question is a yes."""
 
 from dataclasses import FrozenInstanceError, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from tests.platforms.nitro.forge import document, judge
 
 from troth.errors import Misuse
-from troth.model.check import Check, Outcome
+from troth.model.check import Check, Outcome, stamp
 from troth.model.codes import TABLE, find
 from troth.model.report import Rejected, Undecided, Verdict, decide
 from troth.model.verified import Verified, seal
@@ -126,3 +127,8 @@ def test_the_table_of_codes() -> None:
         assert not code.title.endswith(".")
     assert len({code.slug for code in TABLE.values()}) == len(TABLE)
     assert find("X999") is None
+
+
+def test_an_instant_is_printed_to_the_second() -> None:
+    assert stamp(datetime(2026, 11, 23, 3, 10, 9, 999_999, tzinfo=UTC)) == "2026-11-23 03:10:09Z"
+    assert stamp(datetime(1, 1, 1, tzinfo=UTC)) == "0001-01-01 00:00:00Z"

@@ -27,6 +27,24 @@ def with_pcrs(**extra: bytes) -> dict[str, Any]:
     return {"pcrs": pcrs | {int(k[3:]): v for k, v in extra.items()}}
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-60, "60 s ahead of the instant"),
+        (-1, "1 s ahead of the instant"),
+        (-0.6, "1 s ahead of the instant"),
+        (-0.5, "0 s old"),
+        (-0.1, "0 s old"),
+        (0, "0 s old"),
+        (300, "300 s old"),
+    ],
+)
+def test_an_age_is_never_negative(seconds: float, words: str) -> None:
+    report = judged(at=NOW + timedelta(seconds=seconds))
+    assert report.verdict is Verdict.ACCEPTED
+    assert [c.presented for c in report.checks if c.code.id == "R101"] == [words]
+
+
 def test_each_register_counts() -> None:
     for index in PCRS:
         other = {f"pcr{i}": frozenset({v.hex()}) for i, v in PCRS.items()}

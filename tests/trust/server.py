@@ -1,6 +1,7 @@
 """A server on this machine that speaks as PCS, PCCS and KDS do, with bodies out of the vectors."""
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,7 +107,8 @@ class Site:
 
 
 @contextmanager
-def running() -> Iterator[Site]:
+def running(context: ssl.SSLContext | None = None) -> Iterator[Site]:
+    """The site, listening on a free port of 127.0.0.1; over TLS where there is a context for it."""
     site = Site()
 
     class Handler(BaseHTTPRequestHandler):
@@ -126,9 +128,12 @@ def running() -> Iterator[Site]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
-    site.base = f"http://127.0.0.1:{server.server_port}"
+    scheme = "http" if context is None else "https"
+    site.base = f"{scheme}://127.0.0.1:{server.server_port}"
     try:
         yield site
     finally:

@@ -1,7 +1,8 @@
 """Bundles: one encoding, and what is judged can't bring its own judge."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -121,6 +122,36 @@ def test_replay_is_never_acceptance(bundle: Bundle) -> None:
     assert report.verdict is Verdict.UNDECIDED
     assert [c.code.id for c in report.checks if c.outcome != "passed"] == ["P104"]
     with pytest.raises(Misuse):
+        replay(replace(bundle, maker=None), name="b")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("nonce", b""),
+        ("nonce", b"1234567"),
+        ("nonce", bytes(1025)),
+        ("key", b""),
+        ("binding", bytes(63)),
+        ("at", datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=1)))),
+        ("policy", "name = "),
+        ("policy", "schema = 'troth/policy/2'"),
+        ("policy", "schema = 'troth/policy/1'\n[nitro]\npcr0 = []"),
+        ("roots", b"no certificate"),
+    ],
+)
+def test_what_no_maker_can_have_used_is_the_files_fault(
+    bundle: Bundle, field: str, value: Any
+) -> None:
+    assert bundle.maker is not None
+    wrong = unpack(pack(replace(bundle, maker=replace(bundle.maker, **{field: value}))))
+    with pytest.raises(Malformed) as caught:
+        replay(wrong, name="b")
+    assert field in caught.value.field
+
+
+def test_a_bundle_without_its_maker_cannot_be_replayed(bundle: Bundle) -> None:
+    with pytest.raises(Misuse, match="does not say"):
         replay(replace(bundle, maker=None), name="b")
 
 

@@ -18,6 +18,7 @@ from troth.platforms import PLATFORMS
 from troth.platforms.nitro.simulate import DevelopmentPki, SimulatedNsm, new_instance
 from troth.policy import appraise as against
 from troth.policy.profiles import profile
+from troth.trust import vendor_roots
 from troth.verifier import judge as judging
 from troth.wire import cbor
 
@@ -159,6 +160,26 @@ def test_framing_is_told_and_the_bare_document_is_named(vectors: Path) -> None:
 def test_a_root_of_another_platform_does_not_count() -> None:
     evidence, trusted = document()
     assert codes(judge(evidence, replace(trusted, platform="tdx"))) == {"G101"}
+
+
+def test_a_callers_root_is_never_called_a_vendors() -> None:
+    evidence, trusted = document()
+    (aws,) = vendor_roots()
+    fakes = [
+        replace(trusted, root_class=RootClass.VENDOR),
+        replace(aws, sha256=trusted.sha256),
+        replace(aws, review_by=None),  # would never be reviewed
+        replace(aws, source="somebody"),
+        replace(aws, platform="other"),
+    ]
+    for fake in fakes:
+        for trust in ([fake], [trusted, fake], [fake, aws]):
+            for ask in (troth.verify, troth.appraise):
+                with pytest.raises(Misuse, match="passed as a vendor's") as told:
+                    ask(evidence, policy=policy(), at=NOW, trust=trust)
+                assert told.value.fix
+    # The pinned one may be passed as it is, and changes nothing.
+    assert judge(evidence, trusted, trust=[aws, trusted]).verdict is Verdict.ACCEPTED
 
 
 def test_the_callers_root_is_named_first() -> None:

@@ -35,8 +35,9 @@ def test_der_lengths(size: int) -> None:
     digits = size.to_bytes((size.bit_length() + 7) // 8 or 1, "big")
     head = bytes([size]) if size < 128 else bytes([0x80 | len(digits)]) + digits
     data = b"\x30" + head + body
-    found = der.only(data, "x", tag=der.SEQUENCE)
-    assert (found.tag, found.content, found.whole) == (0x30, body, data)
+    begin = der.only(data, "x", tag=der.SEQUENCE)
+    assert data[begin:] == body
+    assert der.element(b"before" + data + b"behind", 6, "x") == (6 + begin, 6 + len(data))
     with pytest.raises(Malformed):
         der.only(data + b"\0", "x", tag=der.SEQUENCE)
     with pytest.raises(Malformed):
@@ -63,17 +64,16 @@ def test_der_lengths(size: int) -> None:
 )
 def test_der_refused(text: str) -> None:
     with pytest.raises(Malformed):
-        der.element(Reader(bytes.fromhex(text) + bytes(127 if len(text) > 4 else 0)), "x")
+        der.element(bytes.fromhex(text) + bytes(127 if len(text) > 4 else 0), 0, "x")
 
 
 @given(data=st.binary(max_size=40))
 def test_der_any_bytes(data: bytes) -> None:
     try:
-        found = der.element(Reader(data), "x")
+        begin, end = der.element(data, 0, "x")
     except Malformed:
         return
-    assert data.startswith(found.whole)
-    assert found.whole.endswith(found.content)
+    assert 2 <= begin <= end <= len(data)
 
 
 @given(data=st.binary(max_size=40))
@@ -142,7 +142,26 @@ def test_json_refused(data: bytes) -> None:
         json.parse(data, field="x")
 
 
+@pytest.mark.parametrize(
+    "number", ["1e400", "-1e400", "1.0", "0.5", "1e2", "-0.0", str(2**53 + 1), str(-(2**53) - 1)]
+)
+def test_json_has_no_number_but_integers_that_are_exact(number: str) -> None:
+    for text in (number, f"[{number}]", f'{{"a": [{number}]}}'):
+        with pytest.raises(Malformed, match="has "):
+            json.parse(text, field="x")
+
+
+@pytest.mark.parametrize("digits", [17, 100, 4300, 4301, 1_000_000])
+def test_json_integers_of_any_length(digits: int) -> None:
+    for text in ("9" * digits, "-" + "9" * digits, f"[{'9' * digits}]"):
+        with pytest.raises(Malformed, match=r"has -?9{29,30}|has -?9{17}") as told:
+            json.parse(text, field="x")
+        assert len(str(told.value)) < 100
+
+
 def test_json_limits() -> None:
+    for value in (2**53, -(2**53), 0, -1):
+        assert json.parse(str(value), field="x") == value
     assert json.parse(b"[1]", field="x", limit=3) == [1]
     with pytest.raises(Malformed):
         json.parse(b"[1] ", field="x", limit=3)

@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from email import errors as defects
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -15,6 +16,17 @@ from troth.model.verified import Verified
 
 MAX_BODY: Final = 64 * 1024 * 1024
 _METHOD: Final = re.compile(r"[A-Z]{1,16}")
+# `int` takes a sign, a gap, an underscore and `0x` as well, and a length below zero reads without end.
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")
+_CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(;[^\r\n]*)?\r\n")
+_LINE: Final = 1024  # bytes of a chunk's head, or of one trailer
+_TRAILERS: Final = 100
+# After these the library has stopped reading, and what follows in the head would not be seen.
+_BROKEN_HEAD: Final = (
+    defects.FirstHeaderLineIsContinuationDefect,
+    defects.MisplacedEnvelopeHeaderDefect,
+    defects.MissingHeaderBodySeparatorDefect,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +102,8 @@ class Connection:
 class _Http:
     def __init__(self, stream: Stream, authority: str) -> None:
         self._connection = http.client.HTTPConnection(authority)
-        # The library asks of its socket no more than these two methods.
-        self._connection.sock = _SocketLike(stream)
+        # The library asks of its socket no more than these two methods, and reads heads only.
+        self._socket = self._connection.sock = _SocketLike(stream)
         # Where the server has ended the session a new one needs a new verdict, which is not ours to make.
         self._connection.auto_open = 0
 
@@ -106,23 +118,28 @@ class _Http:
             self._connection.request(method, path, body=body or None, headers=dict(headers))
         except http.client.NotConnected as error:
             raise Unavailable(
-                "the other side has ended this session", fix="connect again"
+                "this session has ended, or an answer in it was refused", fix="connect again"
             ) from error
         except (ValueError, http.client.HTTPException) as error:
             raise Misuse(f"cannot be said in HTTP: {error}") from error
         try:
+            return self._answer(method, limit)
+        except BaseException:
+            # What is left of this answer must not be taken for the head of the next one.
+            self._connection.close()
+            raise
+
+    def _answer(self, method: str, limit: int) -> Response:
+        try:
             answer = self._connection.getresponse()
-            data = answer.read(limit + 1)
         except http.client.RemoteDisconnected as error:
             raise Unavailable(
                 "the other side ended the session without an answer", fix="connect again"
             ) from error
         except (ValueError, http.client.HTTPException) as error:
             raise Malformed(f"is not HTTP/1.1: {error!r}", field="HTTP response") from error
-        if len(data) > limit:
-            raise Malformed(f"is longer than {limit} bytes", field="HTTP response body")
-        if answer.length:  # the library's count of what the header promised and did not come
-            raise Malformed(f"ends {answer.length} bytes early", field="HTTP response body")
+        data = _body(self._socket.reader, answer, method, limit)
+        answer.close()
         return Response(
             status=answer.status,
             reason=answer.reason,
@@ -131,8 +148,83 @@ class _Http:
         )
 
 
+def _body(
+    reader: io.BufferedReader, answer: http.client.HTTPResponse, method: str, limit: int
+) -> bytes:
+    """The whole body (RFC 9112 section 6.3), in one reading only of where it ends."""
+    if any(isinstance(defect, _BROKEN_HEAD) for defect in answer.headers.defects):
+        raise Malformed("has a line that is no field", field="HTTP response")
+    lengths = {value.strip(" \t") for value in answer.headers.get_all("Content-Length", ())}
+    codings = [
+        value.strip(" \t").lower() for value in answer.headers.get_all("Transfer-Encoding", ())
+    ]
+    if codings not in ([], ["chunked"]):
+        raise Malformed(f"is {str(codings)[:60]}, and must be chunked", field="Transfer-Encoding")
+    if codings and lengths:
+        raise Malformed("stands beside a Transfer-Encoding", field="Content-Length")
+    if len(lengths) > 1:
+        raise Malformed(f"is said to be {str(sorted(lengths))[:60]}", field="Content-Length")
+    if not all(map(_LENGTH.fullmatch, lengths)):
+        raise Malformed(
+            f"is {min(lengths)[:40]!r}, and must be decimal digits", field="Content-Length"
+        )
+    if method == "HEAD" or answer.status < 200 or answer.status in (204, 304):
+        return b""
+    if codings:
+        return _chunks(reader, limit)
+    if lengths:
+        return _exactly(reader, int(lengths.pop()), limit)
+    data = reader.read(limit + 1)
+    if len(data) > limit:
+        raise _too_long(limit)
+    return data
+
+
+def _chunks(reader: io.BufferedReader, limit: int) -> bytes:
+    """A body in chunks (RFC 9112 section 7.1); extensions and trailers are dropped."""
+    data = bytearray()
+    while True:
+        head = _CHUNK.fullmatch(reader.readline(_LINE))
+        if head is None:
+            raise Malformed("has a chunk without a size in hexadecimal", field="HTTP response body")
+        size = int(head[1], 16)
+        if size == 0:
+            break
+        if size > limit - len(data):
+            raise _too_long(limit)
+        data += _exactly(reader, size, limit)
+        if reader.read(2) != b"\r\n":
+            raise Malformed("has a chunk of another size than it says", field="HTTP response body")
+    for _ in range(_TRAILERS):
+        line = reader.readline(_LINE)
+        if line == b"\r\n":
+            return bytes(data)
+        if not line.endswith(b"\r\n"):
+            break
+    raise Malformed("has no end after its last chunk", field="HTTP response body")
+
+
+def _exactly(reader: io.BufferedReader, size: int, limit: int) -> bytes:
+    if size > limit:
+        raise _too_long(limit)
+    data = reader.read(size)
+    if len(data) < size:
+        raise Malformed(f"ends {size - len(data)} bytes early", field="HTTP response body")
+    return data
+
+
+def _too_long(limit: int) -> Malformed:
+    return Malformed(f"is longer than {limit} bytes", field="HTTP response body")
+
+
 class _SocketLike:
-    """A stream with the two methods of a socket that `http.client` uses."""
+    """A stream with the two methods of a socket that `http.client` uses.
+
+    Attributes:
+        reader: what the library reads the newest answer's head from; its body follows there.
+    """
+
+    reader: io.BufferedReader
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -141,7 +233,8 @@ class _SocketLike:
         self._stream.write(data if isinstance(data, bytes) else b"".join(data))
 
     def makefile(self, *_: Any, **__: Any) -> io.BufferedReader:
-        return io.BufferedReader(_Raw(self._stream))
+        self.reader = io.BufferedReader(_Raw(self._stream))
+        return self.reader
 
     def close(self) -> None:
         """The library closes when it has read a head; the body is still to be read from the stream."""

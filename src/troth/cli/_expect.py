@@ -1,5 +1,6 @@
 """Flags to expectations: policy, roots, nonce, key, instant and waivers, each the caller's own."""
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _REGISTER: Final = re.compile(r"([a-z0-9_]+)=(?:0x)?([0-9a-fA-F]+)")
 _HEX: Final = re.compile(r"(?:0x)?(?:[0-9a-fA-F]{2})+")
 _MAX_SMALL: Final = 64 * 1024
+MAX_IMAGE: Final = 4 << 30
+_PIECE: Final = 1 << 24
 
 
 def policy(
@@ -80,19 +83,40 @@ def measure_image(path: Path) -> dict[str, str]:
 
     Raises:
         Unavailable: it cannot be read.
-        Malformed: it is not an EIF.
+        Malformed: it is not an EIF, or larger than any.
         Misuse: the file beside it says something else.
     """
     from troth.platforms.nitro.measure import measure
     from troth.wire import eif
 
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise Unavailable(f"cannot read {path}: {error.strerror}") from None
-    measured = dict(measure(eif.read(data)).hex())
+    measured = dict(measure(eif.read(_image(path))).hex())
     _agrees(path, measured)
     return measured
+
+
+def _image(path: Path) -> memoryview:
+    """The bytes of an image; what is none, such as /dev/zero, is left after its first piece."""
+    from troth.wire import eif
+
+    data = bytearray()
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            while size <= MAX_IMAGE and (piece := file.read(_PIECE)):
+                data += piece
+                size = max(size, len(data))
+                if not data.startswith(eif.MAGIC):
+                    break
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise Unavailable(f"cannot read {path}: {reason}") from None
+    if size > MAX_IMAGE:
+        raise Malformed(
+            f"is larger than {MAX_IMAGE >> 30} GiB, the most that an image may have",
+            field=str(path),
+            fix="name an image that `troth build` made",
+        )
+    return memoryview(data)
 
 
 def _agrees(path: Path, measured: dict[str, str]) -> None:

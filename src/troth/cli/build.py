@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from troth.cli._console import out as data_out
-from troth.cli._console import say
+from troth.cli._progress import progress
 
 
 def build(
@@ -40,11 +40,13 @@ def build(
     if check:
         from troth.image.check import build_twice
 
-        result = build_twice(app, place, say=say)
+        with progress() as tell:
+            result = build_twice(app, place, say=tell)
         measurements, sha256, differences = result.measurements, result.sha256, result.differences
     else:
-        built = builder.build(app, say=say)
-        builder.write(built, place)
+        with progress() as tell:
+            built = builder.build(app, say=tell)
+            builder.write(built, place)
         measurements, sha256 = built.measurements, built.sha256
     summary = {
         "image": str(place),

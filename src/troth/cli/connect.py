@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from troth.cli import _expect
+from troth.cli import _again, _expect
 from troth.cli._console import coloured, out, read_source, say, write_file
 from troth.errors import Misuse, TrothError, Unavailable
 
@@ -64,6 +64,7 @@ def connect(
         json: print verdict and answer as JSON.
     """
     from troth.channel import client, dial
+    from troth.verifier.bundle import pack
 
     target = dial.parse(url)
     wanted = _aged(_expect.policy(policy, image=image, measurement=measurement), at_most_age)
@@ -81,7 +82,7 @@ def connect(
         stream = opened()
         _say_verdict(stream)
         if save_bundle is not None:
-            _save(save_bundle, stream, policy=wanted, pem=pem)
+            write_file(save_bundle, pack(_again.bundle_of(stream, policy=wanted, pem=pem)))
         return stream
 
     if proxy is not None:
@@ -143,23 +144,6 @@ def _say_verdict(stream: "AttestedStream") -> None:
 
     text = report_text(stream.verified.report, colour=coloured(sys.stderr))
     say(text.partition("\n")[0])
-
-
-def _save(path: Path, stream: "AttestedStream", *, policy: "Policy", pem: bytes) -> None:
-    from troth.render.json import report_json
-    from troth.verifier.bundle import Bundle, Maker, pack
-
-    proof = stream.proof
-    maker = Maker(
-        policy=policy.to_toml(),
-        roots=pem,
-        at=proof.at,
-        nonce=proof.nonce,
-        key=proof.key,
-        binding=proof.binding,
-        report=report_json(stream.verified.report).encode("utf-8"),
-    )
-    write_file(path, pack(Bundle(evidence=proof.evidence, maker=maker)))
 
 
 def _serve(

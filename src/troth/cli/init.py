@@ -1,18 +1,23 @@
 """`troth init`: a new app from a template."""
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from importlib.resources.abc import Traversable
 
 
-def init(name: str, *, template: Literal["hello", "shell"] = "hello") -> int:
+def init(name: str, *, template: Literal["hello", "shell", "auction"] = "hello") -> int:
     """Start a new app in a folder of its own.
 
         troth init my-app
-        troth init my-app --template shell
+        troth init my-app --template auction
 
     Args:
         name: of the app and of the folder; lower-case letters, digits and hyphens.
-        template: hello is Python; shell needs none.
+        template: hello answers in Python, shell without it; auction seals bids and signs the outcome,
+            and has a client that `troth up` runs.
     """
     import re
     from importlib.resources import files
@@ -26,17 +31,28 @@ def init(name: str, *, template: Literal["hello", "shell"] = "hello") -> int:
         )
     folder = Path(name)
     source = files("troth.cli").joinpath("templates", template)
+    made = dict(_files(source, folder))
     try:
-        (folder / "app").mkdir(parents=True)
+        folder.mkdir(parents=True)
+        for place in made:
+            place.parent.mkdir(exist_ok=True)
     except FileExistsError:
         raise Misuse(f"{folder} exists", fix="choose another name") from None
     except OSError as error:
         raise Unavailable(f"cannot make {folder}: {error.strerror}") from None
-    recipe = source.joinpath("troth.toml").read_text("utf-8")
-    recipe = re.sub(r'^name = ".*"$', f'name = "{name}"', recipe, flags=re.MULTILINE)
-    write_file(folder / "troth.toml", recipe.encode("utf-8"))
-    for item in source.joinpath("app").iterdir():
-        if item.is_file():
-            write_file(folder / "app" / item.name, item.read_bytes())
+    recipe = folder / "troth.toml"
+    named = f'name = "{name}"'.encode()
+    made[recipe] = re.sub(rb'^name = ".*"$', named, made[recipe], flags=re.MULTILINE)
+    for place, data in made.items():
+        write_file(place, data)
     out(f"{folder}: next, troth lock {folder}, then troth up {folder}")
     return 0
+
+
+def _files(source: "Traversable", folder: Path) -> "Iterator[tuple[Path, bytes]]":
+    """Where each file of a template goes, and what is in it."""
+    for item in source.iterdir():
+        if item.is_file():
+            yield folder / item.name, item.read_bytes()
+        elif item.name != "__pycache__":
+            yield from _files(item, folder / item.name)

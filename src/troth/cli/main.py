@@ -3,6 +3,7 @@
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,6 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from troth import _version
 from troth.cli._console import complain, say
+from troth.cli._help import PlainHelp
 from troth.errors import TrothError
 from troth.model.report import Rejected, Undecided
 from troth.render.escape import visible
@@ -21,9 +23,9 @@ EXIT_INTERRUPTED: Final = 130
 
 _HELP: Final = """Build, run, attest and verify applications in trusted execution environments.
 
-  troth up examples/auction                     the whole life of an enclave, step by step
-  troth verify evidence.bin --image app.eif     is it genuine, and is it what I expect?
-  troth explain M201                            what a finding means, and what to do
+    troth up examples/auction                   the whole life of an enclave, step by step
+    troth verify evidence.bin --image app.eif   is it genuine, and is it what I expect?
+    troth explain M201                          what a finding means, and what to do
 
 Exit codes: 0 done, and where a verdict was asked for: accepted
             1 rejected, or differs        2 misuse            3 malformed input
@@ -66,12 +68,13 @@ def make_app() -> App:
         version=_version.__version__,
         default_parameter=Parameter(negative=()),
         help_format="plaintext",
-        help_formatter="plain",
+        help_formatter=PlainHelp({name: summary for name, _, summary in COMMANDS}),
         suppress_keyboard_interrupt=False,
     )
     app.register_install_completion_command("--install-completion")
-    for place, (name, path, summary) in enumerate(COMMANDS):
-        app.command(path, name=name, help=summary, sort_key=place)
+    for place, (name, path, _) in enumerate(COMMANDS):
+        # Without `help=`, which would stand in the place of the command's own docstring.
+        app.command(path, name=name, sort_key=place)
     return app
 
 
@@ -85,6 +88,15 @@ def run(argv: Sequence[str] | None = None) -> int:
         The exit code. Each command's own is passed on; errors map to theirs here and nowhere else.
     """
     tokens = list(sys.argv[1:] if argv is None else argv)
+    with warnings.catch_warnings():
+        if not os.environ.get("TROTH_TRACEBACK"):
+            # What a library thinks of hostile bytes is no talk of ours, and `PYTHONWARNINGS=error`
+            # must not make a bug of it.
+            warnings.simplefilter("ignore")
+        return _run(tokens)
+
+
+def _run(tokens: list[str]) -> int:
     try:
         code = _dispatch(tokens)
         sys.stdout.flush()

@@ -10,7 +10,18 @@ from troth.cli import _expect
 from troth.cli._console import out, read_source, say, write_file
 from troth.errors import Misuse
 
-app = App(name="policy", help="Write, check, show and pin policies.")
+app = App(
+    name="policy",
+    help="""Write, check, show and pin policies.
+
+A policy is a TOML file that says which image, which roots and which age are acceptable. What it does
+not expect is undecided, never accepted.
+
+    troth policy new --image app.eif -o app.policy.toml
+    troth policy check app.policy.toml
+    troth verify evidence.bin --policy app.policy.toml
+""",
+)
 _Out = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 
 

@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from troth.trust.cache import Obtained
 
 app = App(
-    name="trust", help="The roots that count; collateral: fetched, frozen, what expires when."
+    name="trust",
+    help="""List and show the roots that count; fetch, freeze and show collateral, and what expires when.
+
+Vendors' roots are pinned in troth. Any other root, such as your own development root, counts only where
+a command names it with --trust. Collateral counts only where a command names it with --collateral.
+
+    troth trust list
+    troth trust show 641a0321
+    troth trust update --for quote.bin -o collateral.json
+""",
 )
 _For = Annotated[Sequence[Path], Parameter(name="--for", consume_multiple=True)]
 _Out = Annotated[Path, Parameter(name=["--output", "-o"])]

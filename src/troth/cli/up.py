@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
+from troth.cli import _again
 from troth.cli._console import out, say, write_file
+from troth.cli._progress import progress
 from troth.errors import Malformed, Misuse, Unavailable
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 CLIENT: Final = "client.py"
 """A script beside the recipe that uses the app over a local proxy; `up` runs it."""
+CHANNEL: Final = "channel.troth"
+ROOT: Final = "root.pem"
 _CLIENT_SECONDS: Final = 120
 _MOST_OUTPUT: Final = 1 << 20
 
@@ -43,7 +47,8 @@ def up(
     """Build, run, verify and connect in one go, telling each step with its time.
 
     An app folder with a `client.py` has it run against the app, over the attested channel. Everything
-    made is left in the work folder: image, policy, report, and the receipt as a bundle.
+    made is left in the work folder: image, policy, root, report, and as bundles the channel's evidence
+    and the receipt.
 
         troth up examples/auction
         troth up examples/hello --keep
@@ -132,19 +137,22 @@ def live(app: Path, folder: Path, steps: Steps) -> Iterator[Life]:
     from troth.image.check import build_twice
     from troth.policy import Policy
     from troth.runtime import development, runs
+    from troth.verifier.bundle import pack
 
-    with steps.step("lock checked") as done:
-        app = locked(app, folder, done)
+    with steps.step("lock checked") as done, progress() as tell:
+        app = locked(app, folder, done, tell)
     name = app_name(app)
     image = folder / f"{name}.eif"
     with steps.step("built twice, and equal") as done:
-        twice = build_twice(app, image, say=lambda _: None)
+        with progress() as tell:
+            twice = build_twice(app, image, say=tell)
         if twice.differences:
             raise Unavailable(f"the two builds differ: {'; '.join(twice.differences)}")
         done(f"{image}, sha256 {twice.sha256[:16]}…")
     with steps.step("measured") as done:
         policy = Policy.for_image(twice.measurements, name=image.name)
-        write_file(folder / f"{name}.policy.toml", policy.to_toml().encode())
+        policy_file = folder / f"{name}.policy.toml"
+        write_file(policy_file, policy.to_toml().encode())
         done(f"pcr0 {twice.measurements['nitro']['pcr0'][:16]}…")
     with contextlib.ExitStack() as stack:
         with steps.step("started") as done:
@@ -161,6 +169,10 @@ def live(app: Path, folder: Path, steps: Steps) -> Iterator[Life]:
         with steps.step("evidence verified") as done:
             stream = client.connect(target.dialler(), policy=policy, trust=trust, name=name)
             report = stream.verified.report
+            pem = pki.root_pem().encode()
+            write_file(folder / ROOT, pem)
+            seen = _again.bundle_of(stream, policy=policy, pem=pem)
+            write_file(folder / CHANNEL, pack(seen))
             done(f"{len(report.checks)} checks passed, under your {report.root_class} root")
         with steps.step("channel bound") as done, stream:
             done(f"session {stream.proof.exporter.hex()[:16]}…, and the certificate's key")
@@ -178,7 +190,13 @@ def live(app: Path, folder: Path, steps: Steps) -> Iterator[Life]:
             from troth.cli.verify import html
 
             page = folder / "report.html"
-            write_file(page, html(report, stream.proof.evidence).encode())
+            again = _again.command(
+                folder / CHANNEL,
+                at=report.at,
+                named={"policy": policy_file},
+                listed={"trust": [folder / ROOT]},
+            )
+            write_file(page, html(report, seen.evidence, command=again).encode())
             done(str(page))
         yield life
 
@@ -190,10 +208,16 @@ def app_name(app: Path) -> str:
     return load(app).name
 
 
-def locked(app: Path, folder: Path, done: Tell) -> Path:
+def locked(app: Path, folder: Path, done: Tell, tell: Tell) -> Path:
     """The app with a lock that fits and whose packages are all at hand.
 
     Where a mirror has dropped a package since, a copy of the app is locked anew, and that is said.
+
+    Args:
+        app: the folder with the recipe.
+        folder: where a copy may be made.
+        done: takes what came of it.
+        tell: takes what is going on.
     """
     from troth.image import lock as locks
     from troth.image import locking
@@ -201,16 +225,16 @@ def locked(app: Path, folder: Path, done: Tell) -> Path:
     from troth.image.store import Store
 
     if not (app / locks.FILE).is_file():
-        lock = locking.make(app, store=Store.of_user())
+        lock = locking.make(app, store=Store.of_user(), say=tell)
         done(f"made, {len(lock.all_debs) + len(lock.all_wheels)} packages by SHA-256")
         return app
     try:
-        _, lock, _ = locking.ensure(app, say=say)
+        _, lock, _ = locking.ensure(app, say=tell)
     except Gone as error:
         copy = folder / "app"
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(app, copy)
-        lock = locking.make(copy, store=Store.of_user())
+        lock = locking.make(copy, store=Store.of_user(), say=tell)
         done(f"{error}: locked a copy anew in {copy}")
         return copy
     done(f"{len(lock.all_debs) + len(lock.all_wheels)} packages by SHA-256")

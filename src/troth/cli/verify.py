@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from troth.cli import _collateral, _expect
+from troth.cli import _again, _collateral, _expect
 from troth.cli._console import coloured, out, read_source, say, width, write_file
 from troth.errors import Malformed, Misuse, TrothError
 from troth.model.check import Waiver
@@ -92,7 +92,7 @@ def verify(
         _say_error(error, source, format=format, output=output)
         raise
     if not quiet:
-        again = _again(
+        again = _line(
             source,
             report,
             bundle=bundle,
@@ -109,7 +109,7 @@ def verify(
     return report.verdict.exit_code
 
 
-def _again(
+def _line(
     source: str,
     report: "Report",
     *,
@@ -119,23 +119,13 @@ def _again(
     replay: bool,
 ) -> str:
     """The command line that repeats this judgement from a file; empty where there is no file."""
-    import shlex
-
-    from troth.render.words import rfc3339
-
     if source == "-" or source.startswith("https://"):
         if bundle is None:
             return ""
         source = str(bundle)
-    words = ["troth", "verify", source]
     if replay:
-        return shlex.join([*words, "--replay"])
-    for name, value in named.items():
-        words += [] if value is None else [f"--{name}", str(value)]
-    for name, values in listed.items():
-        for value in values:
-            words += [f"--{name}", str(value)]
-    return shlex.join([*words, "--at", rfc3339(report.at)])
+        return f"{_again.command(source, at=None, named={}, listed={})} --replay"
+    return _again.command(source, at=report.at, named=named, listed=listed)
 
 
 def _judge(
@@ -218,7 +208,7 @@ def _live(
     """A running enclave: opens an attested channel, and closes it again."""
     from troth.channel import client, dial
     from troth.model.report import Rejected, Undecided
-    from troth.verifier.bundle import Bundle, Maker
+    from troth.verifier.bundle import Bundle
 
     if key is not None:
         raise Misuse(
@@ -230,19 +220,10 @@ def _live(
         with client.connect(
             target.dialler(), policy=wanted, trust=trust, name=target.authority
         ) as stream:
-            report, proof = stream.verified.report, stream.proof
+            made = _again.bundle_of(stream, policy=wanted, pem=pem)
+            return stream.verified.report, made.evidence, made
     except (Rejected, Undecided) as judged:
         return judged.report, b"", Bundle(evidence=b"")
-    maker = Maker(
-        policy=wanted.to_toml(),
-        roots=pem,
-        at=proof.at,
-        nonce=proof.nonce,
-        key=proof.key,
-        binding=proof.binding,
-        report=b"",
-    )
-    return report, proof.evidence, Bundle(evidence=proof.evidence, maker=maker)
 
 
 def _write_bundle(path: Path, report: "Report", made: "Bundle") -> None:

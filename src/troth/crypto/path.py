@@ -11,19 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Final, TypeVar
+from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtensionOID, SignatureAlgorithmOID
+from cryptography.x509.oid import SignatureAlgorithmOID
 
 from troth.errors import Malformed
 from troth.wire import der
-from troth.wire.reader import Reader
 
-_T = TypeVar("_T", bound=x509.ExtensionType)
 # What the library raises for hostile DER.
 LIBRARY_ERRORS: Final = (
     ValueError,
@@ -36,7 +34,6 @@ LIBRARY_ERRORS: Final = (
 )
 _ECDSA_SHA384: Final = ec.ECDSA(hashes.SHA384())
 _ALGORITHM: Final = bytes.fromhex("300a06082a8648ce3d040303")  # AlgorithmIdentifier, DER
-_KNOWN_CRITICAL: Final = frozenset({ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +43,13 @@ class Certificate:
     Attributes:
         der: its bytes, which name it.
         parsed: the library's value; it reads fields late, so all that is needed is read here at once.
+        signed: its signed part as it stands.
         algorithm: AlgorithmIdentifier inside the signed part, DER.
         issuer, name: who signed it, and who it is: names in DER, compared byte for byte.
         begins, ends: its validity; both instants belong to it.
         key: its P-384 key, or None where it holds another kind.
         ca: whether it says that it is a certificate authority; None where it says nothing.
+        constraints_critical: whether what it says of that must be understood (RFC 5280 section 4.2.1.9).
         path_length: how many authorities may follow, or None for no limit.
         signs_certificates, signs_data: key usage; False where the extension is absent.
         unknown_critical: dotted names of critical extensions that are not understood here.
@@ -58,6 +57,7 @@ class Certificate:
 
     der: bytes
     parsed: x509.Certificate
+    signed: bytes
     algorithm: bytes
     issuer: bytes
     name: bytes
@@ -65,6 +65,7 @@ class Certificate:
     ends: datetime
     key: ec.EllipticCurvePublicKey | None
     ca: bool | None
+    constraints_critical: bool
     path_length: int | None
     signs_certificates: bool
     signs_data: bool
@@ -95,12 +96,22 @@ def read(data: bytes) -> Certificate:
         raise Malformed(f"cannot be read: {error}", field="certificate") from None
     if parsed.version is not x509.Version.v3:
         raise Malformed("is not version 3", field="certificate")
-    algorithm, issuer, name = _names(parsed.tbs_certificate_bytes)
-    constraints = _find(extensions, x509.BasicConstraints)
-    usage = _find(extensions, x509.KeyUsage)
+    signed = _signed(data)
+    algorithm, issuer, name = _names(signed)
+    constraints, constraints_critical, usage = None, False, None
+    unknown = []
+    for extension in extensions:
+        value = extension.value
+        if type(value) is x509.BasicConstraints:
+            constraints, constraints_critical = value, extension.critical
+        elif type(value) is x509.KeyUsage:
+            usage = value
+        elif extension.critical:
+            unknown.append(extension.oid.dotted_string)
     return Certificate(
         der=data,
         parsed=parsed,
+        signed=signed,
         algorithm=algorithm,
         issuer=issuer,
         name=name,
@@ -110,20 +121,19 @@ def read(data: bytes) -> Certificate:
         if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP384R1)
         else None,
         ca=None if constraints is None else constraints.ca,
+        constraints_critical=constraints_critical,
         path_length=None if constraints is None else constraints.path_length,
         signs_certificates=usage is not None and usage.key_cert_sign,
         signs_data=usage is not None and usage.digital_signature,
-        unknown_critical=tuple(
-            e.oid.dotted_string for e in extensions if e.critical and e.oid not in _KNOWN_CRITICAL
-        ),
+        unknown_critical=tuple(unknown),
     )
 
 
-def _find(extensions: x509.Extensions, kind: type[_T]) -> _T | None:
-    try:
-        return extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None
+def _signed(data: bytes) -> bytes:
+    """The signed part, cut out of a certificate (RFC 5280 section 4.1); the library encodes it anew."""
+    begin = der.only(data, "certificate", tag=der.SEQUENCE)
+    _, end = der.element(data, begin, "tbsCertificate", tag=der.SEQUENCE)
+    return data[begin:end]
 
 
 def _names(signed: bytes) -> tuple[bytes, bytes, bytes]:
@@ -132,14 +142,14 @@ def _names(signed: bytes) -> tuple[bytes, bytes, bytes]:
     The algorithm must be the one outside (4.1.1.2), and the library checks neither that nor names
     without building slow objects.
     """
-    reader = Reader(der.only(signed, "certificate", tag=der.SEQUENCE).content)
-    der.element(reader, "version", tag=0xA0)
-    der.element(reader, "serialNumber", tag=der.INTEGER)
-    algorithm = der.element(reader, "signature", tag=der.SEQUENCE)
-    issuer = der.element(reader, "issuer", tag=der.SEQUENCE)
-    der.element(reader, "validity", tag=der.SEQUENCE)
-    subject = der.element(reader, "subject", tag=der.SEQUENCE)
-    return algorithm.whole, issuer.whole, subject.whole
+    at = der.only(signed, "tbsCertificate", tag=der.SEQUENCE)
+    _, at = der.element(signed, at, "version", tag=0xA0)
+    _, algorithm = der.element(signed, at, "serialNumber", tag=der.INTEGER)
+    _, issuer = der.element(signed, algorithm, "signature", tag=der.SEQUENCE)
+    _, validity = der.element(signed, issuer, "issuer", tag=der.SEQUENCE)
+    _, subject = der.element(signed, validity, "validity", tag=der.SEQUENCE)
+    _, end = der.element(signed, subject, "subject", tag=der.SEQUENCE)
+    return signed[algorithm:issuer], signed[issuer:validity], signed[subject:end]
 
 
 def problems(path: Sequence[Certificate]) -> list[str]:
@@ -175,6 +185,8 @@ def _authority(certificate: Certificate, below: int) -> list[str]:
     wrong = []
     if certificate.ca is not True:
         wrong.append("is not a certificate authority")
+    elif not certificate.constraints_critical:
+        wrong.append("its basic constraints are not critical")
     if not certificate.signs_certificates:
         wrong.append("may not sign certificates")
     if certificate.path_length is not None and below > certificate.path_length:
@@ -204,7 +216,7 @@ def _link(child_der: bytes, issuer_der: bytes) -> tuple[str, ...]:
     if issuer.key is None:
         return ("its issuer has no P-384 key",)
     try:
-        issuer.key.verify(child.parsed.signature, child.parsed.tbs_certificate_bytes, _ECDSA_SHA384)
+        issuer.key.verify(child.parsed.signature, child.signed, _ECDSA_SHA384)
     except InvalidSignature:
         return ("its signature does not verify",)
     return ()

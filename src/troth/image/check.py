@@ -29,6 +29,12 @@ _RENAMED: Final = (
     ("unshare", "--user", "--map-user=4242", "--map-group=4242", "--keep-caps", "--uts"),
     ("unshare", "--user", "--map-root-user", "--uts"),
 )
+# faketime shares its clock in memory under the number of its process. A build that is killed would
+# leave that behind, and a later one that gets the number would be refused.
+_OWN_MEMORY: Final = (
+    *("unshare", "--user", "--map-root-user", "--mount"),
+    *("sh", "-c", 'mount -t tmpfs none /dev/shm && exec "$@"', "sh"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +83,13 @@ def plain() -> Environment:
 def strange() -> Environment:
     """As different as this machine allows; what it does not have is left out."""
     prefix: list[str] = []
-    for renamed in _RENAMED if shutil.which("unshare") and shutil.which("hostname") else ():
+    ways = (*((*_OWN_MEMORY, *renamed) for renamed in _RENAMED), *_RENAMED)
+    for way in ways if shutil.which("unshare") and shutil.which("hostname") else ():
         probe = subprocess.run(
-            [*renamed, "hostname", "elsewhere"], capture_output=True, check=False, timeout=30
+            [*way, "hostname", "elsewhere"], capture_output=True, check=False, timeout=30
         )
         if probe.returncode == 0:
-            prefix += [*renamed, "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"]
+            prefix += [*way, "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"]
             break
     if shutil.which("faketime"):
         prefix += ["faketime", "-f", "@2031-02-03 04:05:06"]

@@ -9,7 +9,7 @@ from troth.errors import Misuse
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # Each of these names code, a search path for code, or a start-up file to some loader, interpreter or
-# library. Rule 18: nothing unmeasured runs inside; a value in the recipe is measured, but it would
+# library. Nothing unmeasured may run inside; a value in the recipe is measured, but it would
 # turn a writable folder or a file of the host's into code.
 _PREFIXES: Final = (
     "LD_", "PYTHON", "PERL5", "PERL_", "RUBY", "GEM_", "BUNDLE_", "NODE_", "NPM_", "LUA_", "PHP_",

@@ -12,7 +12,7 @@ from troth.image.keys import suite
 from troth.image.lock import Lock, Wheel
 from troth.image.recipe import FileRule, Recipe
 from troth.image.store import Store
-from troth.image.tree import Tree
+from troth.image.tree import Tree, merged
 from troth.wire import json
 
 AGENT: Final = "usr/lib/troth"
@@ -32,6 +32,15 @@ _ETC: Final = {
     "etc/hostname": "enclave\n",
 }
 _INIT: Final = "#!/usr/bin/python{python} -IS\n"
+# Where a package may put nothing: the agent's own places, and what turns its interpreter or loader
+# elsewhere. Any other code of a package may be the agent's too, for that is what its interpreter,
+# standard library and C library are. They are the archive's, under pinned keys, and measured. A
+# wheel's files stay below the folder of wheels, which is on the app's path only: with -I -S nobody
+# reads a `.pth` or a `sitecustomize` for the agent, whoever brings it.
+_AGENTS: Final = (
+    "etc/ld.so.cache", "etc/ld.so.preload", "etc/troth", "init", "usr/bin/pybuilddir.txt",
+    "usr/bin/pyvenv.cfg", "usr/lib/python313.zip", "usr/lib/troth", "usr/pyvenv.cfg",
+)  # fmt: skip
 _MAX_APP_FILE: Final = 1 << 30
 
 
@@ -78,9 +87,9 @@ def make(folder: Path, recipe: Recipe, lock: Lock, store: Store) -> tuple[Tree, 
 
 def _install(tree: Tree, data: bytes, *, owner: str, base: bool) -> None:
     for member in deb.members(data, name=owner):
-        path = member.path
-        if path.startswith(("bin/", "lib/", "lib64/", "sbin/")):
-            path = f"usr/{path}"
+        path = merged(member.path)
+        if any(path == place or path.startswith(f"{place}/") for place in _AGENTS):
+            raise Malformed(f"holds /{path}, which no package of Debian's has", field=owner)
         if not path or slim.unread(path) or (base and not slim.kept_of_base(path)):
             continue
         if member.kind == "link":

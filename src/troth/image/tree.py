@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from stat import S_IFDIR, S_IFLNK, S_IFREG
+from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 from typing import Final
 
 from troth.errors import Malformed, Misuse
@@ -54,7 +54,7 @@ class Tree:
         """A file with mode 0755 or 0644.
 
         Raises:
-            Misuse: another owner brought something else at this path.
+            Misuse: another owner brought something else at this path, or what is above is no folder.
         """
         self._put(path, Node(S_IFREG | (0o755 if executable else 0o644), data, owner))
 
@@ -70,16 +70,22 @@ class Tree:
 
     def _put(self, path: str, node: Node) -> None:
         plain = merged(path)
-        there = self._nodes.get(plain)
-        if there is not None and there != node and there.data != node.data:
+        there = self._nodes.get(plain, node)
+        if there.data != node.data or S_IFMT(there.mode) != S_IFMT(node.mode):
             raise Misuse(
                 f"/{plain} comes from {there.owner} and, with other content, from {node.owner}"
             )
         self._nodes[plain] = node
         for parent in PurePosixPath(plain).parents:
             name = str(parent)
-            if name != ".":
-                self._nodes.setdefault(name, Node(S_IFDIR | 0o755, b"", "troth"))
+            if name == ".":
+                continue
+            above = self._nodes.setdefault(name, Node(S_IFDIR | 0o755, b"", "troth"))
+            # A link would lead the file to where it is not looked for, such as the agent's modules.
+            if S_IFMT(above.mode) != S_IFDIR:
+                raise Misuse(
+                    f"/{plain} of {node.owner} lies below /{name} of {above.owner}, which is no folder"
+                )
 
     def remove(self, path: str) -> None:
         """Takes one name away; its folder goes when `packed` finds it empty and nobody's."""

@@ -1,11 +1,11 @@
 """What evidence says, in the words that all platforms share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from troth.model.tcb import Tcb
 
@@ -64,6 +64,12 @@ class Claims:
         object.__setattr__(self, "registers", MappingProxyType(dict(self.registers)))
         object.__setattr__(self, "numbers", MappingProxyType(dict(self.numbers)))
 
+    def __reduce__(self) -> "tuple[object, ...]":
+        """For other processes: read-only views have no form of their own."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        views = {"registers": dict(self.registers), "numbers": dict(self.numbers)}
+        return _claims, (values | views,)
+
     def carries(self, nonce: bytes) -> bool:
         """Whether the evidence carries exactly this nonce."""
         if self.nonce_in_user_data:
@@ -77,3 +83,7 @@ class Claims:
             KeyError: the evidence has no such register.
         """
         return self.registers[register]
+
+
+def _claims(values: dict[str, Any]) -> Claims:
+    return Claims(**values)

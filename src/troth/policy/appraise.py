@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from troth.model.check import Check, Waiver, failed, passed, undecided, waived
+from troth.model.check import Check, Waiver, failed, passed, stamp, undecided, waived
 from troth.model.claims import Claims
 from troth.model.codes import Code
 from troth.model.codes.binding import B101, B201, B202, B301
@@ -136,11 +136,10 @@ def _measurements(policy: Policy, claims: Claims, expectation: Expectation) -> I
 def _not_future(claims: Claims, at: datetime) -> Check:
     if claims.timestamp is None:
         return passed(R102, "timestamp", why="this platform's evidence carries no time")
-    presented = f"{claims.timestamp:%Y-%m-%d %H:%M:%S}Z"
+    presented = stamp(claims.timestamp)
     make = failed if claims.timestamp - at > CLOCK_SKEW else passed
-    return make(
-        R102, "timestamp", presented=presented, expected=f"at most {at:%Y-%m-%d %H:%M:%S}Z + 1 min"
-    )
+    expected = f"at most {stamp(at)} + 1 min"
+    return make(R102, "timestamp", presented=presented, expected=expected)
 
 
 def _fresh(policy: Policy, claims: Claims, expectation: Expectation, at: datetime) -> Check:
@@ -156,9 +155,10 @@ def _fresh(policy: Policy, claims: Claims, expectation: Expectation, at: datetim
         return undecided(R101, "freshness", expected=expected, why="the evidence carries no time")
     age = at - claims.timestamp
     make = failed if age > limit else passed
-    return make(
-        R101, "freshness", presented=f"{_seconds(age)} old", expected=expected, source=source
-    )
+    # A clock may be ahead of ours by what R102 lets pass.
+    ahead = age < -timedelta(seconds=0.5)
+    presented = f"{_seconds(-age)} ahead of the instant" if ahead else f"{_seconds(abs(age))} old"
+    return make(R101, "freshness", presented=presented, expected=expected, source=source)
 
 
 def _seconds(span: timedelta) -> str:

@@ -5,13 +5,14 @@ signed. The policy, roots, nonce and instant in it are its *maker's*: they serve
 what the maker saw and is undecided at best. Acceptance takes the caller's own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse
-from troth.model.check import Check, undecided
+from troth.model.check import Check, stamp, undecided
 from troth.model.codes.fresh import R104
 from troth.model.codes.policy import P104
 from troth.model.collateral import NONE, Collateral
@@ -19,9 +20,10 @@ from troth.model.evidence import Evidence
 from troth.model.report import Report
 from troth.model.roots import Root
 from troth.policy import Policy
+from troth.policy.appraise import Expectation
 from troth.policy.document import DEFAULT_MAX_AGE
 from troth.trust import parse_roots
-from troth.verifier.judge import appraise
+from troth.verifier.judge import appraise, sensible, utc
 from troth.verifier.receipt import Receipt
 from troth.wire import cbor
 
@@ -122,14 +124,14 @@ def replay(bundle: Bundle, *, name: str) -> Report:
 
     Raises:
         Misuse: the bundle does not say what its maker used.
-        Malformed: the maker's roots cannot be read.
+        Malformed: what the maker used cannot be read, or cannot have been used.
     """
     maker = bundle.maker
     if maker is None:
         raise Misuse("this bundle does not say what its maker used, so it cannot be replayed")
     return appraise(
         Evidence(data=bundle.evidence, name=name),
-        policy=Policy.from_toml(maker.policy, source=f"{name}: policy"),
+        policy=_policy(maker),
         at=maker.at,
         nonce=maker.nonce,
         key=maker.key,
@@ -181,7 +183,38 @@ def appraise_stored(
     made = report.presented.timestamp if report.presented else None
     if made is None or made > now or now - made <= (policy.max_age or DEFAULT_MAX_AGE):
         return report
-    return judge(made, [undecided(R104, "instant", presented=f"{made:%Y-%m-%d %H:%M:%S}Z")])
+    return judge(made, [undecided(R104, "instant", presented=stamp(made))])
+
+
+def _policy(maker: Maker) -> Policy:
+    """The maker's policy, when its other means are possible as well.
+
+    Raises:
+        Malformed: names the field. The file is wrong, not whoever replays it.
+    """
+    with _blaming("maker.policy"):
+        policy = Policy.from_toml(maker.policy, source="policy")
+    with _blaming("maker.at"):
+        utc(maker.at)
+    expected = {
+        "maker.nonce": Expectation(nonce=maker.nonce),
+        "maker.key": Expectation(key=maker.key),
+        "maker.binding": Expectation(binding=maker.binding),
+    }
+    for field, expectation in expected.items():
+        with _blaming(field):
+            sensible(policy, expectation)
+    return policy
+
+
+@contextmanager
+def _blaming(field: str) -> Iterator[None]:
+    try:
+        yield
+    except Misuse as error:
+        raise Malformed(
+            str(error), field=field, fix="judge it by your own policy, without --replay"
+        ) from None
 
 
 def _receipt(name: Any, item: Any) -> Receipt:

@@ -13,7 +13,7 @@ from troth.model.collateral import NONE, Collateral
 from troth.model.evidence import Evidence
 from troth.model.platform import Platform
 from troth.model.report import Rejected, Report, Undecided, Verdict
-from troth.model.roots import Root
+from troth.model.roots import Root, RootClass
 from troth.model.verified import Verified, seal
 from troth.platforms import detect
 from troth.policy import Policy
@@ -50,7 +50,8 @@ def verify(
         key: the public key that the evidence must bind, as the enclave put it in (for troth's agent:
             DER of its SubjectPublicKeyInfo).
         binding: the 64 bytes that `user_data` must be, made with `troth.verifier.binding.bind`.
-        trust: roots that the caller adds by name, beside the pinned vendor roots.
+        trust: roots that the caller adds by name, beside the pinned vendor roots; never called a
+            vendor's.
         collateral: endorsements, see `troth.trust`; evidence brings what it can itself. One object
             serves any number of calls, and its signatures are checked once.
         receipts: what must have been signed by the identity key in the evidence.
@@ -60,11 +61,12 @@ def verify(
         Rejected: genuine or not, it fails a check; carries the report.
         Undecided: a question is open; carries the report.
         Malformed: it is not evidence of a known form.
-        Misuse: contradictory or impossible expectations.
+        Misuse: contradictory or impossible expectations, or a root that is called a vendor's and is
+            not pinned.
 
     Does not verify: that the code is free of bugs, or that the platform's hardware is intact.
     """
-    report, error = _judge(
+    report, error = judged(
         evidence,
         policy=policy,
         at=at,
@@ -118,10 +120,11 @@ def appraise(
             only make the verdict worse: those that passed are dropped.
 
     Raises:
-        Misuse: contradictory or impossible expectations.
+        Misuse: contradictory or impossible expectations, or a root that is called a vendor's and is
+            not pinned.
     """
     expectation = Expectation(nonce=nonce, key=key, binding=binding, waive=waive)
-    report, _ = _judge(
+    report, _ = judged(
         evidence,
         policy=policy,
         at=at,
@@ -135,7 +138,7 @@ def appraise(
     return report
 
 
-def _judge(
+def judged(
     evidence: bytes | Evidence,
     *,
     policy: Policy,
@@ -147,10 +150,13 @@ def _judge(
     as_of: bool,
     extra: Sequence[Check] = (),
 ) -> tuple[Report, Malformed | None]:
+    """The numbered steps: the report, and the error that says why there was nothing to judge."""
     if not isinstance(evidence, Evidence):
         evidence = Evidence(data=evidence)
-    at = _utc(at)
-    _sensible(policy, expectation)  # (1) the questions make sense
+    at = utc(at)
+    sensible(policy, expectation)  # (1) the questions make sense
+    pinned = vendor_roots()
+    _not_called_vendors(trust, pinned)
     platform: Platform | None = None
     form: Check
     document, error = None, None
@@ -171,7 +177,7 @@ def _judge(
     roots = (  # (3) whom do we trust: the caller's names first, then the vendors'
         *trust,
         *development_by_digest(policy.development_roots, source=policy.name),
-        *vendor_roots(),
+        *pinned,
     )
     checks, root_class, claims = [form], None, None
     used: tuple[str, ...] = ()
@@ -222,8 +228,22 @@ def _notes(platform: Platform | None, evidence: Evidence) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _utc(at: datetime) -> datetime:
-    """The instant as reports print it, whatever zone the caller wrote it in."""
+def _not_called_vendors(trust: Sequence[Root], pinned: Sequence[Root]) -> None:
+    """A caller's root is never called a vendor's: only what is pinned here is, field by field."""
+    for root in trust:
+        if root.root_class == RootClass.VENDOR and root not in pinned:
+            raise Misuse(
+                f"the root {root.sha256} is passed as a vendor's, and is none that troth pins",
+                fix="pass it with the class added",
+            )
+
+
+def utc(at: datetime) -> datetime:
+    """The instant as reports print it, whatever zone the caller wrote it in.
+
+    Raises:
+        Misuse: it has no zone, or is no instant in UTC.
+    """
     if at.utcoffset() is None:
         raise Misuse("the instant has no time zone", fix="write it like 2026-11-23T03:10:00Z")
     try:
@@ -232,7 +252,12 @@ def _utc(at: datetime) -> datetime:
         raise Misuse(f"the instant {at.isoformat()} lies outside the years 1 to 9999") from None
 
 
-def _sensible(policy: Policy, expectation: Expectation) -> None:
+def sensible(policy: Policy, expectation: Expectation) -> None:
+    """That the caller's question can be asked at all.
+
+    Raises:
+        Misuse: an expectation that nothing could meet, or that contradicts another.
+    """
     nonce = expectation.nonce
     if nonce is not None and not MIN_NONCE <= len(nonce) <= MAX_NONCE:
         raise Misuse(

@@ -15,6 +15,8 @@ from troth.errors import Malformed
 
 MAX_DEPTH: Final = 8
 _SHORT: Final = 24  # additional information below this is the value itself
+_SIMPLE: Final = {20: False, 21: True, 22: None}
+_KEYS: Final = (int, str, bytes)  # exactly: a bool is an int, and would be the key 0 or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def decode(
         Malformed: anything else.
     """
     decoder = _Decoder(data, field=field, base=base, tags=tags)
-    value = decoder.item(depth=0, indefinite_map=allow_indefinite_map)
+    value = decoder.item(0, indefinite_map=allow_indefinite_map)
     decoder.finish()
     return value
 
@@ -76,10 +78,11 @@ def _sorted(value: Any) -> Any:
 
 
 class _Decoder:
-    __slots__ = ("_base", "_data", "_field", "_pos", "_tags")
+    __slots__ = ("_base", "_data", "_field", "_pos", "_size", "_tags")
 
     def __init__(self, data: bytes, *, field: str, base: int, tags: frozenset[int]) -> None:
         self._data = data
+        self._size = len(data)
         self._field = field
         self._base = base
         self._tags = tags
@@ -95,43 +98,46 @@ class _Decoder:
             raise self._fail(f"{len(self._data) - self._pos} bytes follow the value")
 
     def _take(self, size: int) -> bytes:
-        end = self._pos + size
-        if end > len(self._data):
-            raise self._fail(f"needs {size} bytes, {len(self._data) - self._pos} are left")
-        chunk = self._data[self._pos : end]
+        start = self._pos
+        end = start + size
+        if end > self._size:
+            raise self._fail(f"needs {size} bytes, {len(self._data) - start} are left")
         self._pos = end
-        return chunk
+        return self._data[start:end]
 
     def _argument(self, info: int, start: int) -> int:
         """The head's argument where bytes follow for it, in its shortest form only."""
         if info > 27:
             raise self._fail("indefinite or reserved length", start)
         width = 1 << (info - _SHORT)
-        value = int.from_bytes(self._take(width), "big")
+        digits = self._take(width)
+        value = digits[0] if width == 1 else int.from_bytes(digits, "big")
         if value < (_SHORT if width == 1 else 1 << (4 * width)):
             raise self._fail(f"{value} is not in its shortest form", start)
         return value
 
-    def item(self, *, depth: int, indefinite_map: bool = False) -> Any:
+    def item(self, depth: int, *, indefinite_map: bool = False) -> Any:
         if depth > MAX_DEPTH:
             raise self._fail(f"nested deeper than {MAX_DEPTH}")
         start = self._pos
-        if start >= len(self._data):
+        if start >= self._size:
             raise self._fail("ends where a value should begin")
         head = self._data[start]
         self._pos = start + 1
+        if head < _SHORT:  # the frequent kinds first
+            return head
         major, info = head >> 5, head & 0x1F
-        if head == 0xBF and indefinite_map:
-            return self._map(None, depth)
         if major == 7:
             return self._simple(info, start)
+        if head == 0xBF and indefinite_map:
+            return self._map(None, depth)
         argument = info if info < _SHORT else self._argument(info, start)
-        if major == 2:  # the frequent kinds first
+        if major == 2:
             return self._take(argument)
-        if major == 0:
-            return argument
         if major == 3:
             return self._text(argument, start)
+        if major == 0:
+            return argument
         if major == 1:
             return -1 - argument
         return self._container(major, argument, depth, start)
@@ -144,15 +150,9 @@ class _Decoder:
         return self._tag(argument, depth, start)
 
     def _simple(self, info: int, start: int) -> bool | None:
-        match info:
-            case 20:
-                return False
-            case 21:
-                return True
-            case 22:
-                return None
-            case _:
-                raise self._fail("a float, break or unknown simple value", start)
+        if info not in _SIMPLE:
+            raise self._fail("a float, break or unknown simple value", start)
+        return _SIMPLE[info]
 
     def _text(self, size: int, start: int) -> str:
         try:
@@ -162,31 +162,30 @@ class _Decoder:
 
     def _array(self, count: int, depth: int) -> list[Any]:
         self._plausible(count)
-        return [self.item(depth=depth + 1) for _ in range(count)]
+        return [self.item(depth + 1) for _ in range(count)]
 
     def _map(self, count: int | None, depth: int) -> dict[Any, Any]:
         if count is not None:
             self._plausible(2 * count)
         result: dict[Any, Any] = {}
-        done = 0
-        while count is None or done < count:
-            if count is None and self._data[self._pos : self._pos + 1] == b"\xff":
-                self._pos += 1
-                break
+        below = depth + 1
+        while len(result) != count:
             start = self._pos
-            key = self.item(depth=depth + 1)
-            if isinstance(key, bool) or not isinstance(key, int | str | bytes):
+            if count is None and self._data[start : start + 1] == b"\xff":
+                self._pos = start + 1
+                break
+            key = self.item(below)
+            if type(key) not in _KEYS:
                 raise self._fail("a map key that is neither integer, text nor bytes", start)
             if key in result:
                 raise self._fail(f"duplicate key {key!r:.60}", start)
-            result[key] = self.item(depth=depth + 1)
-            done += 1
+            result[key] = self.item(below)
         return result
 
     def _tag(self, tag: int, depth: int, start: int) -> Tagged:
         if tag not in self._tags:
             raise self._fail(f"unexpected tag {tag}", start)
-        return Tagged(tag, self.item(depth=depth + 1))
+        return Tagged(tag, self.item(depth + 1))
 
     def _plausible(self, items: int) -> None:
         """Each item takes a byte at least: refuse huge counts before making room for them."""

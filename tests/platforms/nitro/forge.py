@@ -33,6 +33,7 @@ class Spec:
     begin: datetime = NOW - timedelta(hours=1)
     end: datetime = NOW + timedelta(hours=3)
     ca: bool | None = True
+    constraints_critical: bool = True
     path_length: int | None = None
     sign_certificates: bool | None = True
     digital_signature: bool = False
@@ -93,7 +94,8 @@ def chain(wanted: list[Spec]) -> tuple[list[bytes], ec.EllipticCurvePrivateKey]:
         if spec.ca is not None:
             length = spec.path_length if spec.ca else None
             builder = builder.add_extension(
-                x509.BasicConstraints(ca=spec.ca, path_length=length), critical=True
+                x509.BasicConstraints(ca=spec.ca, path_length=length),
+                critical=spec.constraints_critical,
             )
         if spec.sign_certificates is not None:
             builder = builder.add_extension(_usage(spec), critical=True)

@@ -29,6 +29,7 @@ from tests.platforms.nitro.forge import (
 )
 
 import troth
+from troth.errors import Misuse
 from troth.model.check import Outcome, Waiver
 from troth.model.report import Verdict
 from troth.model.roots import RootClass
@@ -89,6 +90,10 @@ CHAINS: list[tuple[str, Change]] = [
     ("root-allows-none", changed(0, path_length=0)),
     ("authority-without-constraints", changed(2, ca=None)),
     ("authority-that-is-none", changed(3, ca=False)),
+    *(
+        (f"constraints-not-critical-{i}", changed(i, constraints_critical=False))
+        for i in range(LEAF)
+    ),
     ("authority-may-not-sign", changed(1, sign_certificates=False, digital_signature=True)),
     ("authority-without-usage", changed(1, sign_certificates=None)),
     ("leaf-is-authority", changed(LEAF, ca=True)),
@@ -146,7 +151,8 @@ def test_development_under_production() -> None:
         named = replace(trusted, root_class=kind)
         assert codes(judge(evidence, named, policy=strict)) == {"P102"}
     vendor = replace(trusted, root_class=RootClass.VENDOR)
-    assert judge(evidence, vendor, policy=strict).verdict is Verdict.ACCEPTED
+    with pytest.raises(Misuse, match="passed as a vendor's"):
+        judge(evidence, vendor, policy=strict)
 
 
 def test_a_policy_admits_a_development_root_by_its_digest() -> None:

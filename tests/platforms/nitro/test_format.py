@@ -26,6 +26,7 @@ from troth.platforms.nitro import format as nitro
 from troth.wire import cbor
 
 CERTIFICATES, KEY = chain(specs())
+BODY = payload(CERTIFICATES)
 
 
 def signed(**changes: Any) -> bytes:
@@ -201,8 +202,52 @@ def test_framing() -> None:
     assert nitro.unwrap(scale + b"more") == (data, "SCALE framing and 4 bytes behind")
     with pytest.raises(Malformed):
         nitro.unwrap(scale[:-1])
+    for at in range(4, 84, 4):  # wrapped text, as `base64` prints it
+        with pytest.raises(Malformed):
+            nitro.unwrap(text[:at] + b"\n" + text[at:])
     assert nitro.unwrap(b"\x00\x03" + scale[2:]) is None
     assert nitro.unwrap(b"") is None
+
+
+def test_another_token_under_the_same_header_is_not_ours() -> None:
+    """Arm's and other COSE tokens are ES384 as well; their claims have other names."""
+    for claims in (
+        {10: bytes(64), 44235: bytes(64)},  # Arm CCA: a realm token's challenge and personalisation
+        {265: "tag:psacertified.org,2023:psa#tfm", 10: bytes(32)},
+        {"iss": "module_id"},
+        {},
+        {"challenge": b"\x69module_id"},
+    ):
+        token = cbor.encode_in_order(
+            [cbor.encode({1: -35}), {}, cbor.encode_in_order(claims), bytes(96)]
+        )
+        for data in (token, b"\xd2" + token, base64.b64encode(token)):
+            assert nitro.unwrap(data) is None
+            assert (
+                nitro.unwrap(b"\x00\x02" + (len(data) << 2 | 1).to_bytes(2, "little") + data)
+                is None
+            )
+        report = troth.appraise(token, policy=policy(), at=NOW)
+        assert [check.code.id for check in report.checks] == ["F102"]
+    assert nitro.unwrap(b"hESh") is None
+    assert nitro.unwrap(b"hEShA") is None
+
+
+@pytest.mark.parametrize("first", sorted(BODY))
+def test_a_malformed_document_is_told_what_is_wrong_with_it(first: str) -> None:
+    """Whichever key comes first, it is known for what it is, and its own reader answers."""
+    body = {first: BODY[first]} | BODY
+    del body[next(key for key in BODY if key != first)]
+    for alg in (-35, -7):
+        data = cbor.encode_in_order(
+            [cbor.encode({1: alg}), None, cbor.encode_in_order(body), bytes(96)]
+        )
+        for wrapped in (data, b"\xd2" + data, base64.b64encode(data)):
+            assert nitro.unwrap(wrapped) is not None
+            report = troth.appraise(wrapped, policy=policy(), at=NOW)
+            assert [check.code.id for check in report.checks] == ["F101"]
+            with pytest.raises(Malformed, match="unprotected header"):
+                troth.verify(wrapped, policy=policy(), at=NOW)
 
 
 @given(data=st.binary(max_size=300))

@@ -19,8 +19,8 @@ G102: Final = Code(
     "broken-chain",
     "the certificate chain is broken",
     "Each certificate must be signed by the one above it with ECDSA P-384 and SHA-384, names must "
-    "meet, certificate authorities must say so and may sign certificates, path lengths hold, and no "
-    "critical extension may be unknown.",
+    "meet, certificate authorities must say so in critical basic constraints and may sign "
+    "certificates, path lengths hold, and no critical extension may be unknown.",
     "Collect the evidence again; if it stays so, the evidence is forged or damaged.",
 )
 G103: Final = Code(

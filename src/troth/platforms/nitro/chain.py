@@ -11,7 +11,7 @@ from datetime import datetime
 from troth.crypto import path
 from troth.crypto.signature import ecdsa_p384_raw
 from troth.errors import Malformed
-from troth.model.check import Check, failed, passed, undecided
+from troth.model.check import Check, failed, passed, stamp, undecided
 from troth.model.codes.fresh import R103
 from troth.model.codes.genuine import G101, G102, G103, G104, G105, G106
 from troth.model.platform import Genuineness
@@ -72,7 +72,7 @@ def _review(root: Root | None, at: datetime) -> Check:
         return undecided(R103, "root", why="the chain ends at no root you trust")
     if root.review_by is None:
         return passed(R103, "root", source=root.source, why="you passed this root yourself")
-    day = f"{root.review_by:%Y-%m-%d}"
+    day = root.review_by.date().isoformat()
     if at > root.review_by:
         return undecided(R103, "root", expected=f"reviewed after {day}", source=root.source)
     return passed(R103, "root", expected=f"review by {day}", source=root.source)
@@ -89,7 +89,7 @@ def _validity(chain: Sequence[path.Certificate], at: datetime) -> Check:
     if not chain:
         return undecided(G103, "certificate chain", why="the chain could not be read")
     found = path.not_valid(chain, at)
-    instant = f"valid at {at:%Y-%m-%d %H:%M:%S}Z"
+    instant = f"valid at {stamp(at)}"
     if found:
         return failed(G103, "certificate chain", presented="; ".join(found), expected=instant)
     return passed(G103, "certificate chain", expected=instant)

@@ -9,6 +9,7 @@ from troth.platforms.nitro.format import Document
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ZERO: Final = bytes(48)
 _IMAGE: Final = (0, 1, 2)
+_NAMES: Final = tuple(f"pcr{index}" for index in range(32))
 # Role, parent instance and signer: who started and signed it, not what runs.
 _NOT_CODE: Final = frozenset({3, 4, 8})
 
@@ -21,15 +22,16 @@ def claims(document: Document) -> Claims:
     Debug mode is PCR0 to PCR2 all zero; PCR3 and PCR4 stay set in it.
     """
     pcrs = document.pcrs
-    identity = [
-        index
-        for index in sorted(pcrs)
+    present = sorted(pcrs)
+    identity = tuple(
+        _NAMES[index]
+        for index in present
         if index in _IMAGE or (index not in _NOT_CODE and (index >= 16 or pcrs[index] != _ZERO))
-    ]
+    )
     return Claims(
         platform="nitro",
-        registers={f"pcr{index}": value.hex() for index, value in sorted(pcrs.items())},
-        identity=tuple(f"pcr{index}" for index in identity),
+        registers={_NAMES[index]: pcrs[index].hex() for index in present},
+        identity=identity,
         debug=all(pcrs[index] == _ZERO for index in _IMAGE),
         timestamp=_EPOCH + timedelta(milliseconds=document.timestamp_ms),
         instance=document.module_id,

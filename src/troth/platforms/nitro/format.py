@@ -4,6 +4,8 @@ Source: AWS, «Verifying the root of trust» (the document's CDDL), and what rea
 it: an indefinite-length payload map since 2025, and `user_data` and `nonce` of up to 1024 bytes.
 """
 
+import binascii
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -33,11 +35,16 @@ _KEYS: Final = frozenset(
         "nonce",
     }
 )
-# An untagged or tagged COSE_Sign1 whose protected header is {1: …}; which algorithm is a check's affair.
-_STARTS: Final = tuple(
-    tag + b"\x84" + size + b"\xa1\x01" for tag in (b"", b"\xd2") for size in (b"\x43", b"\x44")
+# An untagged or tagged COSE_Sign1 whose protected header is {1: …} and whose payload is a map that
+# begins with one of the keys: other tokens share that header. Which algorithm, and the exact form, are others' affair.
+_HEAD: Final = re.compile(
+    rb"\xd2?\x84[\x43\x44]\xa1\x01.{3,8}?[\xa0-\xbf](?:"
+    + b"|".join(bytes([0x60 + len(key)]) + key.encode("ascii") for key in sorted(_KEYS))
+    + rb")",
+    re.DOTALL,
 )
 _STARTS_BASE64: Final = (b"hEOh", b"hESh", b"0oRD", b"0oRE")
+_HEAD_BASE64: Final = 64  # characters, which is more than the longest head
 _SCALE_HEAD: Final = b"\x00\x02"
 
 
@@ -79,16 +86,25 @@ def unwrap(data: bytes) -> tuple[bytes, str] | None:
     Raises:
         Malformed: the framing contradicts itself.
     """
-    if data.startswith(_STARTS):
+    if _HEAD.match(data):
         return data, ""
-    if data.startswith(_SCALE_HEAD) and data[4:].startswith(_STARTS) and data[2] & 3 == 1:
+    if data.startswith(_SCALE_HEAD) and _HEAD.match(data, 4) and data[2] & 3 == 1:
         size = int.from_bytes(data[2:4], "little") >> 2
         if len(data) < 4 + size:
             raise Malformed(f"says {size} bytes, {len(data) - 4} follow", field="framing", offset=2)
         return data[4 : 4 + size], f"SCALE framing and {len(data) - 4 - size} bytes behind"
-    if data.startswith(_STARTS_BASE64):
+    if data.startswith(_STARTS_BASE64) and _HEAD.match(_first_of_base64(data)):
         return from_base64(data, field="base64 text"), "base64 text"
     return None
+
+
+def _first_of_base64(text: bytes) -> bytes:
+    """What a base64 text begins with, read leniently: `from_base64` says what is wrong with it."""
+    first = b"".join(text[: 2 * _HEAD_BASE64].split())[:_HEAD_BASE64]
+    try:
+        return binascii.a2b_base64(first + b"===")
+    except binascii.Error:
+        return b""
 
 
 def parse(data: bytes) -> Document:
@@ -176,7 +192,8 @@ def _pcrs(value: Any) -> Mapping[int, bytes]:
     for index, register in value.items():
         if not isinstance(index, int) or not 0 <= index <= 31:
             raise Malformed(f"has the index {index!r:.60}, should be 0 to 31", field="pcrs")
-        _bytes(register, f"pcr{index}", _PCR_SIZE, _PCR_SIZE)
+        if not isinstance(register, bytes) or len(register) != _PCR_SIZE:
+            raise Malformed(f"is not {_PCR_SIZE} bytes", field=f"pcr{index}")
     for index in range(3):
         if index not in value:
             raise Malformed("is missing", field=f"pcr{index}")

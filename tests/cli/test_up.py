@@ -1,0 +1,47 @@
+"""`troth up`: everything that it leaves behind can be used by somebody else, later."""
+
+import html
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "hello"
+STEPS = ["lock", "built", "measured", "started", "evidence", "channel", "used", "report"]
+
+
+@pytest.mark.namespaces
+@pytest.mark.network
+@pytest.mark.slow
+def test_the_line_on_the_page_repeats_the_judgement(tmp_path: Path) -> None:
+    environment = os.environ | {"XDG_DATA_HOME": str(tmp_path / "data")}
+
+    def troth(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "troth", *words],
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    done = troth("up", str(EXAMPLE))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "", "progress is for terminals"
+    steps = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("✓")]
+    assert steps == STEPS
+    page = (tmp_path / "build" / "hello" / "report.html").read_text("utf-8")
+    (line,) = re.findall(r"<code>(troth verify [^<]*)</code>", page)
+    name, *words = shlex.split(html.unescape(line))
+    assert name == "troth"
+    (tmp_path / "data").rename(tmp_path / "gone")  # as on another machine
+    again = troth(*words)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert again.stdout.startswith("✓ accepted   development")
