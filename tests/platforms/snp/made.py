@@ -1,7 +1,5 @@
 """Machines of the simulator, what a caller holds for them, and a policy that accepts them."""
 
-import base64
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import troth
@@ -9,8 +7,8 @@ from troth.errors import TrothError
 from troth.model.check import Outcome
 from troth.model.collateral import Collateral, Item, Kind
 from troth.model.report import Report
-from troth.platforms.snp.product import Product
 from troth.platforms.snp.simulate import Processor
+from troth.platforms.snp.simulate_pki import to_pem
 from troth.policy.requirements import Requirements
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -25,32 +23,21 @@ POLICY = troth.Policy(
 )
 
 
-def pem(*certificates: bytes) -> bytes:
-    return b"".join(
-        b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
-        for der in certificates
-    )
-
-
 def endorsement(der: bytes) -> Item:
     return Item(kind=Kind.AMD_ENDORSEMENT, data=der, source="a test")
 
 
 def chain(*certificates: bytes) -> Item:
-    return Item(kind=Kind.AMD_CHAIN, data=pem(*certificates), source="a test")
+    return Item(kind=Kind.AMD_CHAIN, data=to_pem(*certificates), source="a test")
 
 
 def crl(der: bytes) -> Item:
     return Item(kind=Kind.AMD_CRL, data=der, source="a test")
 
 
-def held(processor: Processor) -> tuple[Item, Item, Item]:
-    """All that a verifier needs for reports of this machine."""
-    return (
-        endorsement(processor.endorsement),
-        chain(*processor.issuers),
-        crl(processor.pki.crl(LISTED)),
-    )
+def held(processor: Processor) -> tuple[Item, ...]:
+    """All that a verifier needs for reports of this machine: endorsement, chain, list."""
+    return processor.collateral(LISTED).items
 
 
 def asked(processor: Processor, **fields: object) -> bytes:
@@ -114,6 +101,3 @@ def flipped(data: bytes, bit: int) -> bytes:
     changed = bytearray(data)
     changed[bit // 8] ^= 1 << (bit % 8)
     return bytes(changed)
-
-
-PRODUCTS: Iterable[Product] = tuple(Product)

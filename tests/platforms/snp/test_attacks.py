@@ -16,7 +16,6 @@ from tests.platforms.snp.made import (
     failing,
     held,
     judged,
-    pem,
     still_open,
     why,
 )
@@ -34,6 +33,7 @@ from troth.platforms.snp.simulate import (
     extended,
     signed,
 )
+from troth.platforms.snp.simulate_pki import to_pem
 
 P384_ORDER = int(
     "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973",
@@ -344,7 +344,7 @@ def test_a_nonce_with_something_behind_it_is_another(milan: Processor) -> None:
 
 
 def test_collateral_that_cannot_be_read_is_not_at_hand(milan: Processor) -> None:
-    text = pem(*milan.issuers)
+    text = to_pem(*milan.issuers)
     for data in (b"", b"x" + text, text[:-30], text + b"comment", text.replace(b"M", b"*", 1)):
         items = (
             endorsement(milan.endorsement),

@@ -15,7 +15,7 @@ from tests.platforms.snp.made import (
 )
 
 import troth
-from troth.errors import Misuse
+from troth.errors import Malformed, Misuse
 from troth.model.collateral import Collateral
 from troth.model.report import Verdict
 from troth.model.roots import RootClass
@@ -65,3 +65,36 @@ def test_a_field_that_does_not_fit_is_misuse() -> None:
         body(Product.MILAN, vmpl=1 << 32)
     with pytest.raises(Misuse):
         body(Product.MILAN, report_data=bytes(65))
+
+
+def test_a_pki_is_kept_in_a_file(pkis: dict[Product, DevelopmentPki]) -> None:
+    for pki in pkis.values():
+        again = DevelopmentPki.from_pem_bundle(pki.to_pem_bundle())
+        assert (again.product, again.ark, again.ask, again.asvk) == (
+            pki.product,
+            pki.ark,
+            pki.ask,
+            pki.asvk,
+        )
+        assert again.root() == pki.root()
+        assert pki.to_pem_bundle().startswith(pki.root_pem())
+
+
+def test_what_is_no_pki_is_malformed(pkis: dict[Product, DevelopmentPki]) -> None:
+    milan, genoa = pkis[Product.MILAN], pkis[Product.GENOA]
+    text = milan.to_pem_bundle()
+    keys = text[text.index("-----BEGIN PRIVATE") :]
+    pieces = keys.split("-----END PRIVATE KEY-----\n")
+    swapped = "-----END PRIVATE KEY-----\n".join((pieces[1], pieces[0], *pieces[2:]))
+    bad = (
+        "",
+        milan.root_pem(),
+        text[:-100],
+        text.removesuffix(keys),
+        text.removesuffix(keys) + swapped,
+        genoa.root_pem() + text.removeprefix(milan.root_pem()),
+        keys + text.removesuffix(keys),
+    )
+    for candidate in bad:
+        with pytest.raises(Malformed):
+            DevelopmentPki.from_pem_bundle(candidate)

@@ -7,6 +7,7 @@ policy's), freshness (the verifier's), and that nobody took the key out of its c
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -34,6 +35,9 @@ _MILAN: Final = (
     "the root secret of a Milan chip can be extracted by software (arXiv 2605.12990): a report of one is "
     "as good as its chip's history, so name the chips that you trust"
 )
+
+# A pure function of the item, remembered for speed.
+_name = lru_cache(maxsize=256)(model.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +98,7 @@ def genuine(
         ),
         root_class=None if judged.root is None else judged.root.root_class,
         tcb=_tcb(judged),
-        collateral=tuple(dict.fromkeys(model.name(item) for item in used)),
+        collateral=tuple(dict.fromkeys(map(_name, used))),
         notes=_notes(judged),
     )
 

@@ -81,16 +81,15 @@ def requests(document: Document, *, product: Product | None = None) -> tuple[Req
 
     Args:
         document: a parsed report.
-        product: whose chip it is; needed for reports of version 2 that came without a certificate.
+        product: whose chip it is, for reports that do not say it: those of version 2 that came
+            without a certificate. Of others it is not asked.
 
     Raises:
-        Misuse: nothing says which product it is, or what the report says is another.
+        Misuse: nothing says which product it is.
     """
     held = _read(_embedded(document))
-    known = document.product or next((e.product for _, e in held.endorsements), None)
-    if known is not None and product not in (None, known):
-        raise Misuse(f"the report is of a {known}, not of a {product}")
-    wanted = known or product
+    own = next((e.product for _, e in held.endorsements), None)
+    wanted = document.product or own or product
     if wanted is None:
         raise Misuse(
             "nothing in this report says which product made it",

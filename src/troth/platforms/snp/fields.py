@@ -79,7 +79,8 @@ def fields(data: bytes) -> Iterable[tuple[str, str]]:
     for name, start, size, meaning in LAYOUT:
         place = f"0x{start:03x}-0x{start + size - 1:03x}"
         raw = document.data[start : start + size]
-        shown = raw.hex() if any(raw) else f"{size} zero bytes"
+        zeros = "a zero byte" if size == 1 else f"{size} zero bytes"
+        shown = raw.hex() if any(raw) else zeros
         value = f"{words[name]} = " if name in words else ""
         yield name, f"{value}{shown}  [{place}: {meaning}]"
     yield "signed", f"bytes 0x000-0x{SIGNED - 1:03x}; the signature was not checked here"

@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from troth.errors import Misuse
+from troth.model.collateral import Collateral, Item, Kind
 from troth.platforms.snp.format import ECDSA_P384_SHA384, SIGNED, SIZE, SigningKey
 from troth.platforms.snp.product import LAYOUTS, Product
-from troth.platforms.snp.simulate_pki import DevelopmentPki, Keys
+from troth.platforms.snp.simulate_pki import DevelopmentPki, Keys, to_pem
 from troth.platforms.snp.table import GUIDS
 
 __all__ = ["DevelopmentPki", "Keys", "Processor", "body", "extended", "signed"]
@@ -147,6 +148,17 @@ class Processor:
         """The certificates above the key's, DER: ASK (for a VLEK the ASVK) and ARK."""
         ask = self.pki.asvk if self.signing_key is SigningKey.VLEK else self.pki.ask
         return ask, self.pki.ark
+
+    def collateral(self, listed: datetime) -> Collateral:
+        """What a verifier needs for this machine's reports, with a CRL of the instant `listed`."""
+        source = "this user's development PKI"
+        return Collateral(
+            items=(
+                Item(kind=Kind.AMD_ENDORSEMENT, data=self.endorsement, source=source),
+                Item(kind=Kind.AMD_CHAIN, data=to_pem(*self.issuers), source=source),
+                Item(kind=Kind.AMD_CRL, data=self.pki.crl(listed), source=source),
+            )
+        )
 
     def table(self) -> dict[str, bytes]:
         """What a host would put into the certificate table."""

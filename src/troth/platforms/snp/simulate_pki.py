@@ -7,6 +7,7 @@ of raw bytes, and libraries make neither.
 Does not protect anything: whoever holds these keys signs what he likes.
 """
 
+import base64
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,14 +16,25 @@ from typing import Final, Self
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 
+from troth.crypto import issued
 from troth.crypto import keys as algorithms
+from troth.errors import Malformed
 from troth.model.roots import Root, RootClass
 from troth.platforms.snp.format import SigningKey
 from troth.platforms.snp.product import Product
+from troth.wire import x509
 
 ORGANISATION: Final = "troth development"
+_BUNDLE: Final = "development PKI"
+_SPKI: Final = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 _RSA_BITS: Final = 4096
 _CA_LIFE: Final = timedelta(days=25 * 365)
 _LIFE: Final = {SigningKey.VCEK: timedelta(days=7 * 365), SigningKey.VLEK: timedelta(days=365)}
@@ -111,11 +123,58 @@ class DevelopmentPki:
             asvk=authority(f"SEV-VLEK-{product}", keys.asvk, serial + 0x101, is_root=False),
         )
 
+    def to_pem_bundle(self) -> str:
+        """Certificates (ARK, ASK, ASVK) and unencrypted PKCS#8 keys: keep the file at mode 0600."""
+        keys = (self.keys.ark, self.keys.ask, self.keys.asvk)
+        return to_pem(self.ark, self.ask, self.asvk).decode("ascii") + "".join(
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode("ascii")
+            for key in keys
+        )
+
+    @classmethod
+    def from_pem_bundle(cls, text: str) -> Self:
+        """Reads what `to_pem_bundle` wrote.
+
+        Raises:
+            Malformed: the text is not three certificates of this family and the keys that belong to
+                them.
+        """
+        head, begin, rest = text.partition("-----BEGIN PRIVATE KEY-----")
+        certificates = [
+            issued.read(der) for der in x509.read_pem(head.encode("utf-8"), field=_BUNDLE)
+        ]
+        found = []
+        for part in rest.split(begin) if begin else ():
+            try:
+                key = load_pem_private_key((begin + part).encode("utf-8"), password=None)
+            except (ValueError, TypeError) as error:
+                raise Malformed("has a key that cannot be read", field=_BUNDLE) from error
+            if isinstance(key, rsa.RSAPrivateKey):
+                found.append(key)
+        public = [key.public_key().public_bytes(*_SPKI) for key in found]
+        names = [issued.title(certificate) for certificate in certificates]
+        product = next((p for p in Product if names[0] == f"ARK-{p}"), None)
+        expected = [f"ARK-{product}", f"SEV-{product}", f"SEV-VLEK-{product}"]
+        if product is None or names != expected or public != [c.key for c in certificates]:
+            raise Malformed("is not three authorities and their keys", field=_BUNDLE)
+        if any(ORGANISATION.encode("ascii") not in c.subject for c in certificates):
+            raise Malformed(f"is not of the organisation {ORGANISATION!r}", field=_BUNDLE)
+        ark, ask, asvk = found
+        return cls(
+            product=product,
+            keys=Keys(ark=ark, ask=ask, asvk=asvk),
+            ark=certificates[0].der,
+            ask=certificates[1].der,
+            asvk=certificates[2].der,
+        )
+
+    def root_pem(self) -> str:
+        """The root certificate alone, as `--trust` takes it."""
+        return to_pem(self.ark).decode("ascii")
+
     def root(self, source: str = "this user's development PKI") -> Root:
         """The ARK as a verifier takes it, of the development class and pinned by its key."""
-        key = self.keys.ark.public_key().public_bytes(
-            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-        )
+        key = self.keys.ark.public_key().public_bytes(*_SPKI)
         return Root(
             platform="snp",
             sha256=hashlib.sha256(self.ark).hexdigest(),
@@ -208,7 +267,7 @@ def certificate(
         name_of(issuer),
         tlv(0x30, _time(start), _time(end)),
         name_of(subject),
-        key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+        key.public_bytes(*_SPKI),
         tlv(0xA3, tlv(0x30, *extensions)),
     )
     return _sealed(body, signer)
@@ -246,6 +305,14 @@ def name_of(common: str) -> bytes:
             tlv(0x31, tlv(0x30, tlv(0x06, bytes.fromhex(oid)), tlv(tag, text.encode("ascii"))))
             for oid, tag, text in (*_NAME, ("550403", 0x0C, common))
         ),
+    )
+
+
+def to_pem(*certificates: bytes) -> bytes:
+    """Certificates as PEM, in lines of 76 characters."""
+    return b"".join(
+        b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
+        for der in certificates
     )
 
 
