@@ -188,7 +188,7 @@ def _steps(node: ast.AST, *, in_tuple: bool) -> Iterator[ast.AST | None]:
             yield ast.Pass()
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name)))) if name in FOUND:
             yield ast.Pass()
-        case ast.Expr(value=ast.Call(func=ast.Name(id=name))) if name.startswith("_"):
+        case ast.Expr(value=ast.Call(func=ast.Name(id=name))) if _guards(name):
             yield ast.Pass()
         case ast.Call(func=ast.Name(id=name)) if in_tuple and name.startswith("_"):
             yield None
@@ -217,3 +217,8 @@ def _name_of(node: ast.AST | None) -> str:
             return name
         case _:
             return ""
+
+
+def _guards(name: str) -> bool:
+    """Whether a call for its own sake is a check: a helper of the file, or one that two files share."""
+    return name.startswith("_") or name == "sensible"

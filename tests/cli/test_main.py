@@ -186,3 +186,23 @@ def test_what_libraries_warn_of_is_no_talk_of_ours(ambient: dict[str, str], tmp_
         )
         assert done.returncode == code, done.stderr
         assert ("Warning" in done.stderr) == ("TROTH_TRACEBACK" in ambient), done.stderr
+
+
+def test_an_interrupt_among_the_imports_is_said(tmp_path: Path) -> None:
+    """Whoever presses Ctrl-C in the first tenths of a second gets a word and 130, not a traceback."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Interrupts:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'troth.cli.main':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupts())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "troth", "--version"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
