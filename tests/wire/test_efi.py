@@ -94,6 +94,12 @@ def test_bad_device_paths(data: bytes) -> None:
         efi.image(bytes(24) + u64(len(data) or 1) + data)
 
 
+def test_node_too_short_to_hold_its_own_length() -> None:
+    for length in range(4):
+        with pytest.raises(Malformed, match="at least 4"):
+            efi.device_path(bytes([1, 1, length, 0]) + END)
+
+
 def test_bad_variables() -> None:
     good = variable("SecureBoot", b"\1")
     assert efi.variable(good) == efi.Variable(vendor=efi.GLOBAL, name="SecureBoot", data=b"\1")

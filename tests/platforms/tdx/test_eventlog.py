@@ -72,6 +72,10 @@ def test_log_of_another_boot_is_not_believed(vectors: Path) -> None:
     log = eventlog.replay(tcg.read(vector(vectors, "google-cos113.ccel_data.bin")))
     other = of_quote(vectors, "google-spr-e4-v4.quote.bin")
     assert [m.register for m in eventlog.compare(log, other)] == ["rtmr0", "rtmr1", "rtmr2"]
+    found = eventlog.checks(log, other)
+    assert [c.outcome for c in found] == 3 * [Outcome.FAILED] + 2 * [Outcome.PASSED]
+    assert [c.why.split()[0] for c in found] == ["16", "7", "20", "0", "31"]
+    assert "12 events bound by their digest only" in found[-1].why
     assert outcomes(log, other) == ["M301 rtmr0", "M301 rtmr1", "M301 rtmr2"]
     # The firmware of this one is that of another guest's quote, the kernel isn't, and it stops early.
     log = eventlog.replay(tcg.read(vector(vectors, "dstack-ccel.bin")))
@@ -210,7 +214,7 @@ def test_registers_the_evidence_lacks_are_mismatches() -> None:
 
 
 def test_a_log_that_is_silent_on_a_register_leaves_it_undecided() -> None:
-    log = replayed(event(1, tcg.EV_SEPARATOR, bytes(4)))
+    log = replayed(event(1, tcg.EV_SEPARATOR, bytes(4)), event(4, tcg.EV_NO_ACTION, b"", ZERO))
     registers = registers_of(log) | {"rtmr3": "11" * 48}
     found = {c.subject: c.outcome for c in eventlog.checks(log, registers)}
     assert found["rtmr3"] is Outcome.UNDECIDED

@@ -136,6 +136,27 @@ def test_command_lines_that_are_not_bound_are_not_given_out() -> None:
         assert events.command_lines(replayed(other)) == ()
 
 
+@pytest.mark.parametrize(
+    ("kind", "payload", "words"),
+    [
+        (tcg.EV_EFI_VARIABLE_BOOT, variable("BootOrder", b"\1\0"), "BootOrder = 0100"),
+        (tcg.EV_EFI_VARIABLE_BOOT, variable("db", b"x" * 33), "db = 33 bytes"),
+        (tcg.EV_EFI_VARIABLE_BOOT, variable("db", b""), "db = empty"),
+        (tcg.EV_IPL, b"grub_cmd boot\0junk", "grub_cmd boot"),
+        (0xA, b"etc/acpi/rsdp\0\0\0", "etc/acpi/rsdp"),
+        (0xA, b"two\0words", "74776f00776f726473"),
+        (tcg.EV_SEPARATOR, bytes(4), "separator 00000000"),
+        (tcg.EV_EVENT_TAG, b"\xec\x22;\x8f\5\0\0\0Linux", "tag 0x8f3b22ec Linux"),
+        (tcg.EV_EVENT_TAG, agent_entry(b"a b c"), "a b c"),
+        (tcg.EV_EFI_GPT_EVENT, b"EFI PART", "partition table of 8 bytes"),
+        (tcg.EV_EFI_HANDOFF_TABLES2, b"\3Tdx\1\0", "Tdx"),
+        (tcg.EV_EFI_HANDOFF_TABLES2, b"", ""),
+    ],
+)
+def test_words(kind: int, payload: bytes, words: str) -> None:
+    assert events.meaning(replayed(event(1, kind, payload)).events[0]) == words
+
+
 def test_lines_hold_no_control_characters() -> None:
     nasty = b"kernel_cmdline: \x1b[2J\n\xe2\x80\xae\0"
     log = replayed(
