@@ -19,7 +19,7 @@ from troth.errors import Malformed
 from troth.platforms.snp.format import SigningKey
 from troth.platforms.snp.product import Product
 from troth.wire import x509
-from troth.wire.der import INTEGER, span
+from troth.wire.der import span
 from troth.wire.x509 import Certificate
 
 _IA5_STRING: Final = 0x16
@@ -35,6 +35,11 @@ _SVNS_RESERVED: Final = range(4, 8)
 # «Milan-B0» names a stepping beside the product; a VLEK serves many chips and names the product alone.
 _NAME: Final = re.compile(r"(Milan|Genoa|Turin)(-[A-Z][0-9])?")
 _MAX_CSP: Final = 256
+# The one encoding of each INTEGER of one byte's value.
+_NUMBERS: Final = {
+    (b"\x02\x01" if number < 0x80 else b"\x02\x02\0") + bytes((number,)): number
+    for number in range(256)
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,11 +125,9 @@ def read(der: bytes) -> Endorsement:
 
 def _integer(values: dict[bytes, bytes], oid: bytes, field: str) -> int:
     """A DER INTEGER of 0 to 255 and nothing else; takes it out of `values`."""
-    value = _take(values, oid, field)
-    start, end = span(value, 0, len(value), field, INTEGER)
-    number = x509.unsigned(value[start:end], field)
-    if end != len(value) or number > 0xFF:
-        raise Malformed("is not one byte's number", field=field)
+    number = _NUMBERS.get(_take(values, oid, field))
+    if number is None:
+        raise Malformed("is not one byte's number in DER", field=field)
     return number
 
 
