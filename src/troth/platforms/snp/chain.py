@@ -89,7 +89,7 @@ def genuine(
             _endorsement(judged, shelves),  # (3)
             _fit(judged),  # (4)
             _root(judged),  # (5)
-            _review(judged.root, at),  # (6)
+            _review(judged, at),  # (6)
             _path(judged, shelves),  # (7)
             _validity(judged, at),  # (8)
             *revoked,  # (9)
@@ -161,7 +161,10 @@ def _root(judged: _Judged) -> Check:
     return passed(G101, "root", presented=presented, source=judged.root.source)
 
 
-def _review(root: Root | None, at: datetime) -> Check:
+def _review(judged: _Judged, at: datetime) -> Check:
+    if judged.path is None:
+        return _open(R103, "root", judged)
+    root = judged.root
     if root is None:
         return undecided(R103, "root", why="the chain ends at no root you trust")
     if root.review_by is None:
