@@ -76,6 +76,21 @@ def test_an_image_has_an_end() -> None:
         ovmf.read(bytes(ovmf.MAX_SIZE + PAGE))
 
 
+def test_the_largest_image() -> None:
+    assert ovmf.read(image(pages=ovmf.MAX_SIZE // PAGE)).address == 0xFF000000
+
+
+def test_a_table_from_the_first_byte_on() -> None:
+    size = PAGE - 32
+    data = block(UNKNOWN, bytes(size - 36)) + struct.pack("<H", size) + ovmf.FOOTER.bytes_le
+    assert len(ovmf.read(data + bytes(32)).table[UNKNOWN].data) == size - 36
+
+
+def test_a_block_without_data_and_nothing_else() -> None:
+    read = ovmf.read(image(sev=None, intel=(), hashes=None, reset=None, extra=block(UNKNOWN, b"")))
+    assert list(read.table) == [UNKNOWN]
+
+
 def test_variables_are_no_firmware() -> None:
     with pytest.raises(Malformed, match="no table of GUIDs") as caught:
         ovmf.read(bytes(4 * PAGE))
@@ -166,6 +181,27 @@ def test_a_descriptor_that_does_not_describe(signature: bytes, at: int, value: b
     read = ovmf.read(bytes(data))
     with pytest.raises(Malformed):
         _ = read.sev_sections() if signature == b"ASEV" else read.tdx_sections()
+
+
+def test_a_descriptor_from_the_first_byte_on() -> None:
+    back = struct.pack("<I", PAGES * PAGE)
+    data = bytearray(image(sev=None, extra=block(ovmf.SEV_METADATA, back)))
+    data[:28] = struct.pack("<4s6I", b"ASEV", 28, 1, 1, 0x800000, PAGE, 1)
+    assert [item.address for item in ovmf.read(bytes(data)).sev_sections()] == [0x800000]
+
+
+def test_a_descriptor_before_the_image() -> None:
+    back = struct.pack("<I", PAGES * PAGE + 1)
+    with pytest.raises(Malformed, match="before the end is outside"):
+        ovmf.read(image(sev=None, extra=block(ovmf.SEV_METADATA, back))).sev_sections()
+
+
+def test_as_many_sections_and_as_much_memory_as_allowed() -> None:
+    sections = tuple((0x800000 + index * PAGE, PAGE, 1) for index in range(ovmf.MAX_SECTIONS))
+    assert len(_sev(*sections)) == ovmf.MAX_SECTIONS
+    assert _sev((0x10000, ovmf.MAX_PREPARED - PAGES * PAGE, 1))
+    with pytest.raises(Malformed, match="is the limit"):
+        _sev((0x10000, ovmf.MAX_PREPARED - (PAGES - 1) * PAGE, 1))
 
 
 @pytest.mark.parametrize("back", [0, 3, 15, 16, PAGES * PAGE + 1, 0xFFFFFFFF])

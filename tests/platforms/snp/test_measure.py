@@ -220,6 +220,7 @@ def test_numbers_and_names_say_the_same() -> None:
     milan = CpuSignature(family=25, model=1, stepping=1)
     assert _ours(image(), vcpu_type=milan) == _ours(image(), vcpu_type="EPYC-Milan-v3")
     assert CpuSignature(family=6, model=0x8F, stepping=8).value == 0x806F8
+    assert CpuSignature(family=270, model=255, stepping=15).value == 0x0FFF0FFF
 
 
 def test_every_input_counts() -> None:
@@ -257,10 +258,10 @@ def test_an_absent_part_is_an_empty_one() -> None:
         ({"vcpus": -1}, "-1 processors"),
         ({"vcpus": 4097}, "4097 processors"),
         ({"vcpus": 1 << 64}, "processors"),
-        ({"guest_features": 0}, "would not be SNP"),
-        ({"guest_features": 0x20}, "would not be SNP"),
-        ({"guest_features": -1}, "would not be SNP"),
-        ({"guest_features": 1 << 64 | 1}, "would not be SNP"),
+        ({"guest_features": 0}, "which makes it SNP"),
+        ({"guest_features": 0x20}, "which makes it SNP"),
+        ({"guest_features": -1}, "which makes it SNP"),
+        ({"guest_features": 1 << 64 | 1}, "which makes it SNP"),
         ({"initrd": INITRD}, "without a kernel"),
         ({"append": ""}, "without a kernel"),
         ({"kernel": b""}, "the kernel is empty"),

@@ -169,8 +169,8 @@ def _check(
 ) -> None:
     if not 1 <= vcpus <= MAX_VCPUS:
         raise Misuse(f"{vcpus} processors; a guest has 1 to {MAX_VCPUS}")
-    if not 0 <= features < 1 << 64 or not features & SNP_ACTIVE:
-        raise Misuse(f"guest features {features:#x} have no bit 0, so the guest would not be SNP")
+    if features >> 64 or not features & SNP_ACTIVE:
+        raise Misuse(f"guest features {features:#x} are not 64 bits with bit 0, which makes it SNP")
     if kernel is None:
         if initrd is not None or append is not None:
             raise Misuse("a RAM disk or command line without a kernel is not measured")
