@@ -1,0 +1,90 @@
+"""Who is the platform that made a quote? Its PCK chain, out of the quote or out of collateral."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from troth.crypto import issued, keys
+from troth.errors import Malformed
+from troth.model.check import Check, failed, passed, undecided
+from troth.model.codes.genuine import G206
+from troth.platforms.dcap import pck
+from troth.platforms.dcap.endorsed import Prepared
+from troth.platforms.dcap.pck import Pck
+from troth.platforms.dcap.quote import Quote
+from troth.wire import x509
+from troth.wire.x509 import Certificate
+
+LEAF: Final = "Intel SGX PCK Certificate"
+# Whether certificates of this authority name a platform instance and its configuration.
+_AUTHORITIES: Final = {"Intel SGX PCK Processor CA": False, "Intel SGX PCK Platform CA": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Who the platform is: its chain, root first, and what its certificate says."""
+
+    chain: tuple[Certificate, Certificate, Certificate]
+    pck: Pck
+
+    @property
+    def root(self) -> Certificate:
+        """The certificate that the chain ends at."""
+        return self.chain[0]
+
+    @property
+    def authority(self) -> Certificate:
+        """Whoever issued the leaf."""
+        return self.chain[1]
+
+    @property
+    def leaf(self) -> Certificate:
+        """The platform's own certificate."""
+        return self.chain[2]
+
+
+def find(quote: Quote, prepared: Prepared) -> tuple[Platform | None, Check]:
+    """The PCK chain out of the quote, or out of the collateral where the quote only asks for one."""
+    subject = f"certification data (type {quote.certification})"
+    ders = tuple(reversed(quote.pck_chain))
+    try:
+        chain = tuple(issued.read(der) for der in ders)
+        if len(chain) != 3:
+            chain = _supplied(quote, prepared)
+        if not chain:
+            return None, undecided(
+                G206, subject, why="the quote carries no PCK chain, and none was supplied"
+            )
+        root, authority, leaf = chain
+        names = (x509.common_name(leaf.subject), x509.common_name(authority.subject))
+        if names[0] != LEAF or names[1] not in _AUTHORITIES:
+            return None, failed(
+                G206,
+                subject,
+                presented=" below ".join(names),
+                expected=f"{LEAF} below {' or '.join(_AUTHORITIES)}",
+            )
+        named = pck.read(leaf)
+        if (named.platform_instance is not None) is not _AUTHORITIES[names[1]]:
+            return None, failed(G206, subject, why=f"{names[1]} issues no such extension")
+    except Malformed as error:
+        return None, failed(G206, subject, why=str(error))
+    presented = f"PPID {named.ppid.hex()}, FMSPC {named.fmspc.hex()}"
+    return Platform((root, authority, leaf), named), passed(G206, subject, presented=presented)
+
+
+def _supplied(quote: Quote, prepared: Prepared) -> tuple[Certificate, ...]:
+    """A supplied chain, root first, whose leaf signed the quoting enclave's report."""
+    for chain in prepared.pck_chains:
+        if len(chain) != 3 or (quote.pck_chain and quote.pck_chain[0] != chain[0].der):
+            continue
+        if not qe_signature(quote, chain[0]):
+            return tuple(reversed(chain))
+    return ()
+
+
+def qe_signature(quote: Quote, leaf: Certificate) -> str:
+    """What is wrong with the PCK key's signature over the QE report, in words; empty if it verifies."""
+    key = keys.load(leaf.key)
+    if not isinstance(key, keys.EllipticCurveKey):
+        return "the PCK certificate has no P-256 key"
+    return keys.ecdsa_p256_raw(key, quote.qe_signature, quote.qe_body)
