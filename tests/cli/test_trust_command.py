@@ -1,10 +1,15 @@
 """`troth trust`: what is fetched, frozen and shown, and that verdicts come out of the frozen file."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from tests.platforms.nitro.forge import document
 from tests.trust.conftest import site  # noqa: F401 - the fixture
 from tests.trust.server import TDX_18, Answer, Site, intel
@@ -120,6 +125,18 @@ def test_evidence_that_needs_nothing(
     assert load(tmp_path / "c.json").items == ()
 
 
+def _empty_list(issuer: str) -> bytes:
+    """A CRL in the form of AMD's, of which no real one is public here, under a key of our own."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)])
+    builder = x509.CertificateRevocationListBuilder().issuer_name(name)
+    builder = builder.last_update(AT).next_update(AT + timedelta(days=365))
+    builder = builder.add_extension(x509.CRLNumber(1), critical=False)
+    key = rsa.generate_private_key(65537, 2048)
+    scheme = padding.PSS(padding.MGF1(hashes.SHA384()), 48)
+    signed = builder.sign(key, hashes.SHA384(), rsa_padding=scheme)
+    return signed.public_bytes(Encoding.DER)
+
+
 def test_amds_certificates_by_the_report(
     site: Site,  # noqa: F811
     vectors: Path,
@@ -129,10 +146,26 @@ def test_amds_certificates_by_the_report(
     certs = vectors / "snp" / "certs"
     chain = (certs / "sev-milan.pem").read_bytes() + (certs / "ark-milan.pem").read_bytes()
     site.put("/vcek/v1/Milan/cert_chain", Answer(body=chain))
-    assert _update(site, report, tmp_path / "c.json") == 5  # there is no CRL in the vectors
+    assert _update(site, report, tmp_path / "c.json") == 5
     chips = [path for path in site.asked if path.startswith("/vcek/v1/Milan/") and "?" in path]
     assert len(chips) == 1
     assert "blSPL=" in chips[0] and "ucodeSPL=" in chips[0]
+    vcek = (certs / "oak-milan-v3.vcek.der").read_bytes()
+    site.put(chips[0].partition("?")[0], Answer(body=vcek))
+    site.put("/vcek/v1/Milan/crl", Answer(body=_empty_list("SEV-Other-1")))
+    assert _update(site, report, tmp_path / "c.json", "--refresh") == 5
+    site.put("/vcek/v1/Milan/crl", Answer(body=_empty_list("ARK-Milan")))
+    assert _update(site, report, tmp_path / "c.json", "--refresh") == 0
+    kinds = sorted(item.kind for item in load(tmp_path / "c.json").items)
+    assert kinds == ["amd-chain", "amd-crl", "amd-endorsement"]
+    words = ["verify", str(report), "--collateral", str(tmp_path / "c.json"), "-q"]
+    assert run([*words, "--at", AT.isoformat()]) in (1, 4)  # that list is not AMD's
+    # A version 2 report does not say which product it is of.
+    old = vectors / "snp" / "google-milan-v2.report.bin"
+    assert _update(site, old, tmp_path / "old.json") == 2
+    assert _update(site, old, tmp_path / "old.json", "--product", "Rome") == 2
+    assert _update(site, old, tmp_path / "old.json", "--product", "milan") == 5
+    assert site.asked[-3:][0].startswith("/vcek/v1/Milan/")
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,8 @@ def test_too_many_requests_then_an_answer(site: Site, vectors: Path) -> None:
     assert _ask(site, INFO)[1] == [7.0, 11.0]
     site.put(PATH, Answer(status=500), Answer(status=504, headers={"Retry-After": "soon"}), good)
     assert _ask(site, INFO)[1] == [1.0, 2.0]
+    site.put(PATH, Answer(status=429), Answer(status=429), good)
+    assert _ask(site, INFO)[1] == [5.0, 10.0]
 
 
 @pytest.mark.parametrize("told", ["3600", "9" * 40, "Fri, 01 Jan 2999 00:00:00 GMT"])

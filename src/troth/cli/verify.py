@@ -239,6 +239,8 @@ def _write_bundle(path: Path, report: "Report", made: "Bundle") -> None:
     if made.maker is not None:
         made = replace(made, maker=replace(made.maker, report=report_json(report).encode()))
     write_file(path, pack(made))
+    if report.collateral:
+        say(f"{path} holds no collateral: who judges it needs the files of --collateral, too")
 
 
 def _print(

@@ -35,6 +35,8 @@ KDS: Final = "https://kdsintf.amd.com"
 MAX_BODY: Final = 4 * 1024 * 1024
 _ROOT_CRL_AT_PCCS: Final = "/sgx/certification/v4/rootcacrl"
 _LOOPBACK: Final = ("127.0.0.1", "::1")
+_FIRST: Final = timedelta(seconds=1)
+_LIMITED: Final = timedelta(seconds=5)  # AMD's service gives one certificate in about ten seconds
 _BUSY: Final = frozenset({429, 500, 502, 503, 504})
 _GONE: Final = frozenset({404, 410})
 _DOCUMENTS: Final = frozenset(
@@ -142,7 +144,8 @@ def fetch(
             body, headers = _ask(opener, address, request, patience)
         except urllib.error.HTTPError as error:
             error.close()
-            pause = _pause(error.headers, attempt, now())
+            first = _LIMITED if error.code == 429 else _FIRST
+            pause = _pause(error.headers, attempt, now(), first=first)
             if error.code in _GONE:
                 raise NotServed(
                     f"{address} has no {request.kind} ({error.code})",
@@ -168,7 +171,7 @@ def fetch(
                     fix="check the network and the proxy variables; collateral frozen elsewhere with "
                     "`troth trust freeze` needs neither",
                 ) from None
-            pause = _pause(None, attempt, now())
+            pause = _pause(None, attempt, now(), first=_FIRST)
         else:
             return _item(request, address, body, headers, now())
         sleep(pause.total_seconds())
@@ -223,8 +226,8 @@ def _why(error: Exception) -> str:
     return str(cause) or type(cause).__name__
 
 
-def _pause(headers: Message | None, attempt: int, at: datetime) -> timedelta:
-    """What the server asks for (RFC 9110, 10.2.3), or 1, 2, 4 … seconds."""
+def _pause(headers: Message | None, attempt: int, at: datetime, *, first: timedelta) -> timedelta:
+    """What the server asks for (RFC 9110, 10.2.3), or `first`, then twice that, and so on."""
     told = headers.get("Retry-After") if headers is not None else None
     if told is not None:
         if told.strip().isdigit():
@@ -235,7 +238,7 @@ def _pause(headers: Message | None, attempt: int, at: datetime) -> timedelta:
                 return min(max(until - at, timedelta()), timedelta(days=7))
         except (ValueError, TypeError, IndexError, OverflowError):
             pass
-    return timedelta(seconds=2 ** (attempt - 1))
+    return first * (1 << (attempt - 1))
 
 
 def _item(request: Request, address: str, body: bytes, headers: Message, at: datetime) -> Item:
