@@ -47,9 +47,6 @@ def info(kind: QuoteKind, **changes: Any) -> dict[str, Any]:
     return says(documents.tcb_info(tdx=kind.tdx, **WINDOW), **changes)
 
 
-# 7
-
-
 @BOTH
 def test_the_pck_certificate_signs_no_collateral(kind: QuoteKind) -> None:
     """Its key is the platform's, so whoever runs the platform could sign levels of his own."""
@@ -73,9 +70,6 @@ def test_a_signer_below_another_authority(kind: QuoteKind) -> None:
     for above in (PKI.platform_ca.pem + PKI.root.pem, PKI.root.pem):
         item = PKI.document("tcbInfo", info(kind), signer=signer, chain=signer.pem + above)
         refused(swapped(good(kind), item), "G204")
-
-
-# 6
 
 
 @BOTH
@@ -112,9 +106,6 @@ def test_revocation_lists_swapped(kind: QuoteKind) -> None:
 def test_an_empty_revocation_list_is_none(kind: QuoteKind) -> None:
     for item in (PKI.root_crl(), PKI.pck_crl()):
         refused(swapped(good(kind), replace(item, data=b"")), undecided={"R203", "R204"})
-
-
-# 11, 12
 
 
 @BOTH
@@ -167,17 +158,11 @@ def test_a_td_is_not_judged_by_the_old_form_of_levels() -> None:
     refused(replace(good(TDX), collateral=both), undecided=unread(TDX))
 
 
-# 13
-
-
 @BOTH
 @pytest.mark.parametrize("changes", [{"fmspc": "00a0b0c0d0e0"}, {"pceId": "0001"}])
 def test_levels_of_another_platform(kind: QuoteKind, changes: dict[str, str]) -> None:
     item = PKI.document("tcbInfo", info(kind, **changes))
     refused(swapped(good(kind), item), undecided=unread(kind))
-
-
-# 14
 
 
 @BOTH
@@ -228,9 +213,6 @@ def test_an_early_document_never_decides() -> None:
 
 def slot_is_not_sgx_levels(item: Item) -> bool:
     return item.kind is not Kind.INTEL_TCB_INFO or b'"id":"TDX"' in item.data
-
-
-# 16, 17
 
 
 @BOTH

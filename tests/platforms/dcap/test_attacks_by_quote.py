@@ -47,9 +47,6 @@ def info(kind: QuoteKind, **changes: Any) -> dict[str, Any]:
     return says(documents.tcb_info(tdx=kind.tdx, **WINDOW), **changes)
 
 
-# 1
-
-
 @BOTH
 def test_forged_qe_identity(kind: QuoteKind) -> None:
     """Signed by somebody, and sent with the true signer's chain."""
@@ -112,9 +109,6 @@ def test_the_identity_of_the_other_tees_quoting_enclave(kind: QuoteKind) -> None
     refused(good(kind, qe=changes), "G203")
 
 
-# 2
-
-
 @BOTH
 def test_a_root_of_the_same_name_that_is_not_pinned(kind: QuoteKind) -> None:
     report = refused(good(kind, pki=OTHER), "G101", undecided={"R103", "P102"}, trust=PKI.roots())
@@ -140,18 +134,12 @@ def test_a_development_root_is_no_vendors() -> None:
     refused(good(), "P102", policy=policy)
 
 
-# 3
-
-
 @BOTH
 def test_the_signature_section_is_missing(kind: QuoteKind) -> None:
     case = good(kind)
     signed = len(troth.platforms.dcap.quote.parse(case.data).signed)
     for data in (case.data[:signed], case.data[:signed] + bytes(4), case.data[: signed + 4 + 64]):
         assert replace(case, data=data).report().verdict is Verdict.MALFORMED
-
-
-# 4
 
 
 def test_a_debug_enclave() -> None:
@@ -163,9 +151,6 @@ def test_a_debug_enclave() -> None:
 def test_a_debug_td_and_the_reserved_bits_beside(bit: int) -> None:
     attributes = ((1 << 28) | (1 << bit)).to_bytes(8, "little")
     refused(good(TDX, fields={"td_attributes": attributes}), "P101")
-
-
-# 7
 
 
 @BOTH
@@ -193,9 +178,6 @@ def test_an_extension_of_the_other_authoritys_kind(kind: QuoteKind) -> None:
         assert {c.code.id for c in report.checks if c.outcome == "failed"} == {"G206"}
 
 
-# 10
-
-
 @BOTH
 def test_the_other_form_of_a_signature(kind: QuoteKind) -> None:
     """Accepted, with another digest of the whole: nothing may be told apart by that digest."""
@@ -210,9 +192,6 @@ def test_the_other_form_of_a_signature(kind: QuoteKind) -> None:
     assert reports[0].presented == reports[1].presented
 
 
-# 18
-
-
 def test_time_is_the_callers() -> None:
     """No clock is looked at: the very same call has the answer of the instant that is given."""
     case = good(TDX)
@@ -223,9 +202,6 @@ def test_time_is_the_callers() -> None:
     refused(past, "G103", undecided={"R202", "R203", "R204"})
     with pytest.raises(troth.Misuse):
         replace(case, at=datetime(2026, 11, 23, 3, 10)).report()
-
-
-# 19
 
 
 def test_a_service_td_and_a_td_that_may_migrate() -> None:
