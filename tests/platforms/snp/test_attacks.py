@@ -159,6 +159,17 @@ def test_current_versions_do_not_stand_in_for_reported_ones(milan: Processor) ->
     assert "microcode is 220" in why(report, "G301")
 
 
+def test_a_key_of_the_same_chip_says_in_which_version_it_differs(
+    milan: Processor, genoa: Processor
+) -> None:
+    """After an update the certificate at hand is an older one's: which part moved is what helps."""
+    better = {**milan.parts, "microcode": 220}
+    items = (endorsement(genoa.endorsement), *held(milan))
+    report = judged(asked(milan, reported=better, committed=better, current=better), milan, *items)
+    assert failing(report) == {"G301"}
+    assert why(report, "G301") == "reported microcode is 220, the key's is 219"
+
+
 def test_what_is_reported_does_not_exceed_what_is_committed_nor_that_what_runs(
     milan: Processor,
 ) -> None:

@@ -56,7 +56,7 @@ def pick(document: Document, shelves: Sequence[Shelf], at: datetime) -> Held | N
 
     That is the one that fits it. Of several (a provider's keys name no chip, and a chip may be masked)
     the one whose key signed the report counts, and of those one that is valid at the instant. Where none
-    fits, the first is taken, and does not fit.
+    fits, one of the same chip is taken before others, so that the reader learns in what it differs.
     """
     masked = document.signing_key is SigningKey.VCEK and not any(document.chip_id)
     fitting: dict[bytes, Held] = {}
@@ -69,7 +69,9 @@ def pick(document: Document, shelves: Sequence[Shelf], at: datetime) -> Held | N
         return _signer(document, fitting.values(), at)
     if fitting:
         return next(iter(fitting.values()))
-    return next((held for shelf in shelves for held in shelf.endorsements), None)
+    same = (held for shelf in shelves for held in shelf.chips.get(document.chip_id, ()))
+    others = (held for shelf in shelves for held in shelf.endorsements)
+    return next(same, None) or next(others, None)
 
 
 def _signer(document: Document, fitting: Iterable[Held], at: datetime) -> Held:
