@@ -15,6 +15,7 @@ from tests.trust.conftest import site  # noqa: F401 - the fixture
 from tests.trust.server import TDX_18, Answer, Site, intel
 
 from troth.cli.main import run
+from troth.platforms.nitro.simulate_pki import DevelopmentPki
 from troth.trust import cache, load
 
 AT = datetime(2025, 12, 2, 5, 15, 35, tzinfo=UTC)
@@ -230,3 +231,30 @@ def test_what_cannot_be_read_is_listed_first(
     first = capsys.readouterr().out.splitlines()[0]
     assert first.startswith("unreadable")
     assert "\x1b" not in first
+
+
+def test_roots_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pki = DevelopmentPki.create(AT)
+    path = tmp_path / "root.pem"
+    path.write_text(pki.root_pem())
+    assert run(["trust", "show", str(path), "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert {(root["class"], root["sha256"]) for root in listed} == {
+        ("development", pki.root().sha256)
+    }
+    assert run(["trust", "show", str(path)]) == 0
+    assert "class: development" in capsys.readouterr().out
+    assert run(["trust", "show", "641a", "--json"]) == 0
+
+
+def test_this_users_development_root_is_listed(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from troth.runtime import development
+
+    assert home.is_dir()
+    development.nitro()
+    assert run(["trust", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith("development")
+    assert "ends 2" in lines[-1]

@@ -296,3 +296,30 @@ def test_misuse(fleet: Fleet, tmp_path: Path, code: int, change: str) -> None:
 
 def test_it_does_not_stay(fleet: Fleet) -> None:
     assert run(["watch", str(fleet.folder)]) == 2
+
+
+def test_what_cannot_be_asked_for_is_a_trouble(
+    fleet: Fleet,
+    site: Site,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One piece says nothing of its platform, one is broken: the rest is fetched and judged."""
+    evidence = fleet.folder / "evidence"
+    (evidence / "broken.troth").write_bytes(b"\xa4\x65maker")
+    shutil.copy(fleet.vectors / "sgx" / "certtype3-fortanix.quote.bin", evidence / "other.bin")
+    capsys.readouterr()
+    assert fleet.watch("--fetch", "--pcs", site.base, "--json") in (1, 3)
+    found = json.loads(capsys.readouterr().out)
+    assert any(t.startswith("other.bin: what it needs is not known") for t in found["troubles"])
+    assert [row["name"] for row in found["evidence"]] == ["broken.troth", "node.bin", "other.bin"]
+    assert any("/sgx/certification/v4/tcb?fmspc=00a067110000" in path for path in site.asked)
+
+
+def test_collateral_that_cannot_be_read_is_a_trouble(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (fleet.folder / "collateral").mkdir()
+    (fleet.folder / "collateral" / "bad.json").write_text('{"tcbInfo":{},"signature":"00"}')
+    found = fleet.asked(capsys)
+    assert (found["exit_code"], len(found["troubles"])) == (5, 1)
+    assert found["evidence"][0]["now"]["verdict"] == "accepted"

@@ -251,3 +251,58 @@ def test_every_cut_and_some_flips(vectors: Path) -> None:
                 load(bytes(changed))
             except Malformed:
                 pass
+
+
+def test_a_pck_chain(vectors: Path) -> None:
+    """Of a quote that only says which one to ask for: in dcap-qvl's JSON, and as a bare file."""
+    folder = vectors / "tdx"
+    leaf = (folder / "intel-qvl-test-pki-pckCert.pem").read_bytes()
+    value = json.loads((vectors / PLATFORM).read_text())
+    given = value | {"pck_certificate_chain": leaf.decode()}
+    chains = load(json.dumps(given).encode()).of(Kind.INTEL_PCK_CHAIN)
+    assert [item.data for item in chains] == [leaf]
+    assert [item.data for item in load(leaf).of(Kind.INTEL_PCK_CHAIN)] == [leaf]
+    with pytest.raises(Malformed):
+        load(json.dumps(value | {"pck_certificate_chain": "x"}).encode())
+    with pytest.raises(Malformed, match="surrogate"):
+        load(json.dumps(given | {"tcb_info": "\ud800"}).encode())
+
+
+def test_strangers(vectors: Path) -> None:
+    """Certificates and lists of nobody's that troth knows, alone."""
+    for name in ("trustedRootCaCert.pem", "tcbSignChain.pem", "pckSignChain.pem"):
+        data = (vectors / "tdx" / f"intel-qvl-test-pki-{name}").read_bytes()
+        with pytest.raises(Malformed):
+            load(data)
+    crl = (vectors / "tdx" / "intel-qvl-test-pki-rootCaCrl.der").read_bytes()
+    with pytest.raises(Malformed, match="does not know"):
+        load(crl.replace(b"Intel SGX Root CA", b"Intel SGX Boot CA"))
+
+
+def test_two_chains_that_fit_are_no_chain(vectors: Path, tmp_path: Path) -> None:
+    """Which of them issued it is not guessed: the platform then says that there is none."""
+    (info,) = load(vectors / PLATFORM).of(Kind.INTEL_TCB_INFO)
+    other = (vectors / "tdx" / "intel-qvl-test-pki-tcbSignChain.pem").read_bytes()
+    (tmp_path / "info.json").write_bytes(info.data)
+    (tmp_path / "a.pem").write_bytes(info.chain)
+    assert load(tmp_path).items[0].chain == info.chain
+    (tmp_path / "b.pem").write_bytes(info.chain)
+    assert load(tmp_path).items[0].chain == info.chain
+    (tmp_path / "c.pem").write_bytes(other)
+    assert load(tmp_path).items[0].chain == b""
+    (tmp_path / "d.pem").write_bytes(b"-----BEGIN CERTIFICATE-----\nAAAA\n")
+    with pytest.raises(Malformed):
+        load(tmp_path)
+
+
+def test_too_many_files(tmp_path: Path) -> None:
+    for number in range(1025):
+        (tmp_path / str(number)).write_bytes(b"")
+    with pytest.raises(Malformed, match="1025 files"):
+        load(tmp_path)
+
+
+def test_too_many_items() -> None:
+    items = tuple(Item(kind=Kind.AMD_CRL, data=b"%d" % number) for number in range(4097))
+    with pytest.raises(Malformed, match="at most"):
+        load(freeze(Collateral(items=items)))

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,7 @@ DEVELOPMENT_ORGANISATION: Final = "troth development"
 _MAX_FILE: Final = 1024 * 1024
 
 
+@cache
 def vendor_roots() -> tuple[Root, ...]:
     """Every built-in root of every platform."""
     return tuple(root for platform in PLATFORMS for root in platform.roots())

@@ -171,8 +171,8 @@ def crl_issuer(der: bytes, name: str) -> str:
     if der[at : at + 1] == bytes((INTEGER,)):
         _, at = span(der, at, end, field)
     _, at = span(der, at, end, field, SEQUENCE)
-    issuer, _ = span(der, at, end, field, SEQUENCE)
-    return x509.common_name(der[at : span(der, at, end, field)[1]]) if issuer else ""
+    _, last = span(der, at, end, field, SEQUENCE)
+    return x509.common_name(der[at:last])
 
 
 def to_pem(der: bytes) -> bytes:
