@@ -337,9 +337,11 @@ def _components(tcb: Mapping[str, Any], name: str, where: str) -> bytes:
 
 def _as_bytes(versions: list[Any], where: str) -> bytes:
     try:
-        return bytes(versions)
+        if bool not in map(type, versions):
+            return bytes(versions)
     except (TypeError, ValueError):
-        raise Malformed("has a component that is no number of 0 to 255", field=where) from None
+        pass
+    raise Malformed("has a component that is no number of 0 to 255", field=where)
 
 
 def _described(entry: Any, *, tdx: bool) -> tuple[Mapping[str, Any], ...]:
