@@ -108,7 +108,7 @@ def test_a_verdict_as_an_error_says_why(
 ) -> None:
     evidence, trusted = document()
     report = judge(evidence, trusted)
-    worse = replace(report, checks=(replace(report.checks[1], outcome=outcome), *report.checks[2:]))
+    worse = replace(report, checks=(report.checks[1]._replace(outcome=outcome), *report.checks[2:]))
     raised = error(worse)
     assert raised.exit_code == exit_code
     assert raised.report is worse

@@ -193,7 +193,7 @@ def test_extra_findings_can_only_make_it_worse() -> None:
     evidence, trusted = document()
     good = judge(evidence, trusted)
     for check in good.checks:
-        worse = replace(check, outcome=Outcome.UNDECIDED)
+        worse = check._replace(outcome=Outcome.UNDECIDED)
         assert judge(evidence, trusted, extra=[worse]).verdict is Verdict.UNDECIDED
     foreign = troth.appraise(
         evidence, policy=policy(), at=NOW, extra=[c for c in good.checks if c.code.id == "G101"]

@@ -76,8 +76,8 @@ def test_the_first_line_says_development_and_as_of() -> None:
 def test_hostile_text_is_spelled_out() -> None:
     good = reports()[Verdict.REJECTED]
     checks = tuple(
-        replace(
-            c, subject=HOSTILE, presented=HOSTILE, expected=HOSTILE, why=HOSTILE, source=HOSTILE
+        c._replace(
+            subject=HOSTILE, presented=HOSTILE, expected=HOSTILE, why=HOSTILE, source=HOSTILE
         )
         for c in good.checks
     )

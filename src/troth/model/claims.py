@@ -10,6 +10,7 @@ from typing import Any, Final
 from troth.model.tcb import Tcb
 
 NONCE_FIELD: Final = 64
+_VIEWS: Final = ("registers", "numbers", "events", "covers")
 
 
 class Source(StrEnum):
@@ -42,6 +43,9 @@ class Claims:
         numbers: what else it says, as numbers by the vendor's names: security versions, attribute
             bits, levels.
         tcb: what the vendor's levels say of the platform; None where nobody looked it up.
+        events: what the event log says that was given beside the evidence, by name. Only what is bound
+            to the registers is here, so it is as true as they are; empty where nothing is.
+        covers: register to the names of the events that, pinned together, may stand for its value.
         source: who asserts these.
     """
 
@@ -58,17 +62,18 @@ class Claims:
     nonce_in_user_data: bool = False
     numbers: Mapping[str, int] = field(default_factory=dict)
     tcb: Tcb | None = None
+    events: Mapping[str, str] = field(default_factory=dict)
+    covers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     source: Source = Source.HARDWARE
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "registers", MappingProxyType(dict(self.registers)))
-        object.__setattr__(self, "numbers", MappingProxyType(dict(self.numbers)))
+        for name in _VIEWS:
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def __reduce__(self) -> "tuple[object, ...]":
         """For other processes: read-only views have no form of their own."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        views = {"registers": dict(self.registers), "numbers": dict(self.numbers)}
-        return _claims, (values | views,)
+        return _claims, (values | {name: dict(values[name]) for name in _VIEWS},)
 
     def carries(self, nonce: bytes) -> bool:
         """Whether the evidence carries exactly this nonce."""

@@ -1,7 +1,7 @@
 """What a platform folder gives to the verifier: one frozen value, one line in the registry."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -33,6 +33,21 @@ class Genuineness:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """What came of an event log.
+
+    Attributes:
+        checks: whether it replays to the registers, and whether it contradicts itself.
+        events: for `Claims.events`; empty unless the log is to be believed.
+        covers: for `Claims.covers`.
+    """
+
+    checks: tuple[Check, ...]
+    events: Mapping[str, str] = field(default_factory=dict)
+    covers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Platform:
     """A kind of evidence.
 
@@ -43,10 +58,13 @@ class Platform:
             what was removed), or None if this is not the platform's evidence at all.
         parse: bytes to the platform's frozen document; raises `Malformed`.
         genuine: (document, roots, collateral, instant) to the checks of genuineness.
-        claims: document to claims.
+        claims: (document, what the levels say of the platform or None) to claims.
         roots: the built-in vendor roots.
         required: genuineness questions that must be answered for acceptance.
         has_no: questions that this platform has no answer to (Nitro: revocation), said in reports.
+        log_in: the event log in the framing around evidence that `unwrap` takes, or None.
+        replay: (claims, event log, registers whose value the policy pins) to what came of the log;
+            None where the platform has no register that is extended. Never raises on a bad log.
     """
 
     name: str
@@ -54,8 +72,10 @@ class Platform:
     unwrap: Callable[[bytes], tuple[bytes, str] | None]
     parse: Callable[[bytes], Any]
     genuine: Callable[[Any, Sequence[Root], Collateral, datetime], Genuineness]
-    claims: Callable[[Any], Claims]
+    claims: Callable[[Any, Tcb | None], Claims]
     roots: Callable[[], tuple[Root, ...]]
     required: tuple[Code, ...]
     has_no: tuple[str, ...]
     fields: Callable[[bytes], Iterable[tuple[str, str]]]
+    log_in: Callable[[bytes], bytes | None] | None = None
+    replay: Callable[[Claims, bytes, Collection[str]], Replayed] | None = None

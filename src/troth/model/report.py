@@ -80,6 +80,8 @@ class Report:
         checks: every finding, in the order of the steps.
         required: questions that must be answered for acceptance.
         presented: what the evidence says; not to be believed unless the verdict is accepted.
+        notes: what a reader should know that is no check.
+        event_log: SHA-256 of the event log that was given beside the evidence, or empty.
     """
 
     subject: str
@@ -97,6 +99,7 @@ class Report:
     required: tuple[Code, ...]
     presented: Claims | None
     notes: tuple[str, ...] = field(default=())
+    event_log: str = ""
 
     @property
     def verdict(self) -> Verdict:

@@ -1,7 +1,6 @@
 """The numbered steps from evidence to report. No clock, no network, no environment: all are arguments."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from troth.errors import Malformed, Misuse
@@ -174,21 +173,15 @@ def judged(
         error = malformed
         form = failed(F101, evidence.name, why=str(malformed))
 
-    roots = (  # (3) whom do we trust: the caller's names first, then the vendors'
-        *trust,
-        *development_by_digest(policy.development_roots, source=policy.name),
-        *pinned,
-    )
     checks, root_class, claims = [form], None, None
+    roots: tuple[Root, ...] = ()
     used: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     needed: tuple[Code, ...] = (F101,)
     if platform is not None and document is not None:
-        own = [root for root in roots if root.platform == platform.name]
-        genuine = platform.genuine(document, own, collateral, at)  # (4) is it genuine
-        claims = platform.claims(document)  # (5) what does it say in the common words
-        if genuine.tcb is not None:
-            claims = replace(claims, tcb=genuine.tcb)
+        roots = _roots(platform, policy, (*trust, *pinned))  # (3) whom do we trust
+        genuine = platform.genuine(document, roots, collateral, at)  # (4) is it genuine
+        claims = platform.claims(document, genuine.tcb)  # (5) what does it say in the common words
         used, notes = genuine.collateral, genuine.notes
         root_class = genuine.root_class
         checks += genuine.checks
@@ -217,6 +210,13 @@ def judged(
         notes=(*_notes(platform, evidence), *notes),
     )
     return report, error
+
+
+def _roots(platform: Platform, policy: Policy, known: Sequence[Root]) -> tuple[Root, ...]:
+    """The roots that count for a platform: the caller's by name, the policy's, the vendors'."""
+    if policy.development_roots:
+        known = (*known, *development_by_digest(policy.development_roots, source=policy.name))
+    return tuple(root for root in known if root.platform == platform.name)
 
 
 def _notes(platform: Platform | None, evidence: Evidence) -> tuple[str, ...]:

@@ -66,3 +66,22 @@ M303: Final = Code(
     "a kernel's command line, can only be shown with the log whose replay gives that hash.",
     "Pass the event log, or the guest agent's whole answer, together with the quote.",
 )
+M304: Final = Code(
+    "M304",
+    "wrong-event",
+    "the event log does not say what you expected",
+    "The policy names a value of the event log: an application's composition, its id, whether Secure Boot "
+    "was on. The log says another one, or does not say it at all.",
+    "If another composition is meant, review it and update the policy; `troth inspect` shows what a log "
+    "says.",
+)
+M305: Final = Code(
+    "M305",
+    "ambiguous-log",
+    "the event log replays, and says things in two ways or where they can't be said",
+    "An event that names the application must come once, at its size, and before the system was ready: "
+    "after that, anything in the guest may add events. In this log it is otherwise, so nothing tells which "
+    "event is the system's.",
+    "Treat what the log says as unknown. A guest whose system measures so cannot be told by its log: pin "
+    "the register's value.",
+)

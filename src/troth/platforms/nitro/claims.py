@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from troth.model.claims import Claims
+from troth.model.tcb import Tcb
 from troth.platforms.nitro.format import Document
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -14,7 +15,7 @@ _NAMES: Final = tuple(f"pcr{index}" for index in range(32))
 _NOT_CODE: Final = frozenset({3, 4, 8})
 
 
-def claims(document: Document) -> Claims:
+def claims(document: Document, _tcb: Tcb | None = None) -> Claims:
     """Registers, mode and what the enclave put in.
 
     PCR0 to PCR2 identify the image. So does every register that an application locked (16 to 31),

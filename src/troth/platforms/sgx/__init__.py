@@ -8,6 +8,7 @@ from troth.model.claims import Claims
 from troth.model.collateral import Collateral
 from troth.model.platform import Genuineness, Platform
 from troth.model.roots import Root
+from troth.model.tcb import Tcb
 from troth.platforms.dcap import codes, roots
 from troth.platforms.sgx import format  # noqa: A004
 from troth.platforms.sgx.format import Document
@@ -22,10 +23,10 @@ def _genuine(
     return chain.genuine(document.quote, None, trusted, collateral, at)
 
 
-def _claims(document: Document) -> Claims:
+def _claims(document: Document, tcb: Tcb | None = None) -> Claims:
     from troth.platforms.sgx import claims
 
-    return claims.claims(document)
+    return claims.claims(document, tcb)
 
 
 PLATFORM: Final = Platform(

@@ -3,6 +3,7 @@
 from typing import Final
 
 from troth.model.claims import Claims
+from troth.model.tcb import Tcb
 from troth.platforms.dcap import named
 from troth.platforms.dcap.report import DEBUG
 from troth.platforms.sgx.format import Document
@@ -10,7 +11,7 @@ from troth.platforms.sgx.format import Document
 _NO_CONFIG: Final = bytes(64)
 
 
-def claims(document: Document) -> Claims:
+def claims(document: Document, tcb: Tcb | None = None) -> Claims:
     """MRENCLAVE is what runs; the signer with its product may stand for it, at a version or later.
 
     A CONFIGID that is set decides what an enclave with KSS loads, so it belongs to the identity.
@@ -36,6 +37,7 @@ def claims(document: Document) -> Claims:
         user_data=report.reportdata,
         public_key=None,
         nonce_in_user_data=True,
+        tcb=tcb,
         numbers={
             "isvprodid": report.isvprodid,
             "isvsvn": report.isvsvn,

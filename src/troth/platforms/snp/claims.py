@@ -3,6 +3,7 @@
 from typing import Final
 
 from troth.model.claims import Claims
+from troth.model.tcb import Tcb
 from troth.platforms.snp.format import Document
 from troth.platforms.snp.product import Product, parts
 
@@ -12,7 +13,7 @@ _DEBUG: Final = 1 << 19
 _VERSION_2: Final = Product.MILAN
 
 
-def claims(document: Document) -> Claims:
+def claims(document: Document, tcb: Tcb | None = None) -> Claims:
     """Registers, numbers and what the guest bound.
 
     MEASUREMENT identifies the code; so does HOST_DATA wherever the host set it. A signer's digest (ID
@@ -40,6 +41,7 @@ def claims(document: Document) -> Claims:
         user_data=document.report_data,
         public_key=None,
         nonce_in_user_data=True,
+        tcb=tcb,
         numbers=_numbers(document),
     )
 

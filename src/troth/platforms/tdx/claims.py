@@ -3,6 +3,7 @@
 from typing import Final
 
 from troth.model.claims import Claims
+from troth.model.tcb import Tcb
 from troth.platforms.dcap import named
 from troth.platforms.tdx.format import Document
 
@@ -13,7 +14,7 @@ _ZERO: Final = bytes(48)
 _DEBUG: Final = 0xFF  # TDATTRIBUTES bits 0 to 7: debug, and reserved bits that would be as bad
 
 
-def claims(document: Document) -> Claims:
+def claims(document: Document, tcb: Tcb | None = None) -> Claims:
     """MRTD and RTMR0 to RTMR2 are what was booted; each further register that is set belongs to it.
 
     The module's own measurement is no code of the guest's: the vendor's TCB levels speak of it.
@@ -35,6 +36,7 @@ def claims(document: Document) -> Claims:
         user_data=document.field("reportdata"),
         public_key=None,
         nonce_in_user_data=True,
+        tcb=tcb,
         numbers={
             "td_attributes": attributes,
             "xfam": _number(document, "xfam"),
