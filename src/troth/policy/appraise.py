@@ -13,7 +13,7 @@ from troth.model.codes.fresh import R101, R102
 from troth.model.codes.measurement import M101, M201, M202, M203
 from troth.model.codes.policy import P101, P102, P103, P105, P106
 from troth.model.roots import RootClass
-from troth.policy import guest, tcb
+from troth.policy import events, guest, tcb
 from troth.policy.document import DEFAULT_MAX_AGE, Policy
 
 CLOCK_SKEW: Final = timedelta(minutes=1)
@@ -41,6 +41,7 @@ def required(policy: Policy, expectation: Expectation, platform: str) -> tuple[C
     """The questions that must be answered for acceptance under this policy and expectation."""
     asked = policy.asks(platform)
     codes = [*_ALWAYS, *tcb.required(asked, platform), *guest.required(asked, platform)]
+    codes += events.required(asked.events)
     if expectation.nonce is not None:
         codes.append(B101)
     if expectation.key is not None or policy.require_key or Waiver.KEY in expectation.waive:
@@ -57,8 +58,18 @@ def checks(
     *,
     root_class: RootClass | None,
     at: datetime,
+    logged: bool = False,
 ) -> Iterator[Check]:
-    """Every check of the policy, in a fixed order, also after one failed."""
+    """Every check of the policy, in a fixed order, also after one failed.
+
+    Args:
+        policy: what is required.
+        claims: what the evidence and its event log say.
+        expectation: what this caller expects beside it.
+        root_class: of the root at which the chain ends.
+        at: the instant of judgement.
+        logged: whether an event log was given.
+    """
     yield _covered(policy, claims)
     yield _root_class(policy, root_class)
     yield _reviewed(policy)
@@ -68,6 +79,8 @@ def checks(
     yield from tcb.checks(policy.asks(claims.platform), claims, source=source, at=at)
     yield from guest.checks(policy, claims, source=source)
     yield from _measurements(policy, claims, expectation)
+    asked = policy.asks(claims.platform).events
+    yield from events.checks(asked, claims, logged=logged, source=policy.name)
     yield _not_future(claims, at)
     yield _fresh(policy, claims, expectation, at)
     if expectation.nonce is not None:
@@ -130,7 +143,10 @@ def _measurements(policy: Policy, claims: Claims, expectation: Expectation) -> I
             yield make(M201, name, presented=presented, expected=expected, source=policy.name)
     for name in guest.identity(policy, claims):
         if name not in wanted:
-            yield undecided(M203, name, presented=claims.registers[name], source=policy.name)
+            why = events.instead(policy.asks(claims.platform).events, claims, name)
+            yield undecided(
+                M203, name, presented=claims.registers[name], source=policy.name, why=why
+            )
 
 
 def _not_future(claims: Claims, at: datetime) -> Check:

@@ -7,6 +7,7 @@ from troth.model.check import Check, failed, passed, undecided
 from troth.model.claims import Claims
 from troth.model.codes import Code
 from troth.model.codes.policy import P201, P202, P203, P204, P205, P206
+from troth.policy import events
 from troth.policy.document import Policy
 from troth.policy.names import PARTS
 from troth.policy.requirements import Bits, Requirements
@@ -71,7 +72,7 @@ def checks(policy: Policy, claims: Claims, *, source: str) -> Iterator[Check]:
             P203,
             "machine",
             presented=claims.instance or "none",
-            expected=f"one of {len(asked.machines)} machines",
+            expected=f"on the policy's list of {len(asked.machines)}",
             source=source,
         )
     if platform != "sgx":
@@ -88,7 +89,8 @@ def identity(policy: Policy, claims: Claims) -> tuple[str, ...]:
     """The registers that must be pinned, so that the policy says what runs.
 
     A signer stands for the code only together with the product that it signed and the lowest version
-    of it: an old version with a hole in it is signed, too.
+    of it: an old version with a hole in it is signed, too. Events of a log stand for the register that it
+    replays to only if all that the system measured there is pinned.
     """
     asked = policy.asks(claims.platform)
     pinned = policy.registers.get(claims.platform, {})
@@ -99,7 +101,7 @@ def identity(policy: Policy, claims: Claims) -> tuple[str, ...]:
         and ("isvsvn" in asked.minimum or "isvsvn" in asked.exact)
     ):
         return claims.alternative
-    return claims.identity
+    return events.uncovered(asked.events, claims, claims.identity)
 
 
 def _septs(asked: Requirements, platform: str) -> bool:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeGuard
 
 from troth.errors import Misuse
-from troth.policy import names
+from troth.policy import events, names
 
 Leave = Literal["allowed", "refused"]
 Need = Literal["required", "optional"]
@@ -32,7 +32,7 @@ _INTEL: Final = (
 KEYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "sgx": _INTEL,
-        "tdx": (*_INTEL, "migration", "sept_ve_disable"),
+        "tdx": (*_INTEL, "migration", "sept_ve_disable", "events"),
         "snp": ("bits", "minimum", "exact", "machines", "migration", "vmpl"),
     }
 )
@@ -117,6 +117,7 @@ class Requirements:
     cached_keys: Leave = "allowed"
     smt: Leave = "allowed"
     vmpl: frozenset[int] = frozenset({0})
+    events: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("tcb_status", "vmpl", "machines"):
@@ -124,6 +125,7 @@ class Requirements:
                 object.__setattr__(self, name, _listed(name, getattr(self, name)))
         for name in ("advisories", "bits", "minimum", "exact"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+        object.__setattr__(self, "events", events.checked(self.events))
         _check_statuses(self.tcb_status)
         _check_advisories(self.advisories)
         if self.min_tcb_date is not None:

@@ -6,12 +6,13 @@ from datetime import date
 from typing import Any, Final
 
 from troth.errors import Misuse
+from troth.policy.events import SIZES
 from troth.policy.requirements import KEYS, Bits, Requirements
 from troth.policy.toml_values import array, only, quoted, strings
 
 _BITS: Final = re.compile(r"0x[0-9a-fA-F]{1,16}")
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
-_TABLES: Final = frozenset({"advisories", "bits", "minimum", "exact"})
+_TABLES: Final = frozenset({"advisories", "bits", "minimum", "exact", "events"})
 
 
 def read(document: dict[str, Any], source: str) -> dict[str, Requirements]:
@@ -40,7 +41,8 @@ def read(document: dict[str, Any], source: str) -> dict[str, Requirements]:
 
 def write(wanted: Requirements) -> list[str]:
     """The lines of a section; `read` gives the same requirements back."""
-    return [f"{name} = {_written(getattr(wanted, name))}" for name in wanted.stated()]
+    lines = [f"{k} = {_written(getattr(wanted, k))}" for k in wanted.stated() if k != "events"]
+    return lines + [f"events.{name} = {array(sorted(v))}" for name, v in wanted.events.items()]
 
 
 def _value(key: str, value: Any, where: str) -> Any:
@@ -48,6 +50,8 @@ def _value(key: str, value: Any, where: str) -> Any:
     if key in _TABLES:
         if not isinstance(value, dict):
             raise Misuse(f"{where} should be a table")
+        if key == "events":
+            return {n: _event(n, v, f"{where}.{n}") for n, v in value.items()}
         return {n: _bits(v, f"{where}.{n}") for n, v in value.items()} if key == "bits" else value
     if key == "tcb_status":
         return strings(value, where)
@@ -56,6 +60,12 @@ def _value(key: str, value: Any, where: str) -> Any:
     if key == "vmpl" and not (isinstance(value, list) and all(type(item) is int for item in value)):
         raise Misuse(f"{where} should be a list of whole numbers")
     return value
+
+
+def _event(name: str, value: Any, where: str) -> list[str]:
+    """One value may stand without its brackets, and hex in either case, as with registers."""
+    found = strings([value] if isinstance(value, str) else value, where)
+    return [item.lower() for item in found] if name in SIZES else found
 
 
 def _bits(value: Any, where: str) -> Bits:
