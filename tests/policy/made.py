@@ -120,6 +120,7 @@ EVERYTHING: dict[str, dict[str, Any]] = {
         "exact": {"module_major": 1},
         "migration": "allowed",
         "sept_ve_disable": "optional",
+        "events": {"app_id": {"0e" * 20}},
     },
     "snp": {
         "bits": {"policy": Bits(mask=1 << 20, value=0), "platform_info": Bits(mask=1, value=1)},
@@ -155,6 +156,7 @@ def claims(
         "nonce_in_user_data": True,
         "numbers": {name: number for name, number in changed.items() if number is not None},
         "tcb": AMD if platform == "snp" else INTEL,
+        "events": {"app_id": "0e" * 20} if platform == "tdx" else {},
     }
     return Claims(**(good | changes))
 
@@ -176,7 +178,8 @@ def policy(platform: str, *, registers: Mapping[str, str] | None = None, **asked
 
 def found(policy: Policy, claims: Claims, at: datetime = NOW) -> list[Check]:
     want = Expectation(nonce=NONCE)
-    return list(checks(policy, claims, want, root_class=RootClass.VENDOR, at=at))
+    logged = bool(claims.events)
+    return list(checks(policy, claims, want, root_class=RootClass.VENDOR, at=at, logged=logged))
 
 
 def verdict(policy: Policy, claims: Claims, at: datetime = NOW) -> Verdict:

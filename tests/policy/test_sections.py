@@ -58,6 +58,15 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "cached_keys": LEAVE,
     "smt": LEAVE,
     "vmpl": st.frozensets(st.integers(0, 3), min_size=1),
+    "events": st.fixed_dictionaries(
+        {},
+        optional={
+            "app_id": st.frozensets(
+                st.binary(min_size=20, max_size=20).map(bytes.hex), min_size=1, max_size=2
+            ),
+            "key_provider": st.frozensets(st.text(max_size=20), min_size=1, max_size=2),
+        },
+    ),
 }
 
 
