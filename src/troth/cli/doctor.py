@@ -1,5 +1,6 @@
 """`troth doctor`: what this machine can do, by trying it."""
 
+import os
 import platform
 import shutil
 import subprocess
@@ -149,12 +150,28 @@ def _namespaces() -> Finding:
     )
 
 
-def _nitro() -> Finding:
-    there = Path("/dev/nsm").exists()
+def _attest() -> Finding:
+    """Looks for each way in which a guest asks its hardware; whether one answers, asking would tell."""
+    from troth.platforms import _tsm
+    from troth.platforms.nitro import collect as nitro
+    from troth.platforms.sgx import collect as sgx
+    from troth.platforms.snp import collect as snp
+    from troth.platforms.tdx import collect as tdx
+
+    paths = (nitro.DEVICE, _tsm.BASE, tdx.DEVICE, snp.DEVICE, sgx.FOLDER)
+    here = [path for path in paths if Path(path).exists()]
+    closed = [path for path in here if not os.access(path, os.R_OK | os.W_OK)]
+    if not here:
+        what = f"this is no guest, none of {', '.join(paths)} is here; the simulator attests"
+    elif closed:
+        what = f"{', '.join(here)}; this user may not ask {', '.join(closed)}"
+    else:
+        what = ", ".join(here)
     return Finding(
         name="attest",
-        works=there,
-        what="/dev/nsm is here" if there else "this is no Nitro enclave; the simulator attests",
+        works=len(closed) < len(here),
+        what=what,
+        fix="run this as root, who alone may ask" if closed else "",
     )
 
 
@@ -177,6 +194,6 @@ _PROBES: Final[tuple[Callable[[], Finding], ...]] = (
     _apt,
     _build,
     _namespaces,
-    _nitro,
+    _attest,
     _cache,
 )
