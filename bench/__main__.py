@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import image, nitro, process
+from bench import image, nitro, process, quotes
 from bench.timing import Line, shown
 
 VECTORS = Path(os.environ.get("TROTH_VECTORS", Path(__file__).parents[2] / "shared" / "vectors"))
@@ -38,6 +38,9 @@ def main() -> int:
     parts: dict[str, Callable[[], list[Line] | str]] = {
         "Nitro evidence": lambda: nitro.verification(VECTORS),
         "beside a peer": lambda: nitro.peer(VECTORS),
+        "Intel quotes": lambda: quotes.intel(VECTORS),
+        "AMD reports": lambda: quotes.amd(VECTORS),
+        "batches": lambda: quotes.many(VECTORS),
         "an image": image.writing,
         "a handshake": _handshake,
         "starting": lambda: process.starting(VECTORS),

@@ -206,3 +206,10 @@ def current(lists: list[List], issuer: Certificate, at: datetime) -> tuple[List 
         f"the list of {issued.title(issuer)} is of {latest.this_update:%F} to "
         f"{latest.next_update:%F}"
     )
+
+
+def forget() -> None:
+    """Empties what is remembered, for benchmarks that measure the first time."""
+    prepare.cache_clear()
+    revokes.cache_clear()
+    list_problem.cache_clear()
