@@ -98,6 +98,8 @@ class Requirements:
         cached_keys: whether one whose keys are cached by Intel is.
         smt: whether one with hyper-threading is.
         vmpl: privilege levels at which a report may have been asked for.
+        events: name of what an event log says to its allowed values. Together they may stand for the
+            register that the log replays to; see `troth.policy.events`.
 
     Raises:
         Misuse: a value that means nothing, or that would admit what must not be.

@@ -1,16 +1,20 @@
 """The numbered steps from evidence to report. No clock, no network, no environment: all are arguments."""
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from troth.errors import Malformed, Misuse
-from troth.model.check import Check, Outcome, Waiver, failed, passed
+from troth.model.check import Check, Outcome, Waiver, failed, passed, undecided
+from troth.model.claims import Claims
 from troth.model.codes import Code
 from troth.model.codes.binding import B401
 from troth.model.codes.form import F101, F102
+from troth.model.codes.measurement import M301, M302
 from troth.model.collateral import NONE, Collateral
 from troth.model.evidence import Evidence
-from troth.model.platform import Platform
+from troth.model.platform import Platform, Replayed
 from troth.model.report import Rejected, Report, Undecided, Verdict
 from troth.model.roots import Root, RootClass
 from troth.model.verified import Verified, seal
@@ -36,6 +40,7 @@ def verify(
     binding: bytes | None = None,
     trust: Sequence[Root] = (),
     collateral: Collateral = NONE,
+    event_log: bytes | None = None,
     receipts: Sequence[Receipt] = (),
     as_of: bool = False,
 ) -> Verified:
@@ -53,6 +58,8 @@ def verify(
             vendor's.
         collateral: endorsements, see `troth.trust`; evidence brings what it can itself. One object
             serves any number of calls, and its signatures are checked once.
+        event_log: what the guest logged of its boot, where the platform has registers that are
+            extended; it must then replay to them. A dstack guest agent's answer brings its own.
         receipts: what must have been signed by the identity key in the evidence.
         as_of: whether `at` is a claim of the caller about the past; it is then printed as one.
 
@@ -72,6 +79,7 @@ def verify(
         expectation=Expectation(nonce=nonce, key=key, binding=binding),
         trust=trust,
         collateral=collateral,
+        event_log=event_log,
         receipts=receipts,
         as_of=as_of,
     )
@@ -96,6 +104,7 @@ def appraise(
     binding: bytes | None = None,
     trust: Sequence[Root] = (),
     collateral: Collateral = NONE,
+    event_log: bytes | None = None,
     receipts: Sequence[Receipt] = (),
     waive: frozenset[Waiver] = frozenset(),
     as_of: bool = False,
@@ -112,6 +121,7 @@ def appraise(
         binding: the 64 bytes that `user_data` must be.
         trust: roots added by name.
         collateral: endorsements.
+        event_log: what the guest logged.
         receipts: what must have been signed inside.
         waive: expectations given up by name; the verdict is then never `accepted`.
         as_of: whether the instant is a claim about the past.
@@ -130,6 +140,7 @@ def appraise(
         expectation=expectation,
         trust=trust,
         collateral=collateral,
+        event_log=event_log,
         receipts=receipts,
         as_of=as_of,
         extra=extra,
@@ -147,6 +158,7 @@ def judged(
     collateral: Collateral,
     receipts: Sequence[Receipt],
     as_of: bool,
+    event_log: bytes | None = None,
     extra: Sequence[Check] = (),
 ) -> tuple[Report, Malformed | None]:
     """The numbered steps: the report, and the error that says why there was nothing to judge."""
@@ -166,6 +178,8 @@ def judged(
             form = failed(F102, evidence.name, why=str(error))
         else:
             platform, bare, framing = found
+            if event_log is None and platform.log_in is not None:
+                event_log = platform.log_in(evidence.data)
             evidence = Evidence(data=bare, name=evidence.name, framing=framing)
             document = platform.parse(bare)
             form = passed(F101, evidence.name, presented=f"{len(bare)} bytes")
@@ -185,12 +199,22 @@ def judged(
         used, notes = genuine.collateral, genuine.notes
         root_class = genuine.root_class
         checks += genuine.checks
-        checks += against.checks(  # (6) does that meet the policy and this question
-            policy, claims, expectation, root_class=root_class, at=at
+        if event_log is not None:  # (6) does the log tell how its registers came about
+            replayed = _replayed(platform, claims, event_log, policy)
+            claims = replace(claims, events=replayed.events, covers=replayed.covers)
+            checks += replayed.checks
+        checks += against.checks(  # (7) does that meet the policy and this question
+            policy,
+            claims,
+            expectation,
+            root_class=root_class,
+            at=at,
+            logged=event_log is not None,
         )
-        checks += [receipt.check(claims, item) for item in receipts]  # (7) did its key sign this
+        checks += [receipt.check(claims, item) for item in receipts]  # (8) did its key sign this
         needed = (F101, *platform.required, *against.required(policy, expectation, platform.name))
         needed += (B401,) if receipts else ()
+        needed += (M301, M302) if event_log is not None else ()
     checks += [check for check in extra if check.outcome is not Outcome.PASSED]
     report = Report(
         subject=evidence.name,
@@ -208,6 +232,7 @@ def judged(
         required=needed,
         presented=claims,
         notes=(*_notes(platform, evidence), *notes),
+        event_log="" if event_log is None else hashlib.sha256(event_log).hexdigest(),
     )
     return report, error
 
@@ -217,6 +242,13 @@ def _roots(platform: Platform, policy: Policy, known: Sequence[Root]) -> tuple[R
     if policy.development_roots:
         known = (*known, *development_by_digest(policy.development_roots, source=policy.name))
     return tuple(root for root in known if root.platform == platform.name)
+
+
+def _replayed(platform: Platform, claims: Claims, log: bytes, policy: Policy) -> Replayed:
+    if platform.replay is None:
+        why = f"{platform.title} has no register to which a log is replayed"
+        return Replayed(checks=(undecided(M301, "event log", why=why),))
+    return platform.replay(claims, log, policy.registers.get(platform.name, ()))
 
 
 def _notes(platform: Platform | None, evidence: Evidence) -> tuple[str, ...]:
@@ -269,7 +301,8 @@ def sensible(policy: Policy, expectation: Expectation) -> None:
     if expectation.key is not None and not expectation.key:
         raise Misuse("the expected key is empty")
     both = {
-        Waiver.MEASUREMENT: bool(policy.registers),
+        Waiver.MEASUREMENT: bool(policy.registers)
+        or any(asked.events for asked in policy.requirements.values()),
         Waiver.FRESHNESS: nonce is not None,
         Waiver.KEY: expectation.key is not None,
     }

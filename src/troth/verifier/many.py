@@ -35,12 +35,13 @@ _AHEAD: Final = 3  # chunks that wait for each worker, so that memory stays flat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One piece of evidence and what is expected of it alone; see `verify`."""
+    """One piece of evidence, what lies beside it, and what is expected of it alone; see `verify`."""
 
     evidence: bytes | Evidence
     nonce: bytes | None = None
     key: bytes | None = None
     binding: bytes | None = None
+    event_log: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +219,7 @@ def _chunk(job: _Job, first: int, chunk: Sequence[Question]) -> list[_Packed]:
             collateral=job.collateral,
             receipts=(),
             as_of=job.as_of,
+            event_log=question.event_log,
         )
         if job.write is not None:
             lines.append(job.write(report))

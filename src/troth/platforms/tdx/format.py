@@ -11,6 +11,7 @@ from troth.platforms.dcap import fields as words
 from troth.platforms.dcap import quote
 from troth.platforms.dcap.quote import Body, Quote, Tee
 from troth.platforms.dcap.tcb import Td
+from troth.platforms.tdx import carrier
 
 # Offset, size, name, meaning. The order is the layout's; 1.5 and 1.5 extended go on behind it.
 LAYOUT: Final[tuple[tuple[int, int, str, str], ...]] = (
@@ -88,8 +89,19 @@ _SPANS: Final = {
 
 
 def unwrap(data: bytes) -> tuple[bytes, str] | None:
-    """The bare quote, or None if this is none of a trust domain."""
-    return quote.unwrap(data, Tee.TDX)
+    """The bare quote, also out of a dstack guest agent's answer; None if this is none of a trust domain.
+
+    Raises:
+        Malformed: see `quote.unwrap`; or an answer whose quote is no text.
+    """
+    answer = carrier.open_answer(data)
+    if answer is None:
+        return quote.unwrap(data, Tee.TDX)
+    found = quote.unwrap(answer.quote, Tee.TDX)
+    if found is None:
+        return None
+    bare, words = found
+    return bare, f"{carrier.TITLE}, {words}" if words else carrier.TITLE
 
 
 def parse(data: bytes) -> Document:
