@@ -89,6 +89,12 @@ def test_a_vcek_is_not_taken_for_a_vlek(milan: Processor) -> None:
     assert failing(masked) == {"G301"}
 
 
+def test_a_report_under_a_providers_key_names_no_chip(rented: Processor) -> None:
+    """Or a policy that lists chips would take a provider's word for which chip it is."""
+    report = judged(asked(rented, chip_id=b"\x01" * 64), rented)
+    assert failing(report) == {"G301"}
+
+
 def test_a_vlek_that_the_asks_key_issued_is_none(milan: Processor, rented: Processor) -> None:
     swapped = Keys(ark=milan.pki.keys.ark, ask=milan.pki.keys.asvk, asvk=milan.pki.keys.ask)
     pki = DevelopmentPki.create(Product.MILAN, START, keys=swapped)
