@@ -128,3 +128,9 @@ def test_an_image_is_added_to_what_is_asked() -> None:
     assert both.requirements == asked.requirements
     assert replace(both, name="x").requirements == asked.requirements
     assert both.registers["tdx"]["mrtd"] == frozenset({"ab" * 48})
+
+
+@pytest.mark.parametrize("values", [{"tcb_status": "UpToDate"}, {"machines": PPID}, {"vmpl": 0}])
+def test_one_value_is_no_list(values: dict[str, Any]) -> None:
+    with pytest.raises(Misuse, match="should be a list"):
+        Requirements(**values)
