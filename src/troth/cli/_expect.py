@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _REGISTER: Final = re.compile(r"([a-z0-9_]+)=(?:0x)?([0-9a-fA-F]+)")
 _HEX: Final = re.compile(r"(?:0x)?(?:[0-9a-fA-F]{2})+")
 _MAX_SMALL: Final = 64 * 1024
+_MAX_LOG: Final = 4 << 20
 MAX_IMAGE: Final = 4 << 30
 _PIECE: Final = 1 << 24
 
@@ -186,6 +187,21 @@ def nonce(text: str | None) -> bytes | None:
     if not _HEX.fullmatch(text):
         raise Misuse(f"the nonce {text[:40]!r} is not hex", fix="write hex, or @FILE for raw bytes")
     return from_hex(text, field="--nonce")
+
+
+def event_log(path: Path | None) -> bytes | None:
+    """The bytes of an event log.
+
+    Raises:
+        Unavailable: it cannot be read.
+        Malformed: it is empty, or larger than any.
+    """
+    if path is None:
+        return None
+    data = read_source(str(path), limit=_MAX_LOG)
+    if not data:
+        raise Malformed("is empty", field=str(path), offset=0)
+    return data
 
 
 def key(text: str | None) -> bytes | None:

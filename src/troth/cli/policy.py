@@ -113,53 +113,46 @@ def machines(
 def pin(
     source: str,
     *,
+    event_log: Path | None = None,
+    policy: str | None = None,
     trust: Sequence[Path] = (),
+    collateral: Sequence[Path] = (),
     at: str | None = None,
     output: _Out = None,
 ) -> int:
     """Write a policy from what is there now, out of genuine evidence only, and mark it unreviewed.
 
         troth policy pin evidence.bin -o app.policy.toml
+        troth policy pin quote.bin --event-log log.json --collateral DIR -o app.policy.toml
+
+    With the log of a dstack guest its events are pinned, and not RTMR3, which no two machines share.
 
     Args:
-        source: evidence, or `-`.
+        source: evidence, a dstack guest agent's answer, or `-`.
+        event_log: what a TDX guest logged of its boot; it must replay.
+        policy: a policy file or profile whose other requirements must hold, and are kept.
         trust: a PEM file with a root to trust beside the vendors'; may be repeated.
+        collateral: endorsements from Intel or AMD, a file or a folder of them; may be repeated.
         at: the instant of judgement.
         output: file to write; it must not exist. Default: stdout.
     """
-    from troth.model.check import Outcome, Waiver
-    from troth.model.codes.fresh import R101
-    from troth.model.report import Rejected
+    from troth.cli import _collateral
+    from troth.cli._pin import pinned
     from troth.policy import Policy
-    from troth.verifier import appraise
 
     instant, as_of = _expect.instant(at)
     roots, _ = _expect.roots(trust)
-    report = appraise(
+    made = pinned(
         read_source(source),
-        policy=Policy(name="pin"),
-        at=instant,
+        base=Policy(name="pin") if policy is None else _expect.named_policy(policy),
+        name=f"pinned from {Path(source).name}",
+        event_log=_expect.event_log(event_log),
         trust=roots,
-        waive=frozenset({Waiver.MEASUREMENT}),
+        collateral=_collateral.load(collateral),
+        at=instant,
         as_of=as_of,
     )
-    claims = report.presented
-    # Quotes and reports have no time of their own, and no nonce of ours: they are pinned at any age.
-    timeless = {R101} if claims is not None and claims.timestamp is None else set()
-    settled = all(
-        c.outcome in (Outcome.PASSED, Outcome.WAIVED) or c.code in timeless for c in report.checks
-    )
-    if claims is None or not settled or report.missing():
-        raise Rejected(report)
-    policy = Policy(
-        name=f"pinned from {Path(source).name}",
-        registers={
-            claims.platform: {name: frozenset({claims.registers[name]}) for name in claims.identity}
-        },
-        roots_allow=frozenset({report.root_class} if report.root_class else ()),
-        unreviewed=True,
-    )
-    _give(policy.to_toml(), output)
+    _give(made.to_toml(), output)
     return 0
 
 

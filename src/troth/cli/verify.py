@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -33,6 +34,7 @@ def verify(
     policy: str | None = None,
     trust: Sequence[Path] = (),
     collateral: Sequence[Path] = (),
+    event_log: Path | None = None,
     waive: Sequence[Waiver] = (),
     at: str | None = None,
     offline: bool = False,
@@ -45,7 +47,8 @@ def verify(
 ) -> int:
     r"""Is it genuine, and is it what I expect? Exit 0 means accepted, and nothing else does.
 
-    SOURCE is a file, `-` for stdin, a bundle (`.troth`), or `https://HOST:PORT` of a running enclave.
+    SOURCE is a file, `-` for stdin, a bundle (`.troth`), a dstack guest agent's answer, or
+    `https://HOST:PORT` of a running enclave.
     What you do not expect is undecided: a document alone exits 4.
 
         troth verify evidence.bin --image app.eif --nonce 00112233445566778899aabbccddeeff
@@ -63,6 +66,8 @@ def verify(
         trust: a PEM file with a root to trust beside the vendors'; may be repeated.
         collateral: endorsements from Intel or AMD, a file or a folder of them; may be repeated.
             `troth trust update` fetches them; nothing is fetched here. Nitro needs none.
+        event_log: what a TDX guest logged of its boot: a CCEL log, or dstack's. It must replay to the
+            quote's registers.
         waive: give up an expectation by name; the exit code is then 6, never 0.
         at: the instant of judgement; your own claim if it is in the past. Default: now.
         offline: use no network; only a live https source needs it.
@@ -79,6 +84,7 @@ def verify(
             wanted=_expect.policy(policy, image=image, measurement=measurement),
             roots=_expect.roots(trust),
             collateral=_collateral.load(collateral),
+            event_log=_expect.event_log(event_log),
             nonce=_expect.nonce(nonce),
             key=_expect.key(key),
             waive=frozenset(waive),
@@ -96,7 +102,13 @@ def verify(
             source,
             report,
             bundle=bundle,
-            named={"policy": policy, "image": image, "nonce": nonce, "key": key},
+            named={
+                "policy": policy,
+                "image": image,
+                "event-log": event_log,
+                "nonce": nonce,
+                "key": key,
+            },
             listed={
                 "measurement": measurement,
                 "trust": trust,
@@ -134,6 +146,7 @@ def _judge(
     wanted: "Policy",
     roots: "tuple[tuple[Root, ...], bytes]",
     collateral: "Collateral",
+    event_log: bytes | None,
     nonce: bytes | None,
     key: bytes | None,
     waive: frozenset[Waiver],
@@ -148,18 +161,11 @@ def _judge(
 
     trust, pem = roots
     if source.startswith("https://"):
-        if offline:
-            raise Misuse("a live source needs the network", fix="leave --offline away")
-        if replay or nonce is not None or waive or at[1]:
-            raise Misuse(
-                "a live source is judged now, with a nonce of this program's own and no waiver",
-                fix="leave --nonce, --waive, --at and --replay away",
-            )
-        if collateral.items:
-            raise Misuse(
-                "a live source is judged by its channel, which takes no collateral",
-                fix="leave --collateral away",
-            )
+        _only_live(
+            offline=offline,
+            asked=replay or nonce is not None or bool(waive) or at[1],
+            beside=bool(collateral.items) or event_log is not None,
+        )
         return _live(source, wanted=wanted, trust=trust, pem=pem, key=key)
     if source.startswith("http://"):
         raise Misuse("plain http carries no attested channel", fix="write https://HOST:PORT")
@@ -169,6 +175,7 @@ def _judge(
         packed = bundles.unpack(data)
         if replay:
             return bundles.replay(packed, name=name), packed.evidence, packed
+        packed = replace(packed, event_log=event_log or packed.event_log)
         if not at[1] and nonce is None and key is None and not waive:
             report = bundles.appraise_stored(
                 packed, name=name, policy=wanted, now=at[0], trust=trust, collateral=collateral
@@ -177,9 +184,10 @@ def _judge(
     elif replay:
         raise Misuse("only a bundle can be replayed", fix="leave --replay away")
     else:
-        packed = Bundle(evidence=data)
+        packed = Bundle(evidence=data, event_log=event_log)
     from troth.model.evidence import Evidence
 
+    collateral = packed.beside(collateral)
     report = appraise(
         Evidence(data=packed.evidence, name=name),
         policy=wanted,
@@ -188,6 +196,7 @@ def _judge(
         key=key,
         trust=trust,
         collateral=collateral,
+        event_log=packed.event_log,
         receipts=packed.receipts,
         waive=waive,
         as_of=at[1],
@@ -195,11 +204,28 @@ def _judge(
     maker = Maker(
         policy=wanted.to_toml(), roots=pem, at=at[0], nonce=nonce, key=key, binding=None, report=b""
     )
-    return (
-        report,
-        packed.evidence,
-        Bundle(evidence=packed.evidence, receipts=packed.receipts, maker=maker),
-    )
+    made = replace(packed, maker=maker, collateral=bundles.used(collateral, report))
+    return report, packed.evidence, made
+
+
+def _only_live(*, offline: bool, asked: bool, beside: bool) -> None:
+    """Refuses what has no meaning for a running enclave.
+
+    Raises:
+        Misuse: it was asked for.
+    """
+    if offline:
+        raise Misuse("a live source needs the network", fix="leave --offline away")
+    if asked:
+        raise Misuse(
+            "a live source is judged now, with a nonce of this program's own and no waiver",
+            fix="leave --nonce, --waive, --at and --replay away",
+        )
+    if beside:
+        raise Misuse(
+            "a live source is judged by its channel, which takes no collateral and no event log",
+            fix="leave --collateral and --event-log away",
+        )
 
 
 def _live(
@@ -227,8 +253,6 @@ def _live(
 
 
 def _write_bundle(path: Path, report: "Report", made: "Bundle") -> None:
-    from dataclasses import replace
-
     from troth.render.json import report_json
     from troth.verifier.bundle import pack
 
@@ -239,8 +263,6 @@ def _write_bundle(path: Path, report: "Report", made: "Bundle") -> None:
     if made.maker is not None:
         made = replace(made, maker=replace(made.maker, report=report_json(report).encode()))
     write_file(path, pack(made))
-    if report.collateral:
-        say(f"{path} holds no collateral: who judges it needs the files of --collateral, too")
 
 
 def _print(

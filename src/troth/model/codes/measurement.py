@@ -64,7 +64,7 @@ M303: Final = Code(
     "what was asked about is in the event log, and there is no event log",
     "A register holds one hash over all events. What a single event says, such as an application's id or "
     "a kernel's command line, can only be shown with the log whose replay gives that hash.",
-    "Pass the event log, or the guest agent's whole answer, together with the quote.",
+    "Pass it with `--event-log FILE`, or the guest agent's whole answer in place of the quote.",
 )
 M304: Final = Code(
     "M304",
