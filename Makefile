@@ -6,7 +6,7 @@ BIN := .venv/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench docs mutants clean
+.PHONY: help setup demo test check bench docs mutants fuzz clean
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,11 @@ docs: .venv/ready ## make docs/reference again from the code
 
 mutants: .venv/ready ## remove every check, flip every comparison; the tests must notice
 	$(BIN)/python scripts/mutants.py --jobs $(JOBS) $(MUTANTS)
+
+fuzz: .venv/ready ## throw mutants at all that reads; goes on where it was: FUZZ="--seconds 3600"
+	@$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements/fuzz.txt \
+	  || echo 'note: atheris could not be installed' >&2
+	@$(BIN)/python -m fuzz $(FUZZ)
 
 clean: ## everything that can be made again
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -18,3 +18,4 @@ lock() {
 lock requirements/runtime.txt "$@" pyproject.toml
 lock requirements/dev.txt "$@" -c requirements/runtime.txt --group dev pyproject.toml requirements/dev.in
 lock requirements/bench.txt "$@" requirements/bench.in
+lock requirements/fuzz.txt "$@" requirements/fuzz.in

@@ -11,7 +11,7 @@ EXCEPTIONS: dict[str, str] = {
 
 SIZES = {
     str(path.relative_to(REPOSITORY)): len(path.read_text(encoding="utf-8").splitlines())
-    for folder in ("src", "tests", "scripts", "bench", "examples")
+    for folder in ("src", "tests", "scripts", "bench", "examples", "fuzz")
     for path in (REPOSITORY / folder).rglob("*.py")
 }
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
-FOLDERS = ("src", "tests", "docs", "examples", "scripts", "bench", "requirements", ".ci")
+FOLDERS = ("src", "tests", "docs", "examples", "scripts", "bench", "fuzz", "requirements", ".ci")
 TEXT = {"", ".py", ".md", ".toml", ".txt", ".in", ".sh", ".json", ".html", ".css", ".tsv", ".pem"}
 
 # Standards, vendors' own pages, and the names that are reserved for examples.

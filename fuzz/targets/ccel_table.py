@@ -1,0 +1,27 @@
+"""The ACPI table CCEL, as it comes and with the checksum that an attacker would give it."""
+
+from collections.abc import Iterable
+
+from tests.platforms.tdx.make_log import ccel_table
+
+from fuzz.target import Target, attempt
+from fuzz.vectors import vectors
+from troth.wire import tcg
+
+_CHECKSUM = 9
+
+
+def _run(data: bytes) -> None:
+    attempt(tcg.read_ccel_table, data)
+    if len(data) > _CHECKSUM:
+        sealed = bytearray(data)
+        sealed[_CHECKSUM] = (sealed[_CHECKSUM] - sum(data)) % 256
+        tcg.read_ccel_table(bytes(sealed))
+
+
+def _seeds() -> Iterable[bytes]:
+    yield ccel_table()
+    yield from vectors("tdx/eventlog/*ccel_table.bin")
+
+
+TARGET = Target(run=_run, seeds=_seeds, longest=80)
