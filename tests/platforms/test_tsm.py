@@ -246,6 +246,18 @@ def test_a_generation_that_is_no_number(tmp_path: Path) -> None:
                 _tsm.ask(DATA, provider="tdx_guest", base=base)
 
 
+def test_a_generation_of_many_digits(tmp_path: Path) -> None:
+    kernel = guest()
+
+    def old() -> None:
+        (folder,) = kernel.folders.values()
+        folder.written = folder.read = 2**64 - 9
+
+    kernel.meddle = once("open", "provider", old)
+    assert ask(kernel, tmp_path).outblob[12:76] == DATA
+    assert len(kernel.made) == 1
+
+
 def test_the_folder_goes_when_the_asker_is_interrupted(tmp_path: Path) -> None:
     kernel = guest()
     with served(kernel, tmp_path) as base, pytest.MonkeyPatch.context() as patch:

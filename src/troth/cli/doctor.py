@@ -158,7 +158,7 @@ def _attest() -> Finding:
     from troth.platforms.snp import collect as snp
     from troth.platforms.tdx import collect as tdx
 
-    paths = (nitro.DEVICE, _tsm.BASE, tdx.DEVICE, snp.DEVICE, sgx.FOLDER)
+    paths = (nitro.DEVICE, _tsm.BASE, tdx.DEVICE, snp.DEVICE, f"{sgx.FOLDER}/user_report_data")
     here = [path for path in paths if Path(path).exists()]
     closed = [path for path in here if not os.access(path, os.R_OK | os.W_OK)]
     if not here:
