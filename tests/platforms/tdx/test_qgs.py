@@ -62,6 +62,21 @@ def test_answers_that_are_none(
         qgs.quote(REPORT, service=path)
 
 
+def test_a_refusal_that_is_a_header_only(tmp_path: Path) -> None:
+    short = answer(b"", size=16, error=0x12005)[:16]
+    with (
+        listening(tmp_path / "qgs", lambda _: framed(short)) as path,
+        pytest.raises(Unavailable, match="0x12005"),
+    ):
+        qgs.quote(REPORT, service=path)
+
+
+@pytest.mark.parametrize("size", [0, 65536 - 24])
+def test_the_smallest_and_the_largest_answer(tmp_path: Path, size: int) -> None:
+    with listening(tmp_path / "qgs", lambda _: framed(answer(bytes(size)))) as path:
+        assert qgs.quote(REPORT, service=path) == bytes(size)
+
+
 def test_a_later_minor_version_is_compatible(tmp_path: Path) -> None:
     with listening(tmp_path / "qgs", lambda _: framed(answer(QUOTE, minor=9))) as path:
         assert qgs.quote(REPORT, service=path) == QUOTE
