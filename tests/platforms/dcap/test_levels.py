@@ -276,6 +276,19 @@ def test_early_documents_say_what_is_coming_and_decide_nothing() -> None:
     more = replace(case, collateral=case.collateral + Collateral(items=early))
     report = accepted(more)
     assert any("21" in note and "OutOfDate" in note for note in report.notes)
+    same = (PKI.tcb_info(tdx=False, early=True, evaluation_number=21), early[1])
+    report = accepted(replace(case, collateral=case.collateral + Collateral(items=same)))
+    assert report.notes == ("under evaluation number 21 the status stays UpToDate",)
+    advised = documents.levels(tdx=False)
+    advised = (replace(advised[0], advisories=("INTEL-SA-00998",)), *advised[1:])
+    more = PKI.tcb_info(tdx=False, early=True, evaluation_number=21, tcb_levels=advised)
+    report = accepted(
+        replace(case, collateral=case.collateral + Collateral(items=(more, early[1])))
+    )
+    (note,) = report.notes
+    assert "INTEL-SA-00998" in note
+    half = Collateral(items=(early[0],))
+    assert accepted(replace(case, collateral=case.collateral + half)).notes == ()
     forged = replace(early[0], data=early[0].data.replace(b'"OutOfDate"', b'"UpToDate"'))
     more = replace(case, collateral=case.collateral + Collateral(items=(forged, early[1])))
     report = accepted(more)
