@@ -19,6 +19,7 @@ def _seeds() -> Iterable[bytes]:
     yield b'{"a":[1,-2,true,false,null,"\\u00e9\\ud83d\\ude00"],"b":{"c":{}},"":9007199254740992}'
     yield '["é", "\U0001f600", "\\n\\t\\"", 0, -0]'.encode()
     yield b"[" * 60 + b"]" * 60
+    yield b"[" * 900 + b"]" * 900
     yield b' { "a" : [ ] } '
 
 

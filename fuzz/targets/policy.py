@@ -54,6 +54,6 @@ TARGET = Target(
     run=_run,
     seeds=_seeds,
     refuses=(Malformed, Misuse),
-    longest=4096,
+    longest=8192,
     words=(*WORDS, b"[tdx]\n", b"[snp]\n", b"min_tcb", b"advisories", b"max_age"),
 )

@@ -33,6 +33,7 @@ def _run(data: bytes) -> None:
 
 def _seeds() -> Iterable[bytes]:
     yield from (path.read_bytes() for path in sorted(_EXAMPLES.glob("*/troth.toml")))
+    yield b"memory = " + b"9" * 5000
     page = Path(__file__).parents[2] / "docs" / "reference" / "troth-toml.md"
     for part in page.read_text(encoding="utf-8").split("```toml\n")[1:]:
         yield part.split("```")[0].encode()
@@ -42,6 +43,6 @@ TARGET = Target(
     run=_run,
     seeds=_seeds,
     refuses=(Malformed, Misuse, Unavailable),
-    longest=4096,
+    longest=8192,
     words=(*WORDS, b"[[files]]\n", b"[config]\n", b"../", b"/", b"\\u0000", b"9" * 5000),
 )

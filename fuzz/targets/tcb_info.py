@@ -31,7 +31,7 @@ def bodies(member: str) -> Iterable[bytes]:
         yield from (item.data for item in items if item.data.startswith(b'{"%s"' % member.encode()))
 
 
-WORDS = (b'"', b"{", b"}", b"[", b"]", b",", b":", b"null", b"-1", b"1e9", b"\\u0000", b"00")
+WORDS = (b'"', b"{", b"}", b"[", b"]", b",", b":", b"null", b"-1", b"1e9", b"\\u0000", b"\\ud800")
 TARGET = Target(
     run=_run, seeds=_seeds, longest=48 * 1024, words=(*WORDS, b'"tdxModule":', b'"svn":')
 )

@@ -76,6 +76,8 @@ def test_the_same_in_another_writing() -> None:
         loose.dumps(GOOD).encode(),
         json.canonical(GOOD) + b"\n",
         json.canonical(GOOD).replace(b'"cpus":2,', b'"cpus":2,"cpus":2,'),
+        json.canonical(GOOD).replace(b'"blue"', b'"\\ud800"'),
+        json.canonical(GOOD).replace(b'"blue"', b"[" * 900 + b"]" * 900),
     ):
         with pytest.raises(Malformed):
             config.read(text)

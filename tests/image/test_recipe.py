@@ -184,6 +184,7 @@ def test_no_toml(tmp_path: Path) -> None:
         (b"\xff\xfe", "is not UTF-8"),
         (b"app = ", "is not TOML"),
         (b"x = " + b"[" * 20_000, "is not TOML"),
+        (b"memory = " + b"9" * 5000, "is not TOML"),
         (b"#" * (1024 * 1024 + 1), "is larger than"),
     ):
         file.write_bytes(data)

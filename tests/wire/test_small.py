@@ -178,6 +178,13 @@ def test_json_half_a_surrogate_pair_has_no_canonical_form() -> None:
     assert json.parse(b'"\\ud83d\\ude00"', field="x") == "\U0001f600"
 
 
+def test_json_that_is_nested_too_deep_has_no_canonical_form() -> None:
+    value = json.parse(b"[" * 900 + b"]" * 900, field="x")
+    with pytest.raises(Misuse, match="too deep"):
+        json.canonical(value)
+    assert json.canonical(json.parse(b"[" * 60 + b"]" * 60, field="x")) == b"[" * 60 + b"]" * 60
+
+
 def test_der_is_never_huge() -> None:
     """Four bytes of length are refused even where that many bytes follow."""
     huge = b"\x30\x84\x01\x00\x00\x00" + bytes(1 << 24)

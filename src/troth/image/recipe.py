@@ -187,7 +187,10 @@ def load(folder: Path) -> Recipe:
         document = tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise Malformed("is not UTF-8", field=FILE, offset=error.start) from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # a number too long is no error of the library's own
         raise Malformed(f"is not TOML: {str(error).lower()}", field=FILE) from None
     return parse(document, folder=folder)
 

@@ -76,13 +76,15 @@ def canonical(value: Any) -> bytes:
 
     Raises:
         Misuse: a float, an integer past ±2^53, text with half a surrogate pair, a key that is not
-            text, or another type.
+            text, another type, or nested too deep.
     """
-    _check(value)
-    ordered = _sorted(value)
-    return json.dumps(ordered, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(
-        "utf-8"
-    )
+    try:
+        _check(value)
+        ordered = _sorted(value)
+        text = json.dumps(ordered, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except RecursionError:
+        raise Misuse("a value is nested too deep") from None
+    return text.encode("utf-8")
 
 
 def _check(value: Any) -> None:
