@@ -12,8 +12,9 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -67,12 +68,48 @@ class Tree(Protocol):
     def open(self, path: str, flags: int) -> Handle: ...
 
 
-class _Server:
+@dataclass
+class Device:
+    """A tree with one file, which is asked by ioctl and nothing else: tree and handle in one."""
+
+    path: str
+    answer: Callable[[int, bytes], tuple[int, bytes]]
+
+    def mode(self, path: str) -> int:
+        if path not in ("", self.path):
+            raise FileNotFoundError(errno.ENOENT, "absent")
+        return stat.S_IFREG | 0o600 if path else stat.S_IFDIR | 0o755
+
+    def make(self, _: str) -> None:
+        raise OSError(errno.EPERM, "no folders")
+
+    remove = make
+
+    def open(self, _path: str, _flags: int) -> "Device":
+        return self
+
+    def read(self) -> bytes:
+        raise OSError(errno.EINVAL, "not so")
+
+    def write(self, _data: bytes, _offset: int) -> int:
+        raise OSError(errno.EINVAL, "not so")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def ioctl(self, number: int, message: bytes) -> tuple[int, bytes]:
+        return self.answer(number, message)
+
+
+class Server:
+    """Answers the kernel's requests until the file system is gone."""
+
     def __init__(self, fd: int, tree: Tree) -> None:
         self.fd, self.tree = fd, tree
         self.paths = {1: ""}
         self.handles: dict[int, Handle] = {}
         self.count = 1
+        self.trouble: list[Exception] = []
 
     def run(self) -> None:
         while True:
@@ -91,6 +128,9 @@ class _Server:
                 code, answer = 0, self.answer(call, node, request[_IN.size :])
             except OSError as error:
                 code, answer = -(error.errno or errno.EIO), b""
+            except Exception as error:  # noqa: BLE001 - whoever asked must not wait for ever
+                self.trouble.append(error)
+                code, answer = -errno.EIO, b""
             try:
                 os.write(self.fd, _OUT.pack(_OUT.size + len(answer), code, unique) + answer)
             except FileNotFoundError:  # whoever asked is gone
@@ -159,8 +199,47 @@ def _name(body: bytes) -> str:
     return body.rstrip(b"\0").decode()
 
 
+def _served(fd: int, tree: Tree) -> Callable[[], object]:
+    server = Server(fd, tree)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+
+    def end() -> None:
+        thread.join(10)
+        assert not thread.is_alive()
+        assert not server.trouble, server.trouble
+
+    return end
+
+
+def apart(maker: str) -> Callable[[int, Tree], Callable[[], object]]:
+    """Serves from another process, for system calls during which Python's lock is held.
+
+    Args:
+        maker: `module:function`, which makes the tree there.
+    """
+    module, _, function = maker.partition(":")
+    code = (
+        f"import sys; from tests.platforms.fuse import Server; from {module} import {function}; "
+        f"Server(int(sys.argv[1]), {function}()).run()"
+    )
+    search = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
+
+    def serve(fd: int, _: Tree) -> Callable[[], object]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, str(fd)],
+            pass_fds=[fd],
+            env=dict(os.environ, PYTHONPATH=search),
+        )
+        return lambda: process.wait(10)
+
+    return serve
+
+
 @contextmanager
-def mounted(tree: Tree, folder: Path) -> Iterator[Path]:
+def mounted(
+    tree: Tree, folder: Path, serve: Callable[[int, Tree], Callable[[], object]] = _served
+) -> Iterator[Path]:
     """Where the tree can be reached, by this process's system calls, while the context lasts."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -178,12 +257,10 @@ def mounted(tree: Tree, folder: Path) -> Iterator[Path]:
         if "namespaces" in os.environ.get("TROTH_REQUIRE", ""):
             pytest.fail(f"TROTH_REQUIRE names namespaces, and none can mount: {said}")
         pytest.skip(f"namespaces: a file system cannot be mounted in one: {said}")
-    server = threading.Thread(target=_Server(descriptors[0], tree).run, daemon=True)
-    server.start()
+    end = serve(descriptors[0], tree)
     try:
         yield Path(f"/proc/{child.pid}/root{folder}")
     finally:
         child.communicate()  # its input ends, so does it, and the mount with it
-        server.join(10)
+        end()
         os.close(descriptors[0])
-        assert not server.is_alive()

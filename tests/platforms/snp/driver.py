@@ -6,12 +6,9 @@ It reads and writes the asking process's memory, which is this one, by the addre
 import ctypes
 import errno
 import os
-import stat
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-
-from tests.platforms.fuse import Handle
 
 GET_REPORT, GET_EXTENDED_REPORT = 0xC0205300, 0xC0205302
 MESSAGE = struct.Struct("<B7xQQII")
@@ -96,36 +93,3 @@ class Driver:
         if room:
             ctypes.memmove(table_at, self.table.ljust(room, b"\0"), room)
         return 0, self.reported(request, answer_at), 0
-
-
-@dataclass
-class Device:
-    """The driver as the one file of a file system."""
-
-    driver: Driver
-
-    def mode(self, path: str) -> int:
-        if path not in ("", "/sev-guest"):
-            raise FileNotFoundError(errno.ENOENT, "absent")
-        return stat.S_IFREG | 0o600 if path else stat.S_IFDIR | 0o755
-
-    def make(self, _: str) -> None:
-        raise OSError(errno.EPERM, "no folders")
-
-    def remove(self, _: str) -> None:
-        raise OSError(errno.EPERM, "no folders")
-
-    def open(self, _path: str, _flags: int) -> Handle:
-        return self
-
-    def read(self) -> bytes:
-        raise OSError(errno.EINVAL, "not so")
-
-    def write(self, _data: bytes, _offset: int) -> int:
-        raise OSError(errno.EINVAL, "not so")
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-    def ioctl(self, number: int, message: bytes) -> tuple[int, bytes]:
-        return self.driver.ioctl(number, message)

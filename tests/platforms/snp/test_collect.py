@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.platforms.fuse import mounted
+from tests.platforms.fuse import Device, mounted
 from tests.platforms.snp import driver
-from tests.platforms.snp.driver import BUSY, GET_EXTENDED_REPORT, GET_REPORT, Device, Driver
+from tests.platforms.snp.driver import BUSY, GET_EXTENDED_REPORT, GET_REPORT, Driver
 from tests.platforms.snp.made import AT, CODE, LISTED, POLICY
 from tests.platforms.tsm import Kernel
 
@@ -249,7 +249,7 @@ def test_a_device_of_another_kind() -> None:
 def test_the_kernels_own_ioctl(tmp_path: Path, milan: Processor) -> None:
     """The numbers and structures go through a real system call, and come back where it refuses too."""
     played = Driver(reporter(milan), certificates(milan))
-    with mounted(Device(played), tmp_path) as root:
+    with mounted(Device("/sev-guest", played.ioctl), tmp_path) as root:
         how = {"tsm": "/absent", "device": str(root / "sev-guest")}
         evidence = collect(DATA, **how)
         assert dict(report_format.parse(evidence).table.entries) == milan.table()

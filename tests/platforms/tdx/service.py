@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.platforms.fuse import Device
+
 from troth.platforms.dcap.simulate import DevelopmentPki, QuoteKind
 
 GET_REPORT = 0xC4405401
@@ -33,18 +35,29 @@ class Driver:
     asked: int = 0
 
     def __call__(self, fd: int, number: int, message: ctypes.Structure, /) -> object:
+        """As a caller of ioctl has it."""
         assert os.fstat(fd)
-        assert ctypes.sizeof(message) == 64 + 1024
+        result, after = self.ioctl(number, bytes(message))
+        ctypes.memmove(ctypes.addressof(message), after, len(after))
+        if result < 0:
+            raise OSError(-result, os.strerror(-result))
+        return result
+
+    def ioctl(self, number: int, message: bytes) -> tuple[int, bytes]:
+        """Minus errno, and the message afterwards."""
+        assert len(message) == 64 + 1024
         self.asked += 1
         code = self.refusals.pop(0) if self.refusals else 0
         if number != GET_REPORT:
             code = errno.ENOTTY
         if code:
-            raise OSError(code, os.strerror(code))
-        at = ctypes.addressof(message)
-        report = self.change(td_report(ctypes.string_at(at, 64)))
-        ctypes.memmove(at + 64, report.ljust(1024, b"\0"), 1024)
-        return 0
+            return -code, message
+        return 0, message[:64] + self.change(td_report(message[:64])).ljust(1024, b"\0")
+
+
+def device() -> Device:
+    """A driver that is interrupted once."""
+    return Device("/tdx_guest", Driver(refusals=[errno.EINTR]).ioctl)
 
 
 def td_report(data: bytes) -> bytes:

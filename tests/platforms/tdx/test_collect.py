@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from tests.platforms.dcap.made import NOW, PKI, pinned
-from tests.platforms.fuse import mounted
-from tests.platforms.tdx.service import Driver, answer, framed, listening, quoted, td_report
+from tests.platforms.fuse import apart, mounted
+from tests.platforms.tdx.service import Driver, answer, device, framed, listening, quoted, td_report
 from tests.platforms.tsm import Kernel
 
 import troth
@@ -137,6 +137,19 @@ def test_a_device_that_may_not_be_opened(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_device_of_another_kind() -> None:
     with pytest.raises(Unavailable, match="gave no report"):
         collect(DATA, tsm="/absent", device=FILE)
+
+
+@pytest.mark.namespaces
+def test_the_kernels_own_ioctl(tmp_path: Path) -> None:
+    """The number and the structure go through a real system call, during which Python stands still."""
+    (tmp_path / "dev").mkdir()
+    serve = apart("tests.platforms.tdx.service:device")
+    with (
+        mounted(device(), tmp_path / "dev", serve) as root,
+        listening(tmp_path / "qgs", quoted(PKI)) as service,
+    ):
+        evidence = collect(DATA, tsm="/absent", device=f"{root}/tdx_guest", service=service)
+    assert quote_format.parse(evidence).field("reportdata") == DATA
 
 
 @pytest.mark.namespaces
