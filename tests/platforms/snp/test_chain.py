@@ -3,8 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from tests.platforms.snp.made import (
     AT,
+    START,
     asked,
     chain,
     endorsement,
@@ -19,9 +21,10 @@ from troth.model.check import Check, Outcome
 from troth.model.collateral import Collateral, Item, Kind
 from troth.model.report import Report, Verdict
 from troth.platforms.snp import PLATFORM
-from troth.platforms.snp.format import parse
+from troth.platforms.snp.format import SIGNED, parse
+from troth.platforms.snp.product import Product
 from troth.platforms.snp.roots import vendor_roots
-from troth.platforms.snp.simulate import Processor, extended
+from troth.platforms.snp.simulate import DevelopmentPki, Keys, Processor, extended, signed
 
 
 def check(report: Report, code: str) -> Check:
@@ -143,3 +146,60 @@ def test_both_ends_of_a_certificates_life_belong_to_it(rented: Processor) -> Non
         (life,) = (check for check in found.checks if check.code.id == "G103")
         assert life.outcome is outcome, at
     assert start + timedelta(days=365) > AT
+
+
+@pytest.mark.parametrize("seconds", [0, 365 * 86400])
+def test_of_two_certificates_of_one_key_the_valid_one_counts(
+    rented: Processor, seconds: int
+) -> None:
+    """Providers renew: at the first and at the last second of the one, the other is not valid."""
+    renewed = rented.pki.endorse(
+        rented.key.public_key(), rented.parts, start=AT, csp="CN=cloud.example"
+    )
+    other = rented.pki.endorse(
+        rented.key.public_key(),
+        rented.parts,
+        start=AT + timedelta(days=400) if seconds == 0 else AT - timedelta(days=1),
+        csp="CN=cloud.example",
+    )
+    at = AT + timedelta(seconds=seconds)
+    for pair in ((renewed, other), (other, renewed)):
+        found = PLATFORM.genuine(
+            parse(asked(rented)),
+            [rented.pki.root()],
+            Collateral(items=(*map(endorsement, pair), *held(rented)[1:])),
+            at,
+        )
+        (life,) = (check for check in found.checks if check.code.id == "G103")
+        assert life.outcome is Outcome.PASSED
+
+
+def test_version_2_has_no_bytes_that_its_product_does_not_use(milan: Processor) -> None:
+    """Nothing in such a report names its product, so the parser can't tell; the endorsement does."""
+    for at, wanted in ((0x182, {"G301", "T109"}), (0x1E2, {"T109"}), (0x1F2, {"T109"})):
+        data = bytearray(asked(milan, version=2)[:SIGNED])
+        data[at] = 1
+        assert failing(judged(signed(bytes(data), milan.key), milan)) == wanted
+
+
+def test_an_authority_of_another_product_does_not_count(milan: Processor, genoa: Processor) -> None:
+    """Every signature holds and the root is trusted; only the names say that it is the wrong one."""
+    forged = genoa.pki.endorse(
+        milan.key.public_key(), milan.parts, start=START, hwid=milan.chip_id, name="Milan-B0"
+    )
+    items = (endorsement(forged), chain(*genoa.issuers), *held(genoa)[2:])
+    report = judged(asked(milan), milan, *items)
+    assert failing(report) == {"G102"}
+    assert "should be ARK-Milan → SEV-Milan" in check(report, "G102").why
+
+
+def test_of_chains_that_fail_one_with_a_trusted_root_is_told_of(
+    milan: Processor, keys: Keys
+) -> None:
+    others = Keys(ark=keys.ask, ask=keys.asvk, asvk=keys.ark)
+    forger = DevelopmentPki.create(Product.MILAN, START, keys=others)
+    for pair in ((milan.pki.ark, forger.ark), (forger.ark, milan.pki.ark)):
+        items = (endorsement(milan.endorsement), chain(*pair, forger.ask))
+        report = judged(asked(milan), milan, *items)
+        assert failing(report) == {"G102"}
+        assert check(report, "G101").outcome is Outcome.PASSED

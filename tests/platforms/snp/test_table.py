@@ -68,6 +68,11 @@ def test_entries_do_not_overlap_and_leave_no_gap() -> None:
     assert read(raw((ask, 72, 1), (ark, 74, 2), data=b"a\0cd"), base=0).entries["ASK"] == b"a"
 
 
+def test_an_empty_entry_is_refused() -> None:
+    with pytest.raises(Malformed, match="empty"):
+        read(raw((GUIDS["ASK"], 72, 0), (GUIDS["ARK"], 72, 4), data=b"abcd"), base=0)
+
+
 def test_an_empty_table_and_one_without_end() -> None:
     for data in (b"", bytes(24), bytes(4096), raw((GUIDS["ASK"], 24, 1), end=b"")):
         with pytest.raises(Malformed):
@@ -79,8 +84,11 @@ def test_a_table_has_limits() -> None:
     assert len(read(table(many), base=0).unknown) == MAX_ENTRIES
     with pytest.raises(Malformed):
         read(table({**many, FOREIGN[::-1]: b"x"}), base=0)
+    largest = table({"ASK": bytes(MAX_TABLE - 48)})
+    assert len(largest) == MAX_TABLE
+    assert len(read(largest, base=0).entries["ASK"]) == MAX_TABLE - 48
     with pytest.raises(Malformed, match="larger"):
-        read(table({"ASK": bytes(MAX_TABLE)}), base=0)
+        read(table({"ASK": bytes(MAX_TABLE - 47)}), base=0)
 
 
 @pytest.mark.parametrize("tail", [b"\0", b"\x01", bytes(4095)])
