@@ -8,6 +8,7 @@ that a machine which lost a part can't go green by running less.
 import functools
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -22,6 +23,10 @@ from hypothesis import settings
 # Two cores shared by many: a slow example is no failure. CI draws the same examples each time.
 settings.register_profile("troth", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("troth")
+
+# What is started in the background ignores Ctrl-C, and so does all that it starts, until told otherwise.
+# The tests of Ctrl-C mean programs as a terminal starts them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).parents[1]
 HOW_TO_GET_IT = "scripts/install_optional.sh installs what can be installed"

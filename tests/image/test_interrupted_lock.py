@@ -48,18 +48,7 @@ def silent() -> Iterator[socket.socket]:
 
 
 def start(*words: str | Path) -> "subprocess.Popen[str]":
-    """`troth lock` in a session of its own, as a terminal's foreground group is.
-
-    Tests that run in the background ignore Ctrl-C, and what they start would inherit that.
-    """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        return _started(*words)
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _started(*words: str | Path) -> "subprocess.Popen[str]":
+    """`troth lock` in a session of its own, as a terminal's foreground group is."""
     return subprocess.Popen(
         [sys.executable, "-m", "troth", "lock", *map(str, words)],
         stdout=subprocess.PIPE,
