@@ -162,7 +162,11 @@ def test_a_td_is_not_judged_by_the_old_form_of_levels() -> None:
 @pytest.mark.parametrize("changes", [{"fmspc": "00a0b0c0d0e0"}, {"pceId": "0001"}])
 def test_levels_of_another_platform(kind: QuoteKind, changes: dict[str, str]) -> None:
     item = PKI.document("tcbInfo", info(kind, **changes))
-    refused(swapped(good(kind), item), undecided=unread(kind))
+    other = PKI.document("tcbInfo", info(SGX if kind.tdx else TDX, fmspc="0f0f0f0f0f0f"))
+    report = refused(swapped(good(kind), item, other), undecided=unread(kind))
+    (said,) = (check for check in report.checks if check.code.id == "G205")
+    assert said.presented == documents.FMSPC.hex()
+    assert said.expected == changes.get("fmspc", documents.FMSPC.hex())
 
 
 @BOTH

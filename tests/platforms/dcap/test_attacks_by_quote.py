@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography import x509 as library
 from tests.platforms.dcap.made import (
     NONCE,
     NOW,
@@ -24,6 +25,7 @@ from tests.platforms.dcap.made import (
 
 import troth
 from troth.model.report import Verdict
+from troth.platforms import sgx, tdx
 from troth.platforms.dcap import simulate_documents as documents
 from troth.platforms.dcap import simulate_pki as pki
 from troth.platforms.dcap.simulate import DevelopmentPki, QuoteKind, make_machine
@@ -247,3 +249,35 @@ def test_what_stands_behind_the_hash_of_the_attestation_key(kind: QuoteKind) -> 
 
 def test_every_family_is_new() -> None:
     assert DevelopmentPki.create(NOW).root.der != PKI.root.der
+
+
+def _leaf(extension: bytes | None, *, critical: bool = False) -> pki.Holder:
+    return pki.issue(
+        pki.LEAF,
+        begin=PKI.issued,
+        life=pki.LEAF_LIFE,
+        above=PKI.platform_ca,
+        extension=extension,
+        critical=critical,
+    )
+
+
+@BOTH
+def test_a_platform_certificate_whose_extension_cannot_be_read(kind: QuoteKind) -> None:
+    """It names nobody: no claims of a machine, and words for whoever looks."""
+    value = PKI.machine.leaf.certificate.extensions.get_extension_for_oid(
+        library.ObjectIdentifier("1.2.840.113741.1.13.1")
+    ).value.public_bytes()
+    for extension in (None, value + b"\0", value[:-1] + b"\1"):
+        machine = replace(PKI.machine, leaf=_leaf(extension))
+        case = good(kind, machine=machine)
+        report = case.report()
+        assert {c.code.id for c in report.checks if c.outcome == "failed"} == {"G206"}
+        assert report.presented is not None
+        assert report.presented.instance == ""
+        platform = tdx.PLATFORM if kind.tdx else sgx.PLATFORM
+        assert "cannot be read" in dict(platform.fields(case.data))["pck"]
+    machine = replace(PKI.machine, leaf=_leaf(value))
+    accepted(good(kind, machine=machine))
+    machine = replace(PKI.machine, leaf=_leaf(value, critical=True))
+    refused(good(kind, machine=machine), "G102")
