@@ -106,7 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
             print("".join(traceback.format_exception(run.error)), file=sys.stderr)
             print(f"findings of {name}: {store.findings}", file=sys.stderr)
     rate = total / max(time.monotonic() - begin, 1e-3)
-    everything = sum(Store.of(name, asked.folder).executions() for name in NAMES)
+    everything = sum(Store(asked.folder / name).executions() for name in NAMES)
     print(f"{'all':18}{total:14,}{rate:12,.0f}{everything:16,}")
     print(f"{found} of {len(names)} targets have a new finding")
     return 1 if found else 0

@@ -47,7 +47,7 @@ def fuzz(
     """
     options = [
         f"-seed={seed}",
-        f"-artifact_prefix={store.findings}{os.sep}",
+        f"-artifact_prefix={store.findings.absolute()}{os.sep}",
         f"-timeout={_SLOWEST}",
         "-print_final_stats=1",
         "-verbosity=0",
@@ -56,12 +56,15 @@ def fuzz(
         options.append(f"-runs={executions}")
     if seconds is not None:
         options.append(f"-max_total_time={max(1, int(seconds))}")
-    done = subprocess.run(
-        [sys.executable, "-m", "fuzz.native", name, *options, str(store.corpus)],
-        cwd=_REPOSITORY,
-        capture_output=True,
-        check=False,
-    )
+    # libFuzzer leaves without cleaning up, so whatever its process puts aside is put in here.
+    with tempfile.TemporaryDirectory(prefix="troth-fuzz-") as folder:
+        done = subprocess.run(
+            [sys.executable, "-m", "fuzz.native", name, *options, str(store.corpus.absolute())],
+            cwd=_REPOSITORY,
+            env=os.environ | {"TMPDIR": folder},
+            capture_output=True,
+            check=False,
+        )
     said = done.stdout + done.stderr
     count = _EXECUTIONS.search(said)
     if done.returncode == 0 and count is not None:
@@ -77,7 +80,7 @@ def main() -> None:
     import atheris
 
     name, *options = sys.argv[1:]
-    with atheris.instrument_imports(include=["troth"]):
+    with atheris.instrument_imports(include=["troth", "fuzz.targets"]):
         from fuzz.targets import load
 
         target = load(name)
@@ -88,8 +91,8 @@ def main() -> None:
         except target.refuses:
             return
 
-    # Seeds stay where they are: this folder goes when the process does, and nothing is copied out of it.
-    folder = Path(tempfile.mkdtemp(prefix="troth-fuzz-"))
+    # Seeds are no part of the corpus that stays; the process that started this one removes them.
+    folder = Path(tempfile.mkdtemp())
     for seed in target.begin():
         (folder / name_of(seed)).write_bytes(seed)
     if target.words:

@@ -52,7 +52,7 @@ class Store:
         return sorted(path for path in self.findings.iterdir() if path.is_file())
 
     def executions(self) -> int:
-        """How many there were, in all runs."""
+        """How many there were, in all runs; none where there is no folder."""
         path = self.folder / "executions"
         return int(path.read_text()) if path.exists() else 0
 

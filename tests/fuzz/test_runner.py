@@ -1,6 +1,7 @@
 """What runs the targets: budgets, what is kept, and that a bug does not get past it."""
 
 import random
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from fuzz.store import Store
 from fuzz.target import Target
 
 from fuzz import __main__ as runner
-from fuzz import own
+from fuzz import native, own
 from troth.errors import Malformed
 
 SEED = b"troth 12345"
@@ -92,3 +93,20 @@ def test_nonsense_is_refused(wrong: list[str]) -> None:
     with pytest.raises(SystemExit) as left:
         runner.main(wrong)
     assert left.value.code == 2
+
+
+@pytest.mark.skipif(not native.there(), reason="atheris is not installed: requirements/fuzz.txt")
+def test_libfuzzer_runs_a_target_and_leaves_nothing_but_its_corpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aside = tmp_path / "aside"
+    aside.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(aside))
+    store = Store.of("recipe", tmp_path)
+    run = native.fuzz("recipe", store, executions=150, seconds=None, seed=1)
+    assert run.error is None
+    assert run.executions == 150
+    assert store.found() == []
+    assert list(aside.iterdir()) == []
+    with pytest.raises(native.Failed, match="No module named"):
+        native.fuzz("no_such_target", store, executions=1, seconds=None, seed=1)

@@ -187,10 +187,7 @@ def load(folder: Path) -> Recipe:
         document = tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise Malformed("is not UTF-8", field=FILE, offset=error.start) from None
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # a number too long is no error of the library's own
+    except (ValueError, RecursionError) as error:  # its own, or one of a number too long
         raise Malformed(f"is not TOML: {str(error).lower()}", field=FILE) from None
     return parse(document, folder=folder)
 
