@@ -103,6 +103,17 @@ def test_a_table_that_grew_once(genoa: Processor) -> None:
     assert len(played.asked) == 3
 
 
+def test_the_largest_table(genoa: Processor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Larger than today's drivers take, and as large as troth reads."""
+    monkeypatch.setattr(driver, "MOST", 1 << 20)
+    table = extended(b"", {"CRL": bytes(65536 - 48)})
+    assert len(table) == 65536
+    evidence = asked(Driver(reporter(genoa), table))
+    assert evidence[report_format.SIZE :] == table
+    with pytest.raises(Malformed, match="asks for 69632 bytes after 0"):
+        asked(Driver(reporter(genoa), table + bytes(4096)))
+
+
 def test_a_table_that_always_grows(genoa: Processor) -> None:
     played = Driver(reporter(genoa))
 
