@@ -4,6 +4,7 @@ Strict: lengths are consumed exactly, and nothing follows. Zero padding, which g
 behind a quote, is removed by `unwrap` and said in the report.
 """
 
+import struct
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -17,6 +18,8 @@ from troth.wire.text import from_base64, from_hex
 
 MAX_QUOTE: Final = 64 * 1024
 HEADER: Final = 48
+# Version, key type, TEE type, (versions of QE and PCE), vendor, user data.
+_HEADER: Final = struct.Struct("<HHI4x16s20s")
 INTEL: Final = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
 _ECDSA_P256: Final = 2
 _QE_REPORT_DATA: Final = 6
@@ -109,21 +112,20 @@ def parse(data: bytes) -> Quote:
     """
     if len(data) > MAX_QUOTE:
         raise Malformed(f"is larger than {MAX_QUOTE} bytes", field="quote", offset=0)
-    reader = Reader(data)
-    version = reader.uint(2, "version", "little")
+    if len(data) < HEADER:
+        raise Malformed(f"needs {HEADER} bytes, {len(data)} are left", field="header", offset=0)
+    version, key_type, tee_type, vendor, user_data = _HEADER.unpack_from(data)
     if version not in (3, 4, 5):
         raise Malformed(f"is {version}, should be 3, 4 or 5", field="version", offset=0)
-    key_type = reader.uint(2, "attestation key type", "little")
     if key_type != _ECDSA_P256:
         raise Malformed(
             f"is {key_type}, should be 2 (ECDSA P-256)", field="attestation key type", offset=2
         )
-    tee = _tee(reader.uint(4, "TEE type", "little"), version)
-    reader.take(4, "QE and PCE SVN")
-    vendor = reader.take(16, "QE vendor id")
+    tee = _tee(tee_type, version)
     if vendor != INTEL:
         raise Malformed("is not Intel's", field="QE vendor id", offset=12)
-    user_data = reader.take(20, "user data")
+    reader = Reader(data)
+    reader.take(HEADER, "header")
     kind = _kind(reader, version, tee)
     body = reader.take(SIZES[kind], "body")
     signed = data[: reader.offset]
