@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.platforms.dcap.rows import manifest
-from tests.verifier.test_event_log import (
+from tests.verifier.logged import (
     LOG,
     NOW,
     PINNED,
@@ -123,7 +123,7 @@ def test_stored_ones_use_what_they_bring() -> None:
 
 
 def test_only_what_was_used_is_packed_and_without_paths() -> None:
-    extra = Item(kind=Kind.AMD_CRL, data=b"x", source="/home/somebody/x")
+    extra = Item(kind=Kind.AMD_CRL, data=b"x", source="/somewhere/x")
     whole = COLLATERAL
     named = [replace(item, source="/somewhere/of/mine") for item in whole.items]
     report = judge(made(collateral=Collateral(items=(*named, extra))))

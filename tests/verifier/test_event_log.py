@@ -2,86 +2,28 @@
 
 import json
 import pickle
-from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.platforms.dcap.rows import Row, accepting, look, manifest
-from tests.platforms.tdx.make_dstack import HASH, Entry, boot, replayed, runtime, system
+from tests.platforms.tdx.make_dstack import HASH, Entry, replayed, runtime, system
+from tests.verifier.logged import (
+    BOOT,
+    FIRMWARE,
+    LOG,
+    NOW,
+    PINNED,
+    judge,
+    pki,
+    policy,
+    quote,
+    text,
+    wrong,
+)
 
 import troth
 from troth.errors import Misuse
-from troth.model.check import Outcome, Waiver
-from troth.model.report import Report, Verdict
-from troth.platforms.dcap.simulate import DevelopmentPki
-from troth.policy.requirements import Requirements
-
-NOW = datetime(2026, 11, 23, 3, 10, tzinfo=UTC)
-BOOT = ("mrtd", "rtmr0", "rtmr1", "rtmr2")
-PINNED = {
-    "compose_hash": HASH.hex(),
-    "os_image_hash": "02" * 32,
-    "key_provider": "kms",
-    "key_provider_id": "3059",
-    "storage_fs": "zfs",
-}
-FIRMWARE = [boot(0), boot(1), boot(2)]
-
-
-@cache
-def pki() -> DevelopmentPki:
-    return DevelopmentPki.create(NOW)
-
-
-def text(*entries: Entry) -> bytes:
-    return json.dumps(entries).encode()
-
-
-def quote(*entries: Entry, **fields: bytes) -> bytes:
-    registers = replayed(*entries).registers
-    return pki().quote(fields={**registers, "reportdata": bytes(range(64)), **fields})
-
-
-def policy(
-    evidence: bytes, events: Mapping[str, Any], *, registers: tuple[str, ...] = BOOT
-) -> troth.Policy:
-    claims = judge(evidence, troth.Policy(name="look")).presented
-    assert claims is not None
-    return troth.Policy(
-        name="mine",
-        registers={"tdx": {name: frozenset({claims.registers[name]}) for name in registers}},
-        requirements={
-            "tdx": Requirements(
-                events={k: [v] if isinstance(v, str) else v for k, v in events.items()}
-            )
-        },
-    )
-
-
-def judge(
-    evidence: bytes, policy: troth.Policy, event_log: bytes | None = None, **more: Any
-) -> Report:
-    return troth.appraise(
-        evidence,
-        policy=policy,
-        at=NOW,
-        nonce=bytes(range(64)),
-        trust=pki().roots(),
-        collateral=pki().collateral(),
-        event_log=event_log,
-        **more,
-    )
-
-
-def wrong(report: Report) -> list[str]:
-    return sorted({c.code.id for c in report.checks if c.outcome is not Outcome.PASSED})
-
-
-LOG = [*FIRMWARE, *system()]
+from troth.model.check import Waiver
+from troth.model.report import Verdict
 
 
 def test_what_the_system_measured_stands_for_rtmr3() -> None:
@@ -343,82 +285,3 @@ def test_many_at_once_take_their_logs() -> None:
         processes=1,
     )
     assert [a.verdict for a in answers] == ["accepted", "undecided", "rejected"]
-
-
-# Real ones.
-
-
-def real(vectors: Path, file: str) -> Row:
-    return next(r for r in manifest(vectors, "tdx") if r.file.startswith(file))
-
-
-def with_events(row: Row, log: bytes | None, *, but: tuple[str, ...] = ()) -> troth.Policy:
-    """What this row's quote is, with what its log says in RTMR3's place."""
-    report = look(row, event_log=log)
-    assert report.presented is not None
-    wanted = accepting(row, report)
-    registers = {k: v for k, v in wanted.registers["tdx"].items() if k not in but}
-    events = {
-        name: frozenset({report.presented.events[name]})
-        for name in report.presented.covers.get("rtmr3", ())
-    }
-    asked = replace(wanted.requirements["tdx"], events=events)
-    return replace(wanted, registers={"tdx": registers}, requirements={"tdx": asked})
-
-
-@pytest.mark.parametrize(
-    ("name", "file"),
-    [
-        ("dstack-quote-report", "dstack-quote-report"),
-        ("dstack-rtmr3-report", "dstack-rtmr3"),
-        ("dstack-tdx-lite-getquote", "dstack-tdx-lite"),
-    ],
-)
-def test_real_answers_are_accepted_by_what_they_say(vectors: Path, name: str, file: str) -> None:
-    row = real(vectors, file)
-    answer = (vectors / "tdx" / "eventlog" / f"{name}.json").read_bytes()
-    whole = replace(row, data=answer)
-    wanted = with_events(whole, None, but=("rtmr3",))
-    assert "compose_hash" in wanted.requirements["tdx"].events
-    old = ["T102"] if row.status == "NotSupported" else []
-    assert wrong(look(whole, wanted)) == old
-    assert look(whole, wanted).verdict is (Verdict.REJECTED if old else Verdict.ACCEPTED)
-    assert wrong(look(row, wanted)) == ["M203", "M303", *old]
-    assert wrong(look(row, wanted, event_log=answer)) == old
-
-
-@pytest.mark.parametrize("other", ["dstack-rtmr3-report", "dstack-tdx-lite-getquote"])
-def test_the_log_of_another_real_quote_is_rejected(vectors: Path, other: str) -> None:
-    row = real(vectors, "dstack-quote-report")
-    folder = vectors / "tdx" / "eventlog"
-    wanted = with_events(row, (folder / "dstack-quote-report.json").read_bytes(), but=("rtmr3",))
-    report = look(row, wanted, event_log=(folder / f"{other}.json").read_bytes())
-    assert report.verdict is Verdict.REJECTED
-    assert "M301" in wrong(report)
-
-
-def test_a_real_ccel_log(vectors: Path) -> None:
-    row = real(vectors, "gcp-cos113")
-    folder = vectors / "tdx" / "eventlog"
-    log = (folder / "google-cos113.ccel_data.bin").read_bytes()
-    wanted = with_events(row, log)
-    report = look(row, wanted, event_log=log)
-    assert report.verdict is Verdict.ACCEPTED, wrong(report)
-    assert report.presented is not None
-    assert report.presented.events == {"secure_boot": "off"}
-    assert not report.presented.covers
-    asked = replace(wanted.requirements["tdx"], events={"secure_boot": ["on"]})
-    refused = look(row, replace(wanted, requirements={"tdx": asked}), event_log=log)
-    assert wrong(refused) == ["M304"]
-    table = (folder / "google-cos113.ccel_table.bin").read_bytes()
-    (check,) = (c for c in look(row, wanted, event_log=table).checks if c.outcome is Outcome.FAILED)
-    assert check.code.id == "M301" and "ACPI table" in check.why
-
-
-@pytest.mark.parametrize("at", [100, 3000, 20000])
-def test_a_real_ccel_log_with_a_bit_changed(vectors: Path, at: int) -> None:
-    row = real(vectors, "gcp-cos113")
-    log = bytearray((vectors / "tdx" / "eventlog" / "google-cos113.ccel_data.bin").read_bytes())
-    wanted = with_events(row, bytes(log))
-    log[at] ^= 1
-    assert look(row, wanted, event_log=bytes(log)).verdict is Verdict.REJECTED

@@ -1,19 +1,23 @@
 """`troth inspect`: what does it say? Never a verdict."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from troth.cli._console import out, read_source
 from troth.errors import Malformed
 from troth.render.escape import visible
 from troth.wire import json as strict
 
+if TYPE_CHECKING:
+    from troth.model.platform import Platform
+
 
 def inspect(source: str, *, files: bool = False, json: bool = False) -> int:
-    """What does it say? Every field of evidence, a bundle, an image or a policy; never a verdict.
+    """What does it say? Evidence, an event log, a bundle, an image or a policy; never a verdict.
 
         troth inspect evidence.bin
         troth inspect app.eif --files
+        troth inspect /sys/firmware/acpi/tables/data/CCEL
         troth inspect receipt.troth --json
 
     Args:
@@ -31,8 +35,10 @@ def inspect(source: str, *, files: bool = False, json: bool = False) -> int:
     return 0
 
 
-def _read(data: bytes, source: str, *, files: bool) -> dict[str, Any]:
+def _read(data: bytes, source: str, *, files: bool, log: bytes | None = None) -> dict[str, Any]:
+    from troth.cli import _logs
     from troth.platforms import detect
+    from troth.platforms.tdx import log as logs
     from troth.verifier import bundle
     from troth.wire import eif
 
@@ -40,16 +46,11 @@ def _read(data: bytes, source: str, *, files: bool) -> dict[str, Any]:
         return _image(data, files=files)
     if bundle.looks_like(data):
         return _bundle(bundle.unpack(data))
+    if logs.looks_like(data):
+        return _logs.document(data)
     found = detect(data)
     if found is not None:
-        platform, bare, framing = found
-        return {
-            "kind": "evidence",
-            "platform": platform.title,
-            "framing": framing or "none",
-            "size": len(bare),
-            "fields": _fields(platform.fields(bare)),
-        }
+        return _evidence(data, *found, log=log)
     if b"troth/policy/1" in data[:4096]:
         from troth.policy import Policy
 
@@ -60,8 +61,31 @@ def _read(data: bytes, source: str, *, files: bool) -> dict[str, Any]:
             **strict.parse(policy.canonical(), field=""),
         }
     raise Malformed(
-        "is no evidence, bundle, image or policy that troth reads", field=source, offset=0
+        "is no evidence, event log, bundle, image or policy that troth reads",
+        field=source,
+        offset=0,
     )
+
+
+def _evidence(
+    data: bytes, platform: "Platform", bare: bytes, framing: str, log: bytes | None = None
+) -> dict[str, Any]:
+    """The fields of evidence, and the event log that came in its framing or lay beside it."""
+    from troth.cli import _logs
+
+    document: dict[str, Any] = {
+        "kind": "evidence",
+        "platform": platform.title,
+        "framing": framing or "none",
+        "size": len(bare),
+        "fields": _fields(platform.fields(bare)),
+    }
+    if log is None and platform.log_in is not None:
+        log = platform.log_in(data)
+    if log is not None:
+        registers = platform.claims(platform.parse(bare), None).registers
+        document["event_log"] = _logs.beside(log, registers=registers)
+    return document
 
 
 def _with_meanings(document: dict[str, Any]) -> dict[str, Any]:
@@ -104,12 +128,18 @@ def _fields(rows: Any) -> dict[str, Any]:
 def _bundle(packed: Any) -> dict[str, Any]:
     document: dict[str, Any] = {
         "kind": "bundle",
-        "evidence": _read(packed.evidence, "evidence in the bundle", files=False),
+        "evidence": _read(
+            packed.evidence, "evidence in the bundle", files=False, log=packed.event_log
+        ),
         "receipts": {
             r.name: {"data": r.data.decode("utf-8", "replace"), "signature": r.signature.hex()}
             for r in packed.receipts
         },
     }
+    if packed.collateral.items:
+        from troth.model.collateral import name
+
+        document["collateral"] = [{"name": name(item)} for item in packed.collateral.items]
     if packed.maker is not None:
         document["maker"] = {
             "at": packed.maker.at.isoformat(),

@@ -15,7 +15,7 @@ from typing import Final
 from troth import _version
 from troth.model.report import Report, Verdict
 from troth.model.roots import RootClass
-from troth.render import words
+from troth.render import html_platform, words
 from troth.render.certificates import CertificateRow
 from troth.render.html_parts import chain, checks, facts, hash_text, measurements
 from troth.render.json import report_json
@@ -95,6 +95,12 @@ def _sections(report: Report, extra: Appendix) -> Iterator[Html]:
     if report.presented is not None:
         yield tag("h2", "Measurements")
         yield measurements(report)
+    if report.presented is not None and report.presented.events:
+        yield tag("h2", "What the event log says")
+        yield html_platform.events(report)
+    if report.presented is not None and report.presented.tcb and report.presented.tcb.status:
+        yield tag("h2", "How far the platform is behind")
+        yield html_platform.table(report.presented.tcb)
     if extra.certificates:
         yield tag("h2", "Certificate chain")
         yield chain(report, extra.certificates)

@@ -12,7 +12,7 @@ from troth.render.certificates import CertificateRow
 from troth.render.escape import for_html
 from troth.render.markup import Html, join, tag
 
-_TONE: Final = {
+TONES: Final = {
     Outcome.PASSED: "good",
     Outcome.FAILED: "bad",
     Outcome.UNDECIDED: "open",
@@ -46,7 +46,7 @@ def checks(report: Report) -> Iterator[Html]:
         summary = tag(
             "summary",
             tag("b", question),
-            tag("span", f"{sign} {tally}", cls=f"tally {_TONE[worst]}"),
+            tag("span", f"{sign} {tally}", cls=f"tally {TONES[worst]}"),
         )
         inside = tag("div", [_check(check) for check in found], cls="in")
         yield tag("details", summary, inside, open=worst is not Outcome.PASSED)
@@ -68,7 +68,7 @@ def _check(check: Check) -> Html:
         tag("div", name, subject),
         tag("span", tag("code", check.code.id), cls="code", title=check.code.slug),
         tag("div", _details(check), cls="more"),
-        cls=f"check {_TONE[check.outcome]}{' wrong' if went_wrong else ''}",
+        cls=f"check {TONES[check.outcome]}{' wrong' if went_wrong else ''}",
     )
 
 
@@ -125,7 +125,7 @@ def _register(register: str, value: str, check: Check | None) -> Html:
     if check is None:
         sign, tone, told = "", "", Html(for_html("–"))
     else:
-        sign, tone = words.OUTCOMES[check.outcome][0], _TONE[check.outcome]
+        sign, tone = words.OUTCOMES[check.outcome][0], TONES[check.outcome]
         told = tag("span", check.source or check.why or check.outcome.value)
     lines = [tag("div", hash_text(value))]
     if check is not None and check.outcome is Outcome.FAILED and check.expected:
@@ -202,4 +202,6 @@ def facts(report: Report) -> Html:
         ("roots trusted", join([tag("div", hash_text(root)) for root in report.roots])),
         ("collateral", tag("span", ", ".join(report.collateral) or "none is needed")),
     ]
+    if report.event_log:
+        rows.append(("event log sha-256", hash_text(report.event_log)))
     return tag("div", _definitions(rows), cls="card")

@@ -13,6 +13,7 @@ from troth.errors import Malformed, Misuse, TrothError, Unavailable
 from troth.model.check import Check, Outcome
 from troth.model.claims import Claims
 from troth.model.report import Report, Verdict
+from troth.render import tcb
 from troth.render.words import rfc3339
 
 SCHEMA: Final = "troth/report/1"
@@ -55,6 +56,10 @@ class _ClaimsV1:
     user_data: str | None
     public_key: str | None
     source: str
+    alternative: tuple[str, ...]
+    numbers: dict[str, int]
+    tcb: tcb.TcbV1 | None
+    events: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,7 @@ class _ReportV1:
     missing: tuple[str, ...]
     counts: dict[str, int]
     notes: tuple[str, ...]
+    event_log: str | None
 
 
 def report_json(report: Report, *, indent: int = 2) -> str:
@@ -144,6 +150,7 @@ def _report(report: Report) -> _ReportV1:
         missing=tuple(code.id for code in report.missing()),
         counts={outcome.value: report.count(outcome) for outcome in Outcome},
         notes=report.notes,
+        event_log=report.event_log or None,
     )
 
 
@@ -173,6 +180,10 @@ def _claims(claims: Claims) -> _ClaimsV1:
         user_data=_hex(claims.user_data),
         public_key=_hex(claims.public_key),
         source=claims.source.value,
+        alternative=claims.alternative,
+        numbers=dict(claims.numbers),
+        tcb=tcb.v1(claims.tcb),
+        events=dict(claims.events),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from troth.model.check import Check, Outcome
 from troth.model.codes import Code
 from troth.model.report import Report, Verdict
-from troth.render import words
+from troth.render import tcb, words
 from troth.render.escape import shorten, shorten_pair, visible
 from troth.render.paint import Paint
 
@@ -83,6 +83,8 @@ def _success(report: Report) -> Iterator[str]:
         facts.append("your key")
     if "B301" in by_code:
         facts.append("bound to this session")
+    if "M301" in by_code:
+        facts.append("its event log")
     if facts:
         yield f"  {' · '.join(visible(fact) for fact in facts)}"
     yield "  This says what runs, not that it is free of bugs."
@@ -112,19 +114,23 @@ def _blocks(report: Report, paint: Paint, width: int) -> Iterator[list[str]]:
             if check.outcome is outcome:
                 grouped.setdefault(check.code.id, []).append(check)
         for checks in grouped.values():
-            yield list(_block(checks, paint, width))
+            yield list(_block(report, checks, paint, width))
     for code in words.unexplained(report):
         yield list(_unanswered(code, paint, width))
 
 
-def _block(checks: list[Check], paint: Paint, width: int) -> Iterator[str]:
+def _block(report: Report, checks: list[Check], paint: Paint, width: int) -> Iterator[str]:
     code, outcome = checks[0].code, checks[0].outcome
     _, word = words.OUTCOMES[outcome]
     head = paint(_OUTCOME_STYLE[outcome], f"{word}[{code.id}]")
     yield f"{head}: {paint('strong', words.title(checks[0]))}"
+    told = {}
     for check in checks:
         yield from _pair(check, paint)
-    for why in dict.fromkeys(check.why for check in checks if check.why):
+        told[check] = list(tcb.lines(report, check))
+        bar = paint("faint", "│")
+        yield from (f"   {bar}  {line}" for line in told[check])
+    for why in dict.fromkeys(check.why for check in checks if check.why and not told[check]):
         yield from _clause("why", shorten(visible(why)), paint, width)
     if outcome is not Outcome.WAIVED:
         yield from _clause("fix", code.fix, paint, width)

@@ -51,6 +51,40 @@ _PASSED: Final[dict[str, str]] = {
     "wrong-measurement": "the register holds an expected value",
     "measurement-missing": "the expected register is there",
     "register-not-pinned": "the register is pinned",
+    "log-not-replayed": "the event log replays to the register",
+    "payload-not-measured": "the event log contradicts itself nowhere",
+    "event-log-missing": "the event log is there",
+    "wrong-event": "the event log says what you expect",
+    "ambiguous-log": "the event log can be read in one way",
+    "quote-signature": "the quote is signed by its attestation key",
+    "attestation-key-unbound": "the quoting enclave vouches for the attestation key",
+    "not-the-vendors-enclave": "the quoting enclave is the vendor's",
+    "collateral-not-genuine": "the collateral is signed by the vendor",
+    "collateral-of-another-platform": "the collateral is of this platform",
+    "no-platform-certificate": "a certificate names the platform",
+    "endorsement-of-another-report": "the endorsement key's certificate fits the report",
+    "no-trusted-time": "the time is known",
+    "collateral-missing": "all collateral is at hand",
+    "collateral-not-current": "the collateral was current at the instant",
+    "revoked": "no certificate is revoked",
+    "revocation-unknown": "current revocation lists cover the chain",
+    "tcb-status": "the policy admits the platform's TCB status",
+    "tcb-not-supported": "the vendor lists the platform's level",
+    "tcb-revoked": "the platform's level is not revoked",
+    "advisory-open": "no advisory is open that the policy does not accept",
+    "evaluation-number": "the collateral is of a TCB evaluation that is new enough",
+    "tcb-date": "the platform's TCB is new enough",
+    "below-minimum": "the security version is at the minimum or above it",
+    "no-minimum-known": "the minimum for this product is known",
+    "versions-out-of-order": "the platform's security versions fit each other",
+    "module-not-known": "the vendor lists the TDX module",
+    "bad-receipt": "the receipt is signed by the key in this evidence",
+    "attribute-refused": "the guest's attributes are as the policy wants them",
+    "version-too-low": "the version is at the policy's minimum or above it",
+    "machine-not-listed": "the machine is on the policy's list",
+    "migration-possible": "nobody can migrate the guest, unless the policy asks for that by name",
+    "privilege-level": "the report was asked for at an admitted privilege level",
+    "number-differs": "the number is the one that the policy wants",
     "wrong-nonce": "the evidence carries your nonce",
     "wrong-key": "the evidence binds the key you expect",
     "key-not-expected": "the key that the policy requires was given",
@@ -132,8 +166,10 @@ def headline(report: Report) -> list[str]:
 
 
 def expected_by(report: Report) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The registers that met their expectation, and where the expectations come from."""
-    met = [c for c in report.checks if c.code.id == "M201" and c.outcome is Outcome.PASSED]
+    """The registers and events that met their expectation, and where the expectations come from."""
+    met = [
+        c for c in report.checks if c.code.id in ("M201", "M304") and c.outcome is Outcome.PASSED
+    ]
     return (
         tuple(dict.fromkeys(c.subject for c in met if c.subject)),
         tuple(dict.fromkeys(c.source for c in met if c.source)),

@@ -15,8 +15,9 @@ from troth.model.check import failed
 from troth.model.claims import Claims
 from troth.model.codes import measurement as m
 from troth.model.platform import Replayed
-from troth.platforms.tdx import carrier, dstack, eventlog, events
+from troth.platforms.tdx import carrier, dstack, eventlog
 from troth.platforms.tdx.eventlog import Replay
+from troth.platforms.tdx.events import secure_boot
 from troth.wire import tcg
 
 CCEL: Final = "CCEL"
@@ -27,8 +28,9 @@ _INSTANCE: Final = "instance-id"  # names one machine's disk, so no two guests s
 
 
 def looks_like(data: bytes) -> bool:
-    """Whether these bytes begin as an event log does; a guest agent's answer is none by itself."""
-    return data[:16].lstrip().startswith(b"[") or data[32:48] == b"Spec ID Event03\0"
+    """Whether these bytes begin as an event log does, or as the table that says where one is."""
+    head = data[:16].lstrip()
+    return head.startswith((b"[", b"CCEL")) or data[32:48] == b"Spec ID Event03\0"
 
 
 def read(data: bytes, *, rtmr3: str = "") -> tuple[str, Replay]:
@@ -81,13 +83,30 @@ def replay(claims: Claims, data: bytes, pinned: Collection[str]) -> Replayed:
     if any(check.code is m.M302 and check.subject != "events" for check in checks):
         return Replayed(checks=checks)
     try:
-        said = dict(_firmware(log)) if "rtmr0" not in wrong else {}
-        if form == DSTACK and "rtmr3" not in wrong:
-            found = dstack.identity(log, rtmr3=claims.registers["rtmr3"])
-            return Replayed(checks=checks, events=_joined(said, found), covers=_covers(found))
+        events, covers = said(form, log, [n for n in eventlog.REGISTERS if n not in wrong])
     except Malformed as error:
         return Replayed(checks=(*checks, failed(m.M305, "events", source=source, why=str(error))))
-    return Replayed(checks=checks, events=said)
+    return Replayed(checks=checks, events=events, covers=covers)
+
+
+def said(
+    form: str, log: Replay, registers: Collection[str] = eventlog.REGISTERS
+) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """What a log says, by name, and the names that may stand for a register.
+
+    Args:
+        form: as `read` gives it.
+        log: the same.
+        registers: those that are as the log has them; it is believed about no others.
+
+    Raises:
+        Malformed: it says something twice, or where it cannot be said.
+    """
+    words = dict(_firmware(log)) if "rtmr0" in registers else {}
+    if form != DSTACK or "rtmr3" not in registers:
+        return words, {}
+    found = dstack.identity(log, rtmr3=log.registers["rtmr3"].hex())
+    return _joined(words, found), _covers(found)
 
 
 def _dstack(data: bytes, rtmr3: str) -> Replay:
@@ -104,18 +123,18 @@ def _dstack(data: bytes, rtmr3: str) -> Replay:
 
 
 def _firmware(log: Replay) -> Iterator[tuple[str, str]]:
-    on = events.secure_boot(log)
+    on = secure_boot(log)
     if on is not None:
         yield "secure_boot", "on" if on else "off"
 
 
-def _joined(said: dict[str, str], found: dstack.Identity) -> dict[str, str]:
+def _joined(words: dict[str, str], found: dstack.Identity) -> dict[str, str]:
     for name, value in found.values.items():
         for key, text in _named(name, value, found):
-            if key in said:
+            if key in words:
                 raise Malformed(f"says {key} in two ways", field="event log")
-            said[key] = text
-    return said
+            words[key] = text
+    return words
 
 
 def _named(name: str, value: bytes, found: dstack.Identity) -> Iterator[tuple[str, str]]:
