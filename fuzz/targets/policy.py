@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.policy.made import EVERYTHING, policy
+
 from fuzz.simulated import nitro_case, pinned, quote_cases, report_cases
 from fuzz.target import Target, same
 from troth.errors import Malformed, Misuse
@@ -22,19 +24,22 @@ def text_of(data: bytes) -> str:
 
 
 def _run(data: bytes) -> None:
-    policy = Policy.from_toml(text_of(data), source="policy")
-    again = Policy.from_toml(policy.to_toml(), source="policy")
-    same(again, policy, "a policy written and read again")
-    same(again.sha256, policy.sha256, "the digest of a policy written and read again")
+    read = Policy.from_toml(text_of(data), source="policy")
+    again = Policy.from_toml(read.to_toml(), source="policy")
+    same(again, read, "a policy written and read again")
+    same(again.sha256, read.sha256, "the digest of a policy written and read again")
 
 
 def _seeds() -> Iterable[bytes]:
     for case in (nitro_case(), *quote_cases(), *report_cases()):
         yield pinned(case.evidence).to_toml().encode()
-    # Every example that the reference shows.
+    yield from (policy(name, **asked).to_toml().encode() for name, asked in EVERYTHING.items())
+    # Every example that the reference shows, where it shows no values with some.
     page = Path(__file__).parents[2] / "docs" / "reference" / "policy.md"
     for part in page.read_text(encoding="utf-8").split("```toml\n")[1:]:
-        yield part.split("```")[0].encode()
+        example = part.split("```")[0].replace("…", "ab" * 32)
+        head = "" if example.startswith("schema") else 'schema = "troth/policy/1"\n'
+        yield (head + example).encode()
 
 
 WORDS = (
