@@ -29,6 +29,7 @@ from tests.platforms.dcap.rows import P256_ORDER, Row, accepting, look, manifest
 
 import troth
 from troth.errors import Malformed, TrothError
+from troth.model.collateral import Collateral
 from troth.model.report import Verdict
 from troth.platforms.dcap import quote
 from troth.trust.served import to_pem
@@ -172,3 +173,40 @@ def test_some_bits_of_every_simulated_kind(kind: str, certification: int) -> Non
     bits = range(len(case.data) * 8)
     for bit in random.Random(kind).sample(bits, SAMPLE // 7):
         assert verdict(flipped(case.data, bit)) is not Verdict.ACCEPTED, (kind, bit // 8, bit % 8)
+
+
+def test_some_bits_of_collateral() -> None:
+    """Every bit of a document or list, and of its signer's certificate.
+
+    What nothing signs: the letters of a signature's hex may be small or large. Beside a document, the
+    root's certificate only has to have the root's key; beside a list no certificate is needed, and none
+    is looked at: its authority is in the platform's chain.
+    """
+    case = good(KINDS[-1])
+    policy = pinned(case.data)
+    draw = random.Random("collateral")
+    needed = [item for item in case.collateral.items if b'"id":"SGX"' not in item.data]
+    needed = [item for item in needed if b'"id":"QE"' not in item.data]
+    assert len(needed) == 4
+    for item in needed:
+        signer = item.chain.index(b"-----END")
+        spans = {"data": len(item.data)}
+        spans |= {"chain": signer} if item.data.startswith(b"{") else {}
+        for part, size in spans.items():
+            for bit in draw.sample(range(size * 8), SAMPLE // 8):
+                old = getattr(item, part)
+                new = flipped(old, bit)
+                tail = old[bit // 8 :].removesuffix(b'"}')
+                if tail.isalnum() and new.lower() == old.lower():  # in the signature's hex
+                    continue
+                changed = replace(item, **{part: new})
+                items = tuple(changed if i is item else i for i in case.collateral.items)
+                report = troth.appraise(
+                    case.data,
+                    policy=policy,
+                    at=NOW,
+                    nonce=NONCE,
+                    trust=PKI.roots(),
+                    collateral=Collateral(items=items),
+                )
+                assert report.verdict is not Verdict.ACCEPTED, (item.kind, part, bit // 8, bit % 8)
