@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from cryptography import x509 as library
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from tests.platforms.dcap.made import (
     NONCE,
     NOW,
@@ -281,3 +283,42 @@ def test_a_platform_certificate_whose_extension_cannot_be_read(kind: QuoteKind) 
     accepted(good(kind, machine=machine))
     machine = replace(PKI.machine, leaf=_leaf(value, critical=True))
     refused(good(kind, machine=machine), "G102")
+
+
+@BOTH
+def test_a_built_in_root_ages(kind: QuoteKind) -> None:
+    """Past its review date a root leaves the answer open; the day itself still counts."""
+    case = good(kind)
+    for review, open_questions in ((NOW, set()), (NOW - timedelta(seconds=1), {"R103"})):
+        roots = [replace(root, review_by=review) for root in PKI.roots()]
+        report = case.report(trust=roots)
+        if open_questions:
+            refused(case, undecided=open_questions, trust=roots)
+        else:
+            assert report.verdict is Verdict.ACCEPTED
+
+
+@BOTH
+def test_the_same_root_key_in_another_certificate(kind: QuoteKind) -> None:
+    """Issued anew under the same key it is the root; with anything changed that the key did not sign, not."""
+    again = (
+        library.CertificateBuilder()
+        .subject_name(PKI.root.certificate.subject)
+        .issuer_name(PKI.root.certificate.subject)
+        .public_key(PKI.root.key.public_key())
+        .serial_number(99)
+        .not_valid_before(PKI.issued)
+        .not_valid_after(PKI.issued + timedelta(days=99))
+        .add_extension(library.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(
+            PKI.root.certificate.extensions.get_extension_for_class(library.KeyUsage).value,
+            critical=True,
+        )
+    )
+    for key, right in ((PKI.root.key, True), (OTHER.root.key, False)):
+        pem = again.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+        case = good(kind, chain=(PKI.machine.leaf.pem, PKI.platform_ca.pem, pem))
+        if right:
+            accepted(case)
+        else:
+            refused(case, "G102")
