@@ -193,6 +193,25 @@ def test_for_image() -> None:
     assert policy.registers["nitro"]["pcr0"] == frozenset({"ab" * 48})
 
 
+def test_several_values_may_stand_for_one_image() -> None:
+    both = ["AB" * 48, "cd" * 48]
+    policy = Policy.for_image({"tdx": {"mrtd": both}, "snp": {"measurement": "ef" * 48}})
+    assert policy.registers["tdx"]["mrtd"] == frozenset({"ab" * 48, "cd" * 48})
+    assert policy == Policy.for_image(
+        {"tdx": {"mrtd": tuple(reversed(both))}, "snp": {"measurement": {"ef" * 48}}}
+    )
+    one = Policy.for_image({"tdx": {"mrtd": ["ab" * 48]}})
+    assert one.sha256 == Policy.for_image({"tdx": {"mrtd": "ab" * 48}}).sha256
+    for wrong in ([], [""], ["ab" * 48, "00" * 48], ["ab" * 48, "ab"]):
+        with pytest.raises(Misuse):
+            Policy.for_image({"tdx": {"mrtd": wrong}})
+    base = profile("production-2026-11").expecting({"tdx": {"mrtd": both}}, name="image")
+    assert base.registers["tdx"] == policy.registers["tdx"]
+    # One of two is another expectation, and which of them was meant is not guessed.
+    with pytest.raises(Misuse, match="different values of mrtd"):
+        base.expecting({"tdx": {"mrtd": both[0]}}, name="other")
+
+
 def test_expecting_adds_and_never_overrules() -> None:
     base = profile("production-2026-11")
     policy = base.expecting({"nitro": {"pcr0": "ab" * 48}}, name="image")

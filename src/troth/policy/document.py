@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -20,6 +20,8 @@ SCHEMA: Final = "troth/policy/1"
 _LONGEST: Final = timedelta(days=36525)
 _BARE: Final = re.compile(r"[a-z0-9_]{1,64}")
 Registers = Mapping[str, Mapping[str, frozenset[str]]]
+Measurements = Mapping[str, Mapping[str, str | Collection[str]]]
+"""Platform to register to its value in hex, or to several that stand for the same image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,13 +103,12 @@ class Policy:
         )
 
     @classmethod
-    def for_image(
-        cls, measurements: Mapping[str, Mapping[str, str]], *, name: str = "image"
-    ) -> Self:
+    def for_image(cls, measurements: Measurements, *, name: str = "image") -> Self:
         """A policy that expects exactly these predicted measurements.
 
         Args:
-            measurements: platform to register to hex, as `troth.measure` gives.
+            measurements: platform to register to hex, as `troth measure --json` prints them. Where
+                loaders measure the same image to different values, several may be allowed.
             name: for reports.
 
         Raises:
@@ -117,7 +118,7 @@ class Policy:
             raise Misuse("an image without measurements expects nothing")
         return cls(name=name, registers=_as_sets(measurements))
 
-    def expecting(self, measurements: Mapping[str, Mapping[str, str]], *, name: str) -> Self:
+    def expecting(self, measurements: Measurements, *, name: str) -> Self:
         """This policy with measurements added to what it expects.
 
         Raises:
@@ -166,11 +167,15 @@ class Policy:
         )
 
 
-def _as_sets(measurements: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, frozenset[str]]]:
+def _as_sets(measurements: Measurements) -> dict[str, dict[str, frozenset[str]]]:
     return {
-        platform: {name: frozenset({value.lower()}) for name, value in registers.items()}
+        platform: {name: _as_set(value) for name, value in registers.items()}
         for platform, registers in measurements.items()
     }
+
+
+def _as_set(value: str | Collection[str]) -> frozenset[str]:
+    return frozenset(item.lower() for item in ([value] if isinstance(value, str) else value))
 
 
 def _check_age(age: timedelta) -> None:
