@@ -24,6 +24,7 @@ def pinned(
     base: "Policy",
     name: str,
     event_log: bytes | None,
+    nonce: bytes | None,
     trust: "Sequence[Root]",
     collateral: "Collateral",
     at: datetime,
@@ -36,6 +37,7 @@ def pinned(
         base: what else is required of it, now and later; the registers and events in it are replaced.
         name: of the policy.
         event_log: beside the evidence, or None.
+        nonce: what the evidence must carry, or None.
         trust: roots added by name.
         collateral: endorsements.
         at: the instant of judgement.
@@ -54,6 +56,7 @@ def pinned(
             trust=trust,
             collateral=collateral,
             event_log=event_log,
+            nonce=nonce,
             waive=waive,
             as_of=as_of,
         )

@@ -115,6 +115,7 @@ def pin(
     *,
     event_log: Path | None = None,
     policy: str | None = None,
+    nonce: str | None = None,
     trust: Sequence[Path] = (),
     collateral: Sequence[Path] = (),
     at: str | None = None,
@@ -131,6 +132,7 @@ def pin(
         source: evidence, a dstack guest agent's answer, or `-`.
         event_log: what a TDX guest logged of its boot; it must replay.
         policy: a policy file or profile whose other requirements must hold, and are kept.
+        nonce: your nonce, in hex, or @FILE; the evidence must carry it.
         trust: a PEM file with a root to trust beside the vendors'; may be repeated.
         collateral: endorsements from Intel or AMD, a file or a folder of them; may be repeated.
         at: the instant of judgement.
@@ -147,6 +149,7 @@ def pin(
         base=Policy(name="pin") if policy is None else _expect.named_policy(policy),
         name=f"pinned from {Path(source).name}",
         event_log=_expect.event_log(event_log),
+        nonce=_expect.nonce(nonce),
         trust=roots,
         collateral=_collateral.load(collateral),
         at=instant,
