@@ -117,6 +117,21 @@ def test_security_versions_have_one_encoding(milan: Processor, value: bytes) -> 
     assert read(made(milan, extensions)).parts["microcode"] == 0xDB
 
 
+@pytest.mark.parametrize("number", [0, 1, 126, 127, 128, 129, 219, 254, 255])
+def test_every_version_of_one_byte_is_read_in_its_one_encoding(
+    milan: Processor, number: int
+) -> None:
+    """Real certificates have 0xDB as 02 02 00 DB: without the zero it would be negative."""
+    value = b"\x02\x02\0" if number & 0x80 else b"\x02\x01"
+    wrong = b"\x02\x01" if number & 0x80 else b"\x02\x02\0"
+    extensions = good()
+    extensions[MICROCODE] = extension(ARC + b"\x03\x08", value + bytes((number,)))
+    assert read(made(milan, extensions)).parts["microcode"] == number
+    extensions[MICROCODE] = extension(ARC + b"\x03\x08", wrong + bytes((number,)))
+    with pytest.raises(Malformed):
+        read(made(milan, extensions))
+
+
 @pytest.mark.parametrize("index", [STRUCTURE, NAME, TEE, MICROCODE, CHIP])
 def test_nothing_may_be_missing_or_stand_twice(milan: Processor, index: int) -> None:
     extensions = good()
@@ -160,6 +175,13 @@ def test_a_providers_name_is_a_short_text(milan: Processor, text: bytes) -> None
     csp = extension(ARC + b"\x05", tlv(0x16, text))
     with pytest.raises(Malformed):
         read(made(milan, [*amd_extensions("Milan", MILAN, structure=0), csp], role="SEV-VLEK"))
+
+
+@pytest.mark.parametrize("text", ["x", "x" * 256])
+def test_the_shortest_and_the_longest_name_of_a_provider(milan: Processor, text: str) -> None:
+    csp = extension(ARC + b"\x05", tlv(0x16, text.encode("ascii")))
+    extensions = [*amd_extensions("Milan", MILAN, structure=0), csp]
+    assert read(made(milan, extensions, role="SEV-VLEK")).csp == text
 
 
 def test_real_certificates_are_read(vectors: Path) -> None:
