@@ -118,6 +118,7 @@ BAD = [
     b"",
     b"\n",
     b"[]\n",
+    lines(HEAD) + b"7\n",
     b"\xff\n",
     listed().replace(b'"level": 2', b'"level": 2, "level": 3'),
     listed().replace(KEY.hex().encode(), KEY.hex().upper().encode()),

@@ -114,8 +114,6 @@ def _lines(data: bytes, field: str) -> list[tuple[int, dict[str, Any]]]:
             raise Malformed("has a line that is no object", field=field, offset=at)
         found.append((at, item))
         at += len(line)
-    if not found:
-        raise Malformed("is empty", field=field, offset=0)
     return found
 
 
