@@ -74,6 +74,12 @@ def test_what_is_none_fails_and_says_nothing(data: bytes) -> None:
     assert found.checks[0].why
 
 
+def test_the_table_that_points_to_a_log_is_told_from_it() -> None:
+    with pytest.raises(Malformed, match="ACPI table") as caught:
+        log.read(make_log.ccel_table())
+    assert caught.value.fix and "tables/data/CCEL" in caught.value.fix
+
+
 def test_secure_boot_of_a_log_that_replays() -> None:
     registers = of(CCEL)
     found = log.replay(claims(**registers), CCEL, ())
