@@ -243,3 +243,31 @@ def test_the_order_of_levels_says_nothing(kind: QuoteKind) -> None:
     assert straight.presented.tcb == turned.presented.tcb
     enclaves = tuple(reversed(documents.svn_levels(documents.QE_SVN)))
     accepted(swapped(good(kind), PKI.qe_identity(tdx=kind.tdx, qe_levels=enclaves)))
+
+
+@BOTH
+def test_a_current_document_counts_before_one_that_is_not(kind: QuoteKind) -> None:
+    """Whatever its number; and both ends of a window belong to it."""
+    out = documents.levels(tdx=kind.tdx, status="OutOfDate")
+    day = timedelta(days=1)
+    second = timedelta(seconds=1)
+    windows = {
+        (NOW - 30 * day, NOW - second): True,
+        (NOW + second, NOW + 30 * day): True,
+        (NOW - 30 * day, NOW): False,
+        (NOW, NOW + 30 * day): False,
+    }
+    for (issued, next_update), other_counts in windows.items():
+        newer = PKI.tcb_info(
+            tdx=kind.tdx,
+            evaluation_number=21,
+            tcb_levels=out,
+            issued=issued,
+            next_update=next_update,
+        )
+        case = good(kind)
+        case = replace(case, collateral=case.collateral + Collateral(items=(newer,)))
+        if other_counts:
+            accepted(case)
+        else:
+            assert case.report().verdict is Verdict.REJECTED
