@@ -1,8 +1,8 @@
 """What all tests share: the vectors, an empty home, and the parts of a machine that tests may need.
 
 A test that needs a part carries its marker and is skipped, with a reason, where the part is absent.
-`TROTH_REQUIRE=namespaces,network,variation,vectors` turns such skips into failures; CI sets it, so
-that a machine which lost a part can't go green by running less.
+`TROTH_REQUIRE=namespaces,network,variation,firmware,vectors` turns such skips into failures; CI sets
+it, so that a machine which lost a part can't go green by running less.
 """
 
 import functools
@@ -99,10 +99,22 @@ def _why_no_variation() -> str:
     return "" if seen else f"disorderfs can't mount: {mounted.stderr.strip()}"
 
 
+def _why_no_firmware() -> str:
+    """Read the images that this machine has, and ask each for the sections that loaders prepare."""
+    from tests.wire import firmware
+
+    images = firmware.installed()
+    for name in ("sev_sections", "tdx_sections"):
+        if not any(firmware.has(image, name) for _, image in images):
+            return f"none of {len(images)} firmware images here has {name.replace('_', ' ')}"
+    return ""
+
+
 _PROBES: dict[str, Callable[[], str]] = {
     "namespaces": _why_no_namespaces,
     "network": _why_no_network,
     "variation": _why_no_variation,
+    "firmware": _why_no_firmware,
 }
 
 

@@ -7,8 +7,6 @@ import struct
 from pathlib import Path
 from uuid import UUID
 
-import pytest
-
 from troth.errors import Malformed
 from troth.wire import ovmf
 from troth.wire.ovmf import Ovmf
@@ -80,7 +78,11 @@ def image(
 
 @functools.cache
 def installed() -> tuple[tuple[Path, Ovmf], ...]:
-    """The real images on this machine: in $TROTH_FIRMWARE, or where Debian and Ubuntu keep them."""
+    """The real images on this machine: in $TROTH_FIRMWARE, or where Debian and Ubuntu keep them.
+
+    Tests of them have the marker `firmware`. Debian's ovmf has an image for SEV-SNP and TDX; Ubuntu's
+    ovmf-amdsev and ovmf-inteltdx have more.
+    """
     named = os.environ.get("TROTH_FIRMWARE")
     folders = [named] if named else ["/usr/share/ovmf", "/usr/share/OVMF", "/usr/share/qemu"]
     found: dict[Path, Ovmf] = {}
@@ -92,12 +94,9 @@ def installed() -> tuple[tuple[Path, Ovmf], ...]:
     return tuple(found.items())
 
 
-def real() -> tuple[tuple[Path, Ovmf], ...]:
-    """The same, and a skip where there are none."""
-    images = installed()
-    if not images:
-        pytest.skip(
-            "no firmware image here (Debian: ovmf; Ubuntu: ovmf-amdsev, ovmf-inteltdx; "
-            "or name a folder of *.fd files with TROTH_FIRMWARE)"
-        )
-    return images
+def has(read: Ovmf, sections: str) -> bool:
+    """Whether an image's `sev_sections` or `tdx_sections` can be read."""
+    try:
+        return bool(getattr(read, sections)())
+    except Malformed:
+        return False

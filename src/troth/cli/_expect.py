@@ -1,14 +1,14 @@
 """Flags to expectations: policy, roots, nonce, key, instant and waivers, each the caller's own."""
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from troth.cli import _image
 from troth.cli._console import exists, read_source, read_text
-from troth.errors import Malformed, Misuse, Unavailable
+from troth.errors import Malformed, Misuse
 from troth.wire.text import from_hex
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ _REGISTER: Final = re.compile(r"([a-z0-9_]+)=(?:0x)?([0-9a-fA-F]+)")
 _HEX: Final = re.compile(r"(?:0x)?(?:[0-9a-fA-F]{2})+")
 _MAX_SMALL: Final = 64 * 1024
 _MAX_LOG: Final = 4 << 20
-MAX_IMAGE: Final = 4 << 30
-_PIECE: Final = 1 << 24
 
 
 def policy(
@@ -30,7 +28,7 @@ def policy(
 
     Args:
         named: a file, or the name of a built-in profile.
-        image: an EIF, measured here from its bytes.
+        image: an EIF, measured here from its bytes, or a file of measurements.
         measurement: `pcr0=HEX`, each register once; its name says of which platform it is.
 
     Raises:
@@ -41,7 +39,7 @@ def policy(
     wanted = _measurements(measurement)
     chosen = None if named is None else named_policy(named)
     if image is not None:
-        measured = {"nitro": measure_image(image)}
+        measured = _image.expected(image)
         chosen = (
             Policy.for_image(measured, name=image.name)
             if chosen is None
@@ -74,65 +72,6 @@ def named_policy(name: str) -> "Policy":
             fix=f"profiles are {', '.join(PROFILES)}; `troth policy new` starts a file",
         )
     return Policy.from_toml(read_text(path), source=name)
-
-
-def measure_image(path: Path) -> dict[str, str]:
-    """What an EIF measures to, computed from its bytes.
-
-    A `.measurements.json` beside it is never believed, but where it says something else, one of the
-    two is stale and the caller should know which.
-
-    Raises:
-        Unavailable: it cannot be read.
-        Malformed: it is not an EIF, or larger than any.
-        Misuse: the file beside it says something else.
-    """
-    from troth.platforms.nitro.measure import measure
-    from troth.wire import eif
-
-    measured = dict(measure(eif.read(_image(path))).hex())
-    _agrees(path, measured)
-    return measured
-
-
-def _image(path: Path) -> memoryview:
-    """The bytes of an image; what is none, such as /dev/zero, is left after its first piece."""
-    from troth.wire import eif
-
-    data = bytearray()
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            while size <= MAX_IMAGE and (piece := file.read(_PIECE)):
-                data += piece
-                size = max(size, len(data))
-                if not data.startswith(eif.MAGIC):
-                    break
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise Unavailable(f"cannot read {path}: {reason}") from None
-    if size > MAX_IMAGE:
-        raise Malformed(
-            f"is larger than {MAX_IMAGE >> 30} GiB, the most that an image may have",
-            field=str(path),
-            fix="name an image that `troth build` made",
-        )
-    return memoryview(data)
-
-
-def _agrees(path: Path, measured: dict[str, str]) -> None:
-    from troth.wire import json
-
-    beside = path.with_suffix(".measurements.json")
-    if not beside.is_file():
-        return
-    document = json.parse(read_source(str(beside), limit=_MAX_SMALL), field=str(beside))
-    said = document.get("nitro") if isinstance(document, dict) else None
-    if said != measured:
-        raise Misuse(
-            f"{beside} says something else than {path} measures to: one of the two is stale",
-            fix=f"build again, or remove {beside.name}",
-        )
 
 
 def _measurements(items: Iterable[str]) -> dict[str, dict[str, str]]:

@@ -51,7 +51,7 @@ def connect(
 
     Args:
         url: https://HOST:PORT/PATH of the published port.
-        image: the EIF that should run; it is measured here.
+        image: the EIF that should run; it is measured here. Or a *.measurements.json that you trust.
         measurement: an expected register, such as pcr0=HEX; may be repeated.
         policy: a policy file, or the name of a built-in profile.
         trust: a PEM file with a root to trust beside the vendors'; may be repeated.

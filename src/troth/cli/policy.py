@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from troth.cli import _expect
+from troth.cli import _expect, _image
 from troth.cli._console import out, read_source, say, write_file
 from troth.errors import Misuse
 
@@ -34,7 +34,8 @@ def new(
         troth policy new --image app.eif -o app.policy.toml
 
     Args:
-        image: the EIF that should run; its measurements go into the policy.
+        image: the EIF that should run, or a *.measurements.json that you trust; its measurements go
+            into the policy.
         profile: a built-in profile.
         output: file to write; it must not exist. Default: stdout.
     """
@@ -44,8 +45,8 @@ def new(
 
     policy = built_in(profile)
     if image is not None:
-        measured = {"nitro": _expect.measure_image(image)}
-        policy = replace(policy.expecting(measured, name=image.name), name=image.stem)
+        policy = policy.expecting(_image.expected(image), name=image.name)
+        policy = replace(policy, name=_image.name_of(image))
     _give(policy.to_toml(), output)
     return 0
 

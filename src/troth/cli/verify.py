@@ -58,7 +58,7 @@ def verify(
 
     Args:
         source: what to judge.
-        image: the EIF that should run; it is measured here.
+        image: the EIF that should run; it is measured here. Or a *.measurements.json that you trust.
         measurement: an expected register, such as pcr0=HEX; may be repeated.
         nonce: your nonce, in hex, or @FILE.
         key: the public key that must be bound: a PEM file, or hex.

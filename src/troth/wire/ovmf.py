@@ -207,6 +207,15 @@ class Ovmf:
         return self.table[name].offset
 
 
+def is_firmware(data: bytes | memoryview) -> bool:
+    """Whether this should be read as firmware: it ends as an image does, or begins as a volume does.
+
+    Variables without code are such a volume, and `read` says what is wrong with them.
+    """
+    end = len(data) - AFTER_TABLE
+    return bytes(data[max(end - 16, 0) : max(end, 0)]) == FOOTER.bytes_le or data[40:44] == b"_FVH"
+
+
 def read(data: bytes) -> Ovmf:
     """Read an image's table.
 

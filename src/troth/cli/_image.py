@@ -1,0 +1,166 @@
+"""From a named image to the measurements it should have: an EIF's bytes, or a file of measurements."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from troth.cli._console import read_source
+from troth.errors import Malformed, Misuse, Unavailable
+
+MAX_IMAGE: Final = 4 << 30
+SCHEMA: Final = "troth/measurements/1"
+ENDING: Final = ".measurements.json"
+Measurements = Mapping[str, Mapping[str, str | tuple[str, ...]]]
+"""Platform to register to its value, or to several that stand for the same image."""
+
+_MAX_SMALL: Final = 64 * 1024
+_MAX_VALUES: Final = 64
+_PIECE: Final = 1 << 24
+_HEX: Final = frozenset("0123456789abcdef")
+
+
+def expected(path: Path) -> Measurements:
+    """What `--image` asks for.
+
+    An EIF is measured here. A firmware image is not: what it measures to depends on how it is loaded.
+    A file of measurements is believed, because the caller names it; one that merely lies beside an
+    image never is.
+
+    Args:
+        path: an EIF, or a file that ends in `.measurements.json`.
+
+    Raises:
+        Unavailable: it cannot be read.
+        Malformed: it is neither.
+        Misuse: it is firmware; or the file beside an EIF says something else than the EIF measures to.
+    """
+    from troth.wire import ovmf
+
+    if path.name.endswith(ENDING):
+        return read_measurements(path)
+    data = read(path)
+    if ovmf.is_firmware(data):
+        raise Misuse(
+            f"{path} is firmware, and what it measures to depends on how it is loaded",
+            fix=f"`troth measure {path.name} -o {path.stem}{ENDING}` with the loader's options, "
+            "then name that file",
+        )
+    return {"nitro": measure_eif(path, data)}
+
+
+def name_of(path: Path) -> str:
+    """The image's name without what its file's name ends in."""
+    name = path.name
+    return name.removesuffix(ENDING) if name.endswith(ENDING) else path.stem
+
+
+def measure_eif(path: Path, data: memoryview) -> dict[str, str]:
+    """What an EIF measures to, computed from its bytes.
+
+    A `.measurements.json` beside it is never believed, but where it says something else, one of the
+    two is stale and the caller should know which.
+
+    Raises:
+        Malformed: it is not an EIF.
+        Misuse: the file beside it says something else.
+    """
+    from troth.platforms.nitro.measure import measure
+    from troth.wire import eif
+
+    measured = dict(measure(eif.read(data)).hex())
+    _agrees(path, measured)
+    return measured
+
+
+def read(path: Path) -> memoryview:
+    """The bytes of an image; of what is no EIF, such as /dev/zero, no more than firmware can have.
+
+    Raises:
+        Unavailable: it cannot be read.
+        Malformed: it is larger than any image.
+    """
+    from troth.wire import eif
+
+    data = bytearray()
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            while size <= MAX_IMAGE and (piece := file.read(_PIECE)):
+                data += piece
+                size = max(size, len(data))
+                if not data.startswith(eif.MAGIC):
+                    data += file.read(1)  # firmware fits into a piece; more is seen to be more
+                    break
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise Unavailable(f"cannot read {path}: {reason}") from None
+    if size > MAX_IMAGE:
+        raise Malformed(
+            f"is larger than {MAX_IMAGE >> 30} GiB, the most that an image may have",
+            field=str(path),
+            fix="name an image that `troth build` made",
+        )
+    return memoryview(data)
+
+
+def read_measurements(path: Path) -> dict[str, dict[str, tuple[str, ...]]]:
+    """What a file of measurements says, as `troth build` and `troth measure -o` write it.
+
+    Names and sizes of registers are checked by the policy that it goes into.
+
+    Raises:
+        Unavailable: it cannot be read.
+        Malformed: it is not such a file, or says nothing.
+    """
+    from troth.policy.names import REGISTERS
+    from troth.wire import json
+
+    field = str(path)
+    document = json.parse(read_source(field, limit=_MAX_SMALL), field=field)
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise Malformed(
+            f"is not a file of measurements ({SCHEMA})",
+            field=field,
+            fix="`troth build` and `troth measure -o` write such files",
+        )
+    about = ("schema", "image", "assumed")
+    platforms = {name: value for name, value in document.items() if name not in about}
+    for name, registers in platforms.items():
+        if name not in REGISTERS:
+            raise Malformed(f"names {name!r}, which is no platform", field=field)
+        if not isinstance(registers, dict) or not registers:
+            raise Malformed(f"says nothing of {name}", field=field)
+    if not platforms:
+        raise Malformed("holds no measurements", field=field)
+    return {
+        platform: {name: _values(value, f"{field}: {name}") for name, value in registers.items()}
+        for platform, registers in platforms.items()
+    }
+
+
+def _values(value: Any, field: str) -> tuple[str, ...]:
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, list) or not 1 <= len(values) <= _MAX_VALUES:
+        raise Malformed(f"is not hex, or a list of 1 to {_MAX_VALUES} of it", field=field)
+    for item in values:
+        if not isinstance(item, str) or not item or not _HEX.issuperset(item):
+            raise Malformed("is not lower-case hex", field=field)
+    if len(set(values)) != len(values):
+        raise Malformed("lists one value twice", field=field)
+    return tuple(values)
+
+
+def _agrees(path: Path, measured: dict[str, str]) -> None:
+    from troth.wire import json
+
+    beside = path.with_suffix(ENDING)
+    if not beside.is_file():
+        return
+    document = json.parse(read_source(str(beside), limit=_MAX_SMALL), field=str(beside))
+    said = document.get("nitro") if isinstance(document, dict) else None
+    if said != measured:
+        raise Misuse(
+            f"{beside} says something else than {path} measures to: one of the two is stale",
+            fix=f"build again, or remove {beside.name}",
+        )
