@@ -39,6 +39,7 @@ AMD = Tcb(
 PCK = {"sgx_type": 1, "dynamic_platform": 0, "cached_keys": 0, "smt": 0}
 PARTS = {"boot_loader": 10, "tee": 0, "snp": 24, "microcode": 72}
 
+SERVICE_TDS = ("mrservicetd", "init_servtd_hash", "cur_servtd_hash")
 REGISTERS: dict[str, dict[str, str]] = {
     "sgx": {
         "mrenclave": A32,
@@ -50,7 +51,8 @@ REGISTERS: dict[str, dict[str, str]] = {
     "tdx": {
         **dict.fromkeys(("mrtd", "rtmr0", "rtmr1", "rtmr2", "mrseam"), A48),
         **dict.fromkeys(("rtmr3", "mrconfigid", "mrowner", "mrownerconfig"), "00" * 48),
-        **dict.fromkeys(("mrservicetd", "mrsignerseam"), "00" * 48),
+        **dict.fromkeys(SERVICE_TDS, "00" * 48),
+        "mrsignerseam": "00" * 48,
     },
     "snp": {
         "measurement": A48,

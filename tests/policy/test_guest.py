@@ -125,24 +125,25 @@ def test_a_td_that_may_be_migrated() -> None:
         assert wrong(policy("tdx"), claims("tdx", numbers={"td_attributes": flags})) == {}
 
 
-def test_a_td_with_a_service_td() -> None:
+@pytest.mark.parametrize("register", made.SERVICE_TDS)
+def test_a_td_with_a_service_td(register: str) -> None:
     """It is named by its measurement or not at all; `allowed` is not a name."""
     service = "dd" * 48
-    identity = (*made.IDENTITY["tdx"], "mrservicetd")
-    there = claims("tdx", registers={"mrservicetd": service}, identity=identity)
+    identity = (*made.IDENTITY["tdx"], register)
+    there = claims("tdx", registers={register: service}, identity=identity)
     unpinned = {"P204": FAILED, "M203": UNDECIDED}
     assert wrong(policy("tdx"), there) == unpinned
     assert wrong(policy("tdx", migration="allowed"), there) == {"M203": UNDECIDED}
     image = dict.fromkeys(made.IDENTITY["tdx"], A48)
-    assert wrong(policy("tdx", registers=image | {"mrservicetd": service}), there) == {}
-    other = policy("tdx", registers=image | {"mrservicetd": "ee" * 48})
+    assert wrong(policy("tdx", registers=image | {register: service}), there) == {}
+    other = policy("tdx", registers=image | {register: "ee" * 48})
     assert wrong(other, there) == {"M201": FAILED}
-    zero = policy("tdx", registers=image | {"mrservicetd": "00" * 48})
+    zero = policy("tdx", registers=image | {register: "00" * 48})
     assert wrong(zero, claims("tdx")) == {}
     assert wrong(zero, there) == {"M201": FAILED}
     # One that is pinned takes nothing from the attribute.
     moving = replace(there, numbers=there.numbers | {"td_attributes": 3 << 28})
-    assert wrong(policy("tdx", registers=image | {"mrservicetd": service}), moving) == P204
+    assert wrong(policy("tdx", registers=image | {register: service}), moving) == P204
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def mostly(good: Any, *other: Any) -> st.SearchStrategy[Any]:
 TCBS = st.builds(
     lambda there, **fields: Tcb(findings=(), **fields) if there else None,
     mostly(True, False),
-    status=mostly("UpToDate", "OutOfDate", "Revoked", "NotSupported"),
+    status=mostly("UpToDate", "OutOfDate", "Revoked", "TcbNotSupported"),
     date=mostly(datetime(2026, 2, 11, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC), None),
     advisories=mostly((), ("A",), ("A", "B")),
     evaluation_number=mostly(20, 17, None),

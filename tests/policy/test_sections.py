@@ -210,7 +210,7 @@ BAD = [
     ("tdx", "tcb_status = [1]", "list of strings"),
     ("tdx", 'tcb_status = ["uptodate"]', "known are UpToDate"),
     ("tdx", 'tcb_status = ["UpToDate", "Revoked"]', "no policy can admit Revoked"),
-    ("tdx", 'tcb_status = ["NotSupported"]', "no policy can admit NotSupported"),
+    ("tdx", 'tcb_status = ["TcbNotSupported"]', "no policy can admit TcbNotSupported"),
     ("tdx", "advisories = []", "table"),
     ("tdx", 'advisories = ["INTEL-SA-00615"]', "table"),
     ("tdx", 'advisories = { INTEL-SA-00615 = "2027-01-01" }', "day like"),

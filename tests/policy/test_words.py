@@ -13,6 +13,7 @@ from troth.policy.requirements import Bits
 
 F, P, U = Outcome.FAILED, Outcome.PASSED, Outcome.UNDECIDED
 DAY = date(2027, 1, 1)
+CLOSED = "each closed, or accepted by name"
 OPEN = {"tcb": tcb(advisories=("INTEL-SA-00615",))}
 NONE = {"tcb": tcb(date=None, evaluation_number=None)}
 ASKED = {"min_tcb_date": date(2026, 2, 12), "min_evaluation_number": 21}
@@ -21,12 +22,12 @@ AGENT = {"registers": {"report_id_ma": "cc" * 32}, "numbers": {"policy": 0x70000
 
 WORDS: list[tuple[str, dict[str, Any], dict[str, Any], tuple[Any, ...]]] = [
     ("tdx", {}, {}, ("T104", P, "advisories", "none is open", "")),
-    ("tdx", {}, OPEN, ("T104", F, "INTEL-SA-00615", "open", "closed")),
+    ("tdx", {}, OPEN, ("T104", F, "advisories", "open: INTEL-SA-00615", CLOSED)),
     (
         "tdx",
         {"advisories": {"INTEL-SA-00615": DAY}},
         OPEN,
-        ("T104", P, "INTEL-SA-00615", "open", "closed, or open up to 2027-01-01"),
+        ("T104", P, "advisories", "open: INTEL-SA-00615", ""),
     ),
     ("tdx", ASKED, {}, ("T105", F, "TCB evaluation data number", "20", "at least 21")),
     ("tdx", ASKED, NONE, ("T105", F, "TCB evaluation data number", "none", "at least 21")),

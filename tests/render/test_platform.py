@@ -42,7 +42,7 @@ BEHIND = Tcb(
             fix="update the BIOS",
         ),
         Finding(part="QE", status="UpToDate", date=DAY),
-        Finding(part="TDX module 1.x", status="NotSupported", date=None),
+        Finding(part="TDX module 1.x", status="TcbNotSupported", date=None),
     ),
 )
 
@@ -103,7 +103,7 @@ def test_json_has_all_that_was_said() -> None:
             },
             {
                 "part": "TDX module 1.x",
-                "status": "NotSupported",
+                "status": "TcbNotSupported",
                 "date": None,
                 "advisories": [],
                 "short": [],
@@ -131,7 +131,7 @@ def test_text_lists_what_is_short() -> None:
         "   │  platform is OutOfDate, level of 2024-03-13\n"
         "   │    SGX component 1 (BIOS): 6, needs 8\n"
         "   │    to reach UpToDate, 2025-08-13: update the BIOS\n"
-        "   │  TDX module 1.x is NotSupported\n"
+        "   │  TDX module 1.x is TcbNotSupported\n"
         "   = fix:"
     ) in told
     assert "in one paragraph" not in told

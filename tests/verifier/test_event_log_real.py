@@ -25,7 +25,7 @@ def test_real_answers_are_accepted_by_what_they_say(vectors: Path, name: str, fi
     whole = replace(row, data=answer)
     wanted = with_events(whole, None, but=("rtmr3",))
     assert "compose_hash" in wanted.requirements["tdx"].events
-    old = ["T102"] if row.status == "NotSupported" else []
+    old = ["T102"] if row.status == "TcbNotSupported" else []
     assert wrong(look(whole, wanted)) == old
     assert look(whole, wanted).verdict is (Verdict.REJECTED if old else Verdict.ACCEPTED)
     assert wrong(look(row, wanted)) == ["M203", "M303", *old]

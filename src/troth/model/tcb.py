@@ -30,7 +30,7 @@ class Finding:
         part: `platform`, `QE` (the quoting enclave) or `TDX module`, and `current …` for TDs that
             were launched under an older module.
         status: the vendor's word for the level, such as `OutOfDate`; for a part that no level fits,
-            `NotSupported`.
+            `TcbNotSupported`.
         date: the level's date, or None where no level fits.
         advisories: the advisories that are open at this level.
         short: what keeps the part from the level in `better`; empty at the best level.

@@ -15,6 +15,7 @@ from troth.policy.requirements import Bits, Requirements
 # Intel TDX module specification, TDATTRIBUTES.
 _SEPT_VE_DISABLE: Final = Bits(mask=1 << 28, value=1 << 28)
 _MIGRATABLE: Final = 1 << 29
+_SERVICE_TDS: Final = ("mrservicetd", "init_servtd_hash", "cur_servtd_hash")
 # AMD SEV-SNP ABI specification, guest policy.
 _MIGRATE_MA: Final = 1 << 18
 _NO_AGENT: Final = "ff" * 32
@@ -167,7 +168,8 @@ def _helpers(policy: Policy, claims: Claims) -> str:
         return f"migration agent {agent}" if flags & _MIGRATE_MA and agent != _NO_AGENT else ""
     if flags & _MIGRATABLE:
         return "the attribute MIGRATABLE is set"
-    service = claims.registers.get("mrservicetd", "")
-    if service.strip("0") and "mrservicetd" not in policy.registers.get("tdx", {}):
-        return f"service TD {service}"
+    for register in _SERVICE_TDS:
+        service = claims.registers.get(register, "")
+        if service.strip("0") and register not in policy.registers.get("tdx", {}):
+            return f"service TD {service}"
     return ""

@@ -28,6 +28,8 @@ REGISTERS: Final[Mapping[str, Mapping[str, tuple[int, ...]]]] = MappingProxyType
                 "mrowner",
                 "mrownerconfig",
                 "mrservicetd",
+                "init_servtd_hash",
+                "cur_servtd_hash",
                 "mrseam",
                 "mrsignerseam",
             ),

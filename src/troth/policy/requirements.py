@@ -23,7 +23,7 @@ STATUSES: Final = (
     "OutOfDate",
     "OutOfDateConfigurationNeeded",
 )
-"""Intel's words that a policy can admit. `Revoked` and `NotSupported` are not among them."""
+"""Intel's words that a policy can admit. `Revoked` and `TcbNotSupported` are not among them."""
 
 _INTEL: Final = (
     *("tcb_status", "advisories", "min_tcb_date", "min_evaluation_number"),
@@ -208,7 +208,7 @@ def _listed(name: str, values: Any) -> frozenset[Any]:
 
 def _check_statuses(statuses: frozenset[str]) -> None:
     for status in sorted(statuses, key=repr):
-        if status in ("Revoked", "NotSupported"):
+        if status in ("Revoked", "TcbNotSupported"):
             raise Misuse(f"tcb_status: no policy can admit {status}")
         if status not in STATUSES:
             raise Misuse(f"tcb_status: unknown {status!r}; known are {', '.join(STATUSES)}")

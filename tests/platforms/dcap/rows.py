@@ -17,7 +17,6 @@ from troth.policy.requirements import Requirements
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 FAR = date(9999, 12, 31)
-WORDS = {"TcbNotSupported": "NotSupported"}  # the table's word, ours
 
 
 @dataclass(frozen=True)
@@ -97,10 +96,7 @@ def manifest(vectors: Path, platform: str) -> list[Row]:
             pieces=_pieces(folder, row["collateral"]),
             at=_at(row["verify_at_unix"]),
             verdict=row["expected_verdict_default_policy"],
-            status=WORDS.get(
-                row["expected_tcb_status_intel_qvl_rules"],
-                row["expected_tcb_status_intel_qvl_rules"],
-            ),
+            status=row["expected_tcb_status_intel_qvl_rules"],
             advisories=tuple(filter(None, row["advisory_ids"].split(","))),
             date=datetime.fromisoformat(row["min_tcb_date"]) if row["min_tcb_date"] else None,
             qvl=row["dcap_qvl_0.7.0_result"],
@@ -139,7 +135,7 @@ def accepting(row: Row, report: Report) -> troth.Policy:
     statuses = {tcb.status} if tcb is not None else set()
     extra = {"migration": "allowed", "sept_ve_disable": "optional"} if row.platform == "tdx" else {}
     wanted = Requirements(
-        tcb_status=frozenset(statuses - {"Revoked", "NotSupported"} or {"UpToDate"}),
+        tcb_status=frozenset(statuses - {"Revoked", "TcbNotSupported"} or {"UpToDate"}),
         advisories=dict.fromkeys(tcb.advisories if tcb is not None else (), FAR),
         **extra,
     )

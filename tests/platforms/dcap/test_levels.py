@@ -78,7 +78,7 @@ def test_below_every_level(kind: QuoteKind) -> None:
         rows = (Level(sgx, pce, tdx, "OutOfDate", OLD, ()),)
         case = judged(good(kind), kind, tcb_levels=rows)
         refused(case, "T102")
-        assert tcb(case).status == "NotSupported"
+        assert tcb(case).status == "TcbNotSupported"
 
 
 @pytest.mark.parametrize("component", range(16))

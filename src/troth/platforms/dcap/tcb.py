@@ -13,7 +13,7 @@ from troth.model.tcb import Finding, Short, Tcb
 from troth.platforms.dcap.collateral import EnclaveIdentity, Level, Module, SvnLevel, TcbInfo
 from troth.platforms.dcap.pck import Pck
 
-NOT_SUPPORTED: Final = "NotSupported"
+NOT_SUPPORTED: Final = "TcbNotSupported"
 REVOKED: Final = "Revoked"
 UP_TO_DATE: Final = "UpToDate"
 OUT_OF_DATE: Final = "OutOfDate"

@@ -8,7 +8,8 @@ from troth.platforms.dcap import named
 from troth.platforms.tdx.format import Document
 
 _ALWAYS: Final = ("mrtd", "rtmr0", "rtmr1", "rtmr2")
-_IF_SET: Final = ("rtmr3", "mrconfigid", "mrowner", "mrownerconfig", "mrservicetd")
+_SERVICE_TDS: Final = ("mrservicetd", "init_servtd_hash", "cur_servtd_hash")
+_IF_SET: Final = ("rtmr3", "mrconfigid", "mrowner", "mrownerconfig", *_SERVICE_TDS)
 _MODULE: Final = ("mrseam", "mrsignerseam")
 _ZERO: Final = bytes(48)
 _DEBUG: Final = 0xFF  # TDATTRIBUTES bits 0 to 7: debug, and reserved bits that would be as bad
