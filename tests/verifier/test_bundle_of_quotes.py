@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.platforms.dcap.rows import manifest
+from tests.platforms.tdx.make_dstack import replayed
 from tests.verifier.logged import (
     LOG,
     NOW,
@@ -196,3 +197,15 @@ def test_a_real_answer_in_a_bundle(vectors: Path) -> None:
 
     report = look(whole, wanted, collateral=found.collateral)
     assert report.verdict is Verdict.ACCEPTED, wrong(report)
+
+
+def test_a_chain_that_the_quote_only_asks_for_is_packed() -> None:
+    """A report does not name it among its collateral, and without it nothing can be judged."""
+    fields = {**replayed(*LOG).registers, "reportdata": NONCE}
+    evidence = pki().quote(certification=3, fields=fields)
+    whole = pki().collateral(supply_chain=True)
+    report = judge(made(evidence=evidence, collateral=whole))
+    assert report.verdict is Verdict.ACCEPTED, wrong(report)
+    used = bundles.used(whole, report)
+    assert judge(unpack(pack(made(evidence=evidence, collateral=used)))).verdict is report.verdict
+    assert not bundles.used(whole, replace(report, platform="snp", collateral=())).items
