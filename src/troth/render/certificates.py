@@ -47,6 +47,8 @@ def describe(der: bytes, *, field: str = "certificate") -> CertificateRow:
         subject, issuer = (
             name.rfc4514_string() for name in (certificate.subject, certificate.issuer)
         )
+        # The library reads these late, and knows no year 0 then.
+        not_before, not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     except Exception as error:  # noqa: BLE001 - more kinds than documented, on hostile DER
         raise Malformed(f"is not an X.509 certificate ({error})", field=field) from None
     match key:
@@ -59,8 +61,8 @@ def describe(der: bytes, *, field: str = "certificate") -> CertificateRow:
     return CertificateRow(
         subject=subject,
         issuer=issuer,
-        not_before=certificate.not_valid_before_utc,
-        not_after=certificate.not_valid_after_utc,
+        not_before=not_before,
+        not_after=not_after,
         key=kind,
         serial=f"{certificate.serial_number:x}",
         fingerprint=hashlib.sha256(der).hexdigest(),
