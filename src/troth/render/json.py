@@ -84,8 +84,13 @@ class _ReportV1:
     event_log: str | None
 
 
-def report_json(report: Report, *, indent: int = 2) -> str:
-    """The report as indented JSON, without a line end at the end.
+def report_line(report: Report) -> str:
+    """The report on one line, for files of many (JSON Lines)."""
+    return report_json(report, indent=None)
+
+
+def report_json(report: Report, *, indent: int | None = 2) -> str:
+    """The report as indented JSON, without a line end at the end; on one line where `indent` is None.
 
     `claims` is there only when the verdict is accepted; otherwise the same fields are under
     `presented`, so that a program that reads `claims` cannot believe what was not accepted.
