@@ -7,6 +7,7 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 from tests.cli.test_expect import image as enclave
+from tests.platforms.tdx.test_dstack_image import made as dstack
 from tests.wire import firmware
 from tests.wire.firmware import PAGE, SEV
 
@@ -15,6 +16,7 @@ from troth.cli.main import run
 from troth.cli.measure import measure as command
 from troth.errors import Malformed, Misuse
 from troth.platforms.snp.measure import CPU_TYPES, Vmm, launch_digest
+from troth.platforms.tdx import dstack_image
 from troth.platforms.tdx.measure import Order, mrtd
 from troth.policy import Policy
 from troth.wire import eif
@@ -242,6 +244,34 @@ def test_firmware_itself_is_no_expectation(fw: Path) -> None:
     with pytest.raises(Misuse, match="depends on how it is loaded") as caught:
         _expect.policy(None, image=fw)
     assert "fw.measurements.json" in caught.value.fix
+
+
+def test_a_dstack_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "measurement.tdx.cbor"
+    data = dstack()
+    path.write_bytes(data)
+    image = dstack_image.read(data)
+    both = [image.mrtd[order].hex() for order in (Order.BY_PAGE, Order.BY_SECTION)]
+    rest = {"rtmr1": image.rtmr1.hex(), "rtmr2": image.rtmr2.hex()}
+    out = tmp_path / "os.measurements.json"
+    assert run(["measure", str(path), "-o", str(out)]) == 0
+    said = capsys.readouterr()
+    assert "rtmr0 is not predicted" in said.err and "2 GiB" in said.err
+    assert len(said.out.splitlines()) == 4
+    assert _expect.policy(None, image=out).registers == {
+        "tdx": {
+            "mrtd": frozenset(both),
+            **{name: frozenset({value}) for name, value in rest.items()},
+        }
+    }
+    found = _json(capsys, path, "--order", "by-section")
+    assert found == {"tdx": {"mrtd": both[1], **rest}}
+    assert run(["measure", str(path), *MILAN]) == 2
+    assert "not about SEV-SNP" in capsys.readouterr().err
+    with pytest.raises(Misuse, match="depends on how it is loaded"):
+        _expect.policy(None, image=path)
+    path.write_bytes(data[:-1])
+    assert run(["measure", str(path)]) == 3
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,12 @@ _RTMRS: Final = (
     "and ACPI tables of the machine, its variables, and the kernel that it loads. Replay the guest's "
     "event log, or pin them from a guest that you have examined; MRTD alone is undecided"
 )
+_ONLY_ORDER: Final = "leave all options for firmware away but --order"
+_OF_DSTACK: Final = (
+    "tdx: rtmr0 is not predicted: it holds the machine's memory map and ACPI tables",
+    "tdx: rtmr1 is that of guests with 2 GiB of memory, or with 2816 MiB and more",
+    "tdx: these are the digests that the image's maker wrote down; check the image that they came with",
+)
 _UNCOVERED: Final = (
     "snp: without --kernel the digest covers nothing after the firmware: no kernel, no command line, "
     "no disk"
@@ -111,6 +117,29 @@ def predict(firmware: bytes, loading: Loading) -> Prediction:
     if not measurements:
         raise Misuse(f"nothing can be predicted. {'. '.join(notes)}", fix=_OPTIONS)
     return Prediction(measurements=measurements, assumed=assumed, notes=tuple(notes))
+
+
+def predict_dstack(document: bytes, loading: Loading) -> Prediction:
+    """What follows from a dstack image's `measurement.tdx.cbor`.
+
+    Raises:
+        Misuse: options that are not about TDX.
+        Malformed: it can't be read.
+    """
+    from troth.platforms.tdx import dstack_image
+
+    if loading.says_snp:
+        raise Misuse("a dstack image's TDX measurements are not about SEV-SNP", fix=_ONLY_ORDER)
+    image = dstack_image.read(document)
+    values = {f"by-{order}": value.hex() for order, value in image.mrtd.items()}
+    orders = _once(loading.orders, "--order") or tuple(values)
+    registers = {
+        "mrtd": tuple(values[name] for name in orders),
+        "rtmr1": (image.rtmr1.hex(),),
+        "rtmr2": (image.rtmr2.hex(),),
+    }
+    assumed = {"tdx": {"order": list(orders), "memory": "2 GiB, or 2816 MiB and more"}}
+    return Prediction(measurements={"tdx": registers}, assumed=assumed, notes=_OF_DSTACK)
 
 
 _Measured = tuple[dict[str, tuple[str, ...]], dict[str, Any], tuple[str, ...]]

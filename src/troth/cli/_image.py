@@ -24,6 +24,7 @@ def expected(path: Path) -> Measurements:
     """What `--image` asks for.
 
     An EIF is measured here. A firmware image is not: what it measures to depends on how it is loaded.
+    Nor is what a dstack image says of itself: whoever takes its word should say so.
     A file of measurements is believed, because the caller names it; one that merely lies beside an
     image never is.
 
@@ -33,16 +34,17 @@ def expected(path: Path) -> Measurements:
     Raises:
         Unavailable: it cannot be read.
         Malformed: it is neither.
-        Misuse: it is firmware; or the file beside an EIF says something else than the EIF measures to.
+        Misuse: it is one of those; or the file beside an EIF says something else than the EIF measures to.
     """
+    from troth.platforms.tdx import dstack_image
     from troth.wire import ovmf
 
     if path.name.endswith(ENDING):
         return read_measurements(path)
     data = read(path)
-    if ovmf.is_firmware(data):
+    if ovmf.is_firmware(data) or dstack_image.is_image(data):
         raise Misuse(
-            f"{path} is firmware, and what it measures to depends on how it is loaded",
+            f"{path} is no EIF, and what it measures to depends on how it is loaded",
             fix=f"`troth measure {path.name} -o {path.stem}{ENDING}` with the loader's options, "
             "then name that file",
         )

@@ -35,7 +35,7 @@ def measure(
             --kernel vmlinuz --initrd initrd.img --append 'console=ttyS0'
 
     Args:
-        image: an EIF, or a firmware image.
+        image: an EIF, a firmware image, or the measurement.tdx.cbor of a dstack image.
         vcpus: SEV-SNP: how many processors the guest starts with.
         vcpu_type: SEV-SNP under QEMU: its name of the processor, such as EPYC-Milan.
         vmm: SEV-SNP: who loads the guest, qemu by default; several stand for alternatives.
@@ -50,6 +50,7 @@ def measure(
     """
     from troth.cli import _firmware, _image
     from troth.cli._console import out, say, write_file
+    from troth.platforms.tdx import dstack_image
     from troth.wire import json as strict
     from troth.wire import ovmf
 
@@ -68,6 +69,8 @@ def measure(
     data = _image.read(image)
     if ovmf.is_firmware(data):
         found = _firmware.predict(bytes(data), loading)
+    elif dstack_image.is_image(data):
+        found = _firmware.predict_dstack(bytes(data), loading)
     else:
         found = _enclave(image, data, loading)
     measurements = {
