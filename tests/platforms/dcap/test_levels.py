@@ -295,3 +295,49 @@ def test_early_documents_say_what_is_coming_and_decide_nothing() -> None:
     assert not any("OutOfDate" in note for note in report.notes)
     assert any("not genuine" in note for note in report.notes)
     assert more.at == NOW
+
+
+def test_what_is_short_is_named_with_what_brings_it_up_to_date() -> None:
+    """The nearest better level: the one with the fewest components short."""
+    tdx = bytes((0, 0, 9, *bytes(13)))
+    more = bytes((COMPONENTS[0] + 1, *COMPONENTS[1:]))
+    far = bytes((COMPONENTS[0] + 2, COMPONENTS[1] + 1, *COMPONENTS[2:]))
+    rows = (
+        Level(far, PCE + 2, tdx, "UpToDate", NEW, ()),
+        Level(more, PCE + 1, tdx, "SWHardeningNeeded", NEW, ()),
+        Level(COMPONENTS, PCE, bytes(16), "OutOfDate", OLD, ()),
+    )
+    case = judged(good(TDX_4), TDX_4, tcb_levels=rows)
+    platform = tcb(case).findings[0]
+    assert platform.status == "OutOfDate"
+    assert platform.better.startswith("SWHardeningNeeded, 2026-08-12")
+    assert [
+        (item.component.partition(" (")[0], item.has, item.needs) for item in platform.short
+    ] == [
+        ("SGX component 1", COMPONENTS[0], COMPONENTS[0] + 1),
+        ("PCESVN", PCE, PCE + 1),
+        ("TDX component 3", SVN[2], 9),
+    ]
+    assert "BIOS" in platform.short[0].component
+    assert "the BIOS" in platform.fix
+    assert "platform software" in platform.fix
+
+
+def test_an_enclave_and_a_module_that_are_short() -> None:
+    known = modules(svn(SVN[0] + 2), svn(SVN[0] - 1, "OutOfDate"))
+    enclave = (svn(documents.QE_SVN + 3), svn(documents.QE_SVN, "OutOfDate"))
+    case = judged(good(TDX_4), TDX_4, tdx_modules=known)
+    case = swapped(case, PKI.qe_identity(tdx=True, qe_levels=enclave))
+    _, module, quoting = tcb(case).findings
+    assert module.part == "TDX module 1.x"
+    assert [(s.has, s.needs) for s in module.short] == [(SVN[0], SVN[0] + 2)]
+    assert "TDX module" in module.fix
+    assert quoting.part == "QE"
+    has, needs = documents.QE_SVN, documents.QE_SVN + 3
+    assert [(s.has, s.needs) for s in quoting.short] == [(has, needs)]
+    assert "quoting enclave" in quoting.fix
+
+
+def test_nothing_is_short_at_the_best_level() -> None:
+    for part in tcb(good(TDX)).findings:
+        assert (part.short, part.better, part.fix) == ((), "", "")
