@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterable
 
-from fuzz.simulated import NONCE, NOW, nitro_case, pinned
+from fuzz.simulated import NONCE, NOW, intel, nitro_case, pinned
 from fuzz.target import Target, same
 from troth.errors import Malformed, Misuse
+from troth.model.collateral import Collateral
 from troth.verifier import bundle
 from troth.verifier.bundle import Bundle, Maker
 from troth.verifier.receipt import Receipt
+from troth.wire import cbor
 
 
 def _run(data: bytes) -> None:
@@ -33,13 +35,22 @@ def _seeds() -> Iterable[bytes]:
     yield bundle.pack(Bundle(evidence=b"evidence"))
     yield bundle.pack(Bundle(evidence=b"\x84", receipts=(receipt,), maker=maker))
     yield bundle.pack(Bundle(evidence=evidence, receipts=(receipt,), maker=maker))
+    items = intel().collateral().items
+    yield bundle.pack(Bundle(evidence=b"evidence", event_log=b"log"))
+    yield bundle.pack(Bundle(evidence=b"\x84", collateral=Collateral(items=items[-1:])))
+    yield bundle.pack(
+        Bundle(
+            evidence=evidence, maker=maker, event_log=b"[]", collateral=Collateral(items=items[4:])
+        )
+    )
+    yield cbor.encode({})
 
 
 TARGET = Target(
     run=_run,
     seeds=_seeds,
     refuses=(Malformed, Misuse),
-    longest=8192,
+    longest=16 * 1024,
     words=(
         b"\xf6",
         b"2026-11-23T03:10:00+00:00",

@@ -94,6 +94,12 @@ def test_pack_and_unpack_are_inverse(bundle: Bundle) -> None:
     assert pack(unpack(data)) == data
 
 
+def test_a_map_of_nothing_is_no_bundle() -> None:
+    for value in ({}, {"schema": "troth/bundle/3"}, {"schema": 1}, {"schema": "troth/bundle/1"}):
+        with pytest.raises(Malformed, match="is not a bundle"):
+            unpack(cbor.encode(value))
+
+
 def test_fresh_receipt_is_accepted(enclave: Enclave, bundle: Bundle) -> None:
     assert stored(enclave, bundle, NOW).verdict is Verdict.ACCEPTED
 

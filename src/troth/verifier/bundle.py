@@ -147,7 +147,8 @@ def unpack(data: bytes) -> Bundle:
         raise Malformed(f"is larger than {MAX_BYTES} bytes", field="bundle", offset=0)
     value = cbor.decode(data, field="bundle")
     keys = {SCHEMA: _KEYS, SCHEMA_2: _KEYS_2}
-    if not isinstance(value, dict) or set(value) != keys.get(_schema(value), frozenset()):
+    wanted = keys.get(_schema(value)) if isinstance(value, dict) else None
+    if wanted is None or set(value) != wanted:
         raise Malformed(
             f"is not a bundle of schema {SCHEMA} or {SCHEMA_2}", field="bundle", offset=0
         )
