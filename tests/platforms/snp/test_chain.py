@@ -64,6 +64,7 @@ def test_with_nothing_at_hand_everything_that_needs_it_is_open(milan: Processor)
     assert failing(report) == set()
     wanted = {code.id for code in PLATFORM.required} - {"G105", "T109"} | {"P102"}
     assert still_open(report) == wanted
+    assert check(report, "G104").why == "no endorsement is at hand"
     # Version 2 does not even say how its versions are written.
     assert still_open(judged(asked(milan, version=2), milan, nothing)) >= wanted | {"T109"}
 
@@ -72,6 +73,7 @@ def test_without_a_chain_the_key_is_still_compared(milan: Processor) -> None:
     report = judged(asked(milan), milan, endorsement(milan.endorsement))
     assert report.verdict is Verdict.UNDECIDED
     assert still_open(report) == {*("R201", "G101", "G102", "G103", "R103", "R203", "R204", "P102")}
+    assert check(report, "G101").why == "no chain is at hand"
     assert check(report, "G104").outcome is Outcome.PASSED
     assert check(report, "G301").outcome is Outcome.PASSED
 
