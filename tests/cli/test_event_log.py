@@ -210,3 +210,32 @@ def test_a_bundle_is_judged_elsewhere(desk: Desk, capsys: pytest.CaptureFixture[
 def test_a_live_source_takes_no_log(desk: Desk) -> None:
     log = str(desk.folder / "log.json")
     assert run(["verify", "https://127.0.0.1:1", "--event-log", log]) == 2
+
+
+def test_watch_takes_logs_and_bundles(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    fleet = desk.folder / "fleet"
+    evidence = fleet / "evidence"
+    evidence.mkdir(parents=True)
+    packed = desk.folder / "b.troth"
+    log = ["--event-log", str(desk.folder / "log.json")]
+    assert verify(desk, *desk.collateral, *log, "--bundle", str(packed), "-q") == 0
+    (fleet / "policy.toml").write_bytes((desk.folder / "mine.toml").read_bytes())
+    (fleet / "roots.pem").write_bytes(pki().roots_pem())
+    (evidence / "one.bin").write_bytes((desk.folder / "quote.bin").read_bytes())
+    (evidence / "one.nonce").write_text(bytes(range(64)).hex())
+    watch = ["watch", "--once", str(fleet), *AT, "--json"]
+    assert run(watch) == 4  # no collateral, no log
+    (fleet / "collateral.json").write_bytes((desk.folder / "collateral.json").read_bytes())
+    assert run(watch) == 4
+    (evidence / "one.log").write_bytes(text(*LOG))
+    assert run(watch) == 0
+    (evidence / "one.log").write_bytes(text(*LOG[:-1]))
+    assert run(watch) == 1
+    for name in ("one.bin", "one.log"):
+        (evidence / name).unlink()
+    (fleet / "collateral.json").unlink()
+    (evidence / "one.troth").write_bytes(packed.read_bytes())
+    capsys.readouterr()
+    assert run(watch) == 0
+    (found,) = json.loads(capsys.readouterr().out)["evidence"]
+    assert found["until"] is not None  # the end of what the bundle brought

@@ -5,9 +5,10 @@ The folder of the caller's that is looked at:
     policy.toml         the policy of all evidence that has none of its own
     roots.pem           roots to trust beside the vendors', if any
     collateral.json     endorsements: this file, or a folder `collateral`, or both
-    evidence/NAME.ext   evidence or bundles, of any extension but these two:
+    evidence/NAME.ext   evidence or bundles, of any extension but these three:
     evidence/NAME.toml  the policy of that one
     evidence/NAME.nonce the nonce that it answered, in hex
+    evidence/NAME.log   its event log
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -16,10 +17,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from troth.cli import _collateral
+from troth.cli import _collateral, _expect
 from troth.cli._console import exists, read_source, read_text
 from troth.errors import Malformed, Misuse, Unavailable
 from troth.model.check import Outcome, Waiver
+from troth.model.collateral import NONE as NO_COLLATERAL
 from troth.model.collateral import Collateral
 from troth.model.evidence import Evidence
 from troth.model.report import Report, Verdict
@@ -31,6 +33,7 @@ from troth.wire.text import from_hex
 
 OWN_POLICY: Final = ".toml"
 NONCE: Final = ".nonce"
+EVENT_LOG: Final = ".log"
 _MAX_CHANGES: Final = 64
 _TICK: Final = timedelta(seconds=1)
 
@@ -111,6 +114,8 @@ class Stored:
     data: bytes
     policy: Policy
     nonce: bytes | None
+    event_log: bytes | None = None
+    collateral: Collateral = NO_COLLATERAL
     trouble: str = ""
 
 
@@ -143,15 +148,19 @@ def read(folder: Path) -> Folder:
         ) from None
     shared = folder / "policy.toml"
     common = _policy(shared) if exists(shared) else None
-    stored = [_stored(p, common) for p in names if p.suffix not in (OWN_POLICY, NONCE)]
+    beside = (OWN_POLICY, NONCE, EVENT_LOG)
+    stored = [_stored(p, common) for p in names if p.suffix not in beside]
     if not stored:
         raise Misuse(f"{place} holds no evidence", fix="put evidence or bundles there")
     roots = folder / "roots.pem"
     endorsed = [folder / name for name in ("collateral.json", "collateral")]
+    collateral = _collateral.load(path for path in endorsed if exists(path))
+    for one in stored:  # what bundles bring ends some day, as the rest does
+        collateral = collateral + one.collateral
     return Folder(
         stored=tuple(stored),
         roots=load_roots(roots) if exists(roots) else (),
-        collateral=_collateral.load(path for path in endorsed if exists(path)),
+        collateral=collateral,
     )
 
 
@@ -236,10 +245,11 @@ class _Asked:
     def judge(self, at: datetime, collateral: Collateral) -> Report:
         stored = self.stored
         packed = (
-            bundle.unpack(stored.data)
+            replace(bundle.unpack(stored.data), collateral=NO_COLLATERAL)
             if bundle.looks_like(stored.data)
             else Bundle(evidence=stored.data)
         )
+        packed = replace(packed, event_log=stored.event_log)
         if stored.nonce is None and not self.waive and not self.as_of:
             return bundle.appraise_stored(
                 packed,
@@ -255,7 +265,7 @@ class _Asked:
             at=at,
             nonce=stored.nonce,
             trust=self.folder.roots,
-            collateral=packed.beside(collateral),
+            collateral=collateral,
             event_log=packed.event_log,
             receipts=packed.receipts,
             waive=self.waive,
@@ -313,16 +323,20 @@ def _stored(path: Path, common: Policy | None) -> Stored:
         )
     data = read_source(str(path))
     trouble = ""
+    packed = Bundle(evidence=data)
     if bundle.looks_like(data):
         try:
-            bundle.unpack(data)
+            packed = bundle.unpack(data)
         except Malformed as error:
             trouble = str(error)
+    log = path.with_suffix(EVENT_LOG)
     return Stored(
         name=path.name,
         data=data,
         policy=policy,
         nonce=from_hex(read_text(nonce).strip(), field=str(nonce)) if exists(nonce) else None,
+        event_log=_expect.event_log(log) if exists(log) else packed.event_log,
+        collateral=packed.collateral,
         trouble=trouble,
     )
 
