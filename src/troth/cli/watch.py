@@ -31,10 +31,11 @@ def watch(
 ) -> int:
     r"""Judge stored evidence again: how it stands, what ends when, what the next recovery changes.
 
-    For cron. FOLDER holds `policy.toml`, `evidence/` (each may have a policy NAME.toml and a nonce
-    NAME.nonce of its own), and if needed `collateral.json` or `collateral/`, and `roots.pem`. Exit 1 if
-    something is rejected now, 3 if something is malformed, 5 if something could not be fetched or is
-    older than seen before, 4 if something is undecided, 6 if good with waivers, 0 if all is good.
+    For cron. FOLDER holds `policy.toml`, `evidence/` (each may have a policy NAME.toml, a nonce
+    NAME.nonce and an event log NAME.log of its own), and if needed `collateral.json` or
+    `collateral/`, and `roots.pem`. Exit 1 if something is rejected now, 3 if something is malformed,
+    5 if something could not be fetched or is older than seen before, 4 if something is undecided, 6
+    if good with waivers, 0 if all is good.
 
         troth watch --once fleet/
         troth watch --once fleet/ --fetch --prometheus /var/lib/node_exporter/troth.prom
