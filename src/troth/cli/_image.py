@@ -16,6 +16,7 @@ Measurements = Mapping[str, Mapping[str, str | tuple[str, ...]]]
 
 _MAX_SMALL: Final = 64 * 1024
 _MAX_VALUES: Final = 64
+_ABOUT: Final = frozenset({"schema", "image", "assumed"})
 _PIECE: Final = 1 << 24
 _HEX: Final = frozenset("0123456789abcdef")
 
@@ -40,7 +41,7 @@ def expected(path: Path) -> Measurements:
     from troth.wire import ovmf
 
     if path.name.endswith(ENDING):
-        return read_measurements(path)
+        return read_measurements(read_source(str(path), limit=_MAX_SMALL), field=str(path))
     data = read(path)
     if ovmf.is_firmware(data) or dstack_image.is_image(data):
         raise Misuse(
@@ -106,28 +107,29 @@ def read(path: Path) -> memoryview:
     return memoryview(data)
 
 
-def read_measurements(path: Path) -> dict[str, dict[str, tuple[str, ...]]]:
+def read_measurements(data: bytes, *, field: str) -> dict[str, dict[str, tuple[str, ...]]]:
     """What a file of measurements says, as `troth build` and `troth measure -o` write it.
 
     Names and sizes of registers are checked by the policy that it goes into.
 
+    Args:
+        data: the file.
+        field: its name, for errors.
+
     Raises:
-        Unavailable: it cannot be read.
         Malformed: it is not such a file, or says nothing.
     """
     from troth.policy.names import REGISTERS
     from troth.wire import json
 
-    field = str(path)
-    document = json.parse(read_source(field, limit=_MAX_SMALL), field=field)
+    document = json.parse(data, field=field)
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise Malformed(
             f"is not a file of measurements ({SCHEMA})",
             field=field,
             fix="`troth build` and `troth measure -o` write such files",
         )
-    about = ("schema", "image", "assumed")
-    platforms = {name: value for name, value in document.items() if name not in about}
+    platforms = {name: value for name, value in document.items() if name not in _ABOUT}
     for name, registers in platforms.items():
         if name not in REGISTERS:
             raise Malformed(f"names {name!r}, which is no platform", field=field)
