@@ -225,7 +225,11 @@ def _converge(platform: str, parts: Sequence[str]) -> str:
 
 
 def _relaunch(launched: str, current: str) -> str:
-    """A TD that was launched under an old module on a host that has a good one by now."""
+    """A TD that was launched under an old module on a host that has a good one by now.
+
+    In all other cases the worse counts. Intel's rule leaves the level of the launch then, though what
+    runs now has the TD's memory in its hands.
+    """
     for worst in (NOT_SUPPORTED, REVOKED):
         if worst in (launched, current):
             return worst
@@ -233,7 +237,7 @@ def _relaunch(launched: str, current: str) -> str:
         if {launched, current} & _NEEDS_CONFIGURATION:
             return "TDRelaunchAdvisedConfigurationNeeded"
         return "TDRelaunchAdvised"
-    return launched
+    return max(launched, current, key=_LADDER.__getitem__)
 
 
 def _joined(status: str, findings: Sequence[Finding], info: TcbInfo, qe: EnclaveIdentity) -> Tcb:
