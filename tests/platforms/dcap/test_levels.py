@@ -344,3 +344,20 @@ def test_an_enclave_and_a_module_that_are_short() -> None:
 def test_nothing_is_short_at_the_best_level() -> None:
     for part in tcb(good(TDX)).findings:
         assert (part.short, part.better, part.fix) == ((), "", "")
+
+
+@pytest.mark.parametrize(
+    ("component", "said", "unsaid"),
+    [(0, "the BIOS", "microcode or modules"), (1, "microcode or modules", "the BIOS")],
+)
+def test_who_can_bring_a_component_up_to_date(component: int, said: str, unsaid: str) -> None:
+    more = bytearray(COMPONENTS)
+    more[component] += 1
+    rows = (
+        Level(bytes(more), PCE, b"", "UpToDate", NEW, ()),
+        Level(COMPONENTS, PCE, b"", "OutOfDate", OLD, ()),
+    )
+    platform = tcb(judged(good(SGX), SGX, tcb_levels=rows)).findings[0]
+    assert said in platform.fix
+    assert unsaid not in platform.fix
+    assert "platform software" not in platform.fix

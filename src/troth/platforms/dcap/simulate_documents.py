@@ -177,6 +177,7 @@ def _components(versions: bytes) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [{"svn": svn} for svn in versions]
     if rows:
         rows[0] |= {"category": "BIOS", "type": "Early Microcode Update"}
+        rows[1] |= {"category": "OS/VMM", "type": "SGX Late Microcode Update"}
     return rows
 
 
