@@ -21,6 +21,8 @@ README: Final = REPOSITORY / "README.md"
 CLI: Final = REPOSITORY / "docs" / "reference" / "cli.md"
 BEGIN: Final = "<!-- what it speaks: made by `make docs` -->"
 END: Final = "<!-- end -->"
+# What Intel's two platforms share stands in one folder.
+SHARED: Final = {"sgx": ("dcap",), "tdx": ("dcap",)}
 PARTS: Final = ("collect", "measure", "simulate")
 WIDTH: Final = 96
 
@@ -52,8 +54,10 @@ def speaks() -> str:
     rows = ["| speaks | verify | collect in the guest | measure an image | simulate |"]
     rows.append("| --- | --- | --- | --- | --- |")
     for platform in PLATFORMS:
+        folders = (platform.name, *SHARED.get(platform.name, ()))
         has = [
-            "yes" if find_spec(f"troth.platforms.{platform.name}.{part}") else "–" for part in PARTS
+            "yes" if any(find_spec(f"troth.platforms.{f}.{part}") for f in folders) else "–"
+            for part in PARTS
         ]
         rows.append(f"| {platform.title} | yes | {' | '.join(has)} |")
     return "\n".join(rows)
