@@ -3,10 +3,10 @@
 import hashlib
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from troth.errors import Misuse
 from troth.model.roots import RootClass
@@ -76,6 +76,14 @@ class Policy:
         if self.expires is not None:
             object.__setattr__(self, "expires", _utc(self.expires))
         object.__setattr__(self, "sha256", hashlib.sha256(self.canonical()).hexdigest())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """For other processes: read-only views have no form of their own."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        registers = {platform: dict(pinned) for platform, pinned in self.registers.items()}
+        return _policy, (
+            values | {"registers": registers, "requirements": dict(self.requirements)},
+        )
 
     @classmethod
     def from_toml(cls, text: str, *, source: str) -> Self:
@@ -165,6 +173,10 @@ class Policy:
             }
             | ({"requirements": asked} if asked else {})
         )
+
+
+def _policy(values: dict[str, Any]) -> Policy:
+    return Policy(**values)
 
 
 def _as_sets(measurements: Measurements) -> dict[str, dict[str, frozenset[str]]]:

@@ -46,6 +46,7 @@ _ADVISORY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_NUMBER: Final = 2**53 - 1  # what has one exact form in the digest; wider fields are for `bits`
 _MAX_BITS: Final = 2**64 - 1
 _LEVELS: Final = frozenset(range(4))
+_VIEWS: Final = ("advisories", "bits", "minimum", "exact", "events")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +145,11 @@ class Requirements:
                 fix="a report that the host asked for is of no level, and never counts",
             )
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """For other processes: read-only views have no form of their own."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return _requirements, (values | {name: dict(values[name]) for name in _VIEWS},)
+
     def stated(self) -> dict[str, Any]:
         """The fields that are not as by default, in plain values: one form for one meaning."""
         return {
@@ -151,6 +157,10 @@ class Requirements:
             for item in fields(self)
             if getattr(self, item.name) != getattr(DEFAULT, item.name)
         }
+
+
+def _requirements(values: dict[str, Any]) -> Requirements:
+    return Requirements(**values)
 
 
 def checked(given: Mapping[str, Requirements]) -> Mapping[str, Requirements]:
