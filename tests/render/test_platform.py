@@ -226,3 +226,13 @@ def test_a_real_one_that_is_behind(vectors: Path) -> None:
 def test_every_code_has_its_own_words_for_success() -> None:
     bare = [code.id for code in TABLE.values() if passed_title(code) == code.slug]
     assert not bare
+
+
+def test_what_is_accepted_says_how_new_its_platform_is() -> None:
+    report = accepted()
+    assert report.presented is not None
+    found = report.presented.tcb
+    assert found is not None
+    assert found.date is not None
+    line = next(row for row in report_text(report).splitlines() if "TCB" in row)
+    assert f"TCB UpToDate of {found.date:%Y-%m-%d}, evaluation {found.evaluation_number}" in line

@@ -85,6 +85,9 @@ def _success(report: Report) -> Iterator[str]:
         facts.append("bound to this session")
     if "M301" in by_code:
         facts.append("its event log")
+    tcb = report.presented.tcb if report.presented else None
+    if tcb is not None and tcb.status and tcb.date is not None:
+        facts.append(f"TCB {tcb.status} of {tcb.date:%Y-%m-%d}, evaluation {tcb.evaluation_number}")
     if facts:
         yield f"  {' · '.join(visible(fact) for fact in facts)}"
     yield "  This says what runs, not that it is free of bugs."
