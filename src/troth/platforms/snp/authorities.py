@@ -6,6 +6,7 @@ ARK-Milan → SEV-Milan → VCEK, and ARK-Milan → SEV-VLEK-Milan → VLEK; so 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from troth.crypto import issued
 from troth.model.collateral import Item
@@ -14,6 +15,9 @@ from troth.platforms.snp.collateral import Shelf
 from troth.platforms.snp.endorsement import Endorsement
 from troth.platforms.snp.format import SigningKey
 from troth.wire.x509 import Certificate
+
+_FEW: Final = 4
+_Held = tuple[Item, Certificate]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,16 +57,21 @@ def path_of(leaf: Certificate, shelves: Sequence[Shelf], roots: Sequence[Root]) 
     """The authorities above a leaf, by their names; None where they are not at hand.
 
     Names are no proof, and there may be several of one name: those whose links hold and whose root is
-    trusted are taken before others.
+    trusted are taken before others. Of roots with one key one is looked at, and of roots that nobody
+    trusts few are, so that the time grows with what is at hand and not with its square.
     """
     at_hand = [held for shelf in shelves for held in shelf.authorities]
+    beside: dict[int, list[_Held]] = {}
+    for held in at_hand:
+        beside.setdefault(id(held[0]), []).append(held)
+    above = _by_name(at_hand, roots)
     best: tuple[int, Path] | None = None
     for ask_item, ask in at_hand:
-        if ask.subject != leaf.issuer:
+        if ask.subject != leaf.issuer or ask.subject == ask.issuer:
             continue
         # From the same item first, so that reports name no more items than are needed.
-        for ark_item, ark in sorted(at_hand, key=lambda held: held[0] is not ask_item):
-            if ark.subject != ask.issuer or ark.subject == ask.subject:
+        for ark_item, ark in (*beside[id(ask_item)], *above.get(ask.issuer, ())):
+            if ark.subject != ask.issuer:
                 continue
             path = Path(ark=ark, ask=ask, root=_root(ark, roots), items=(ask_item, ark_item))
             wrong = bool(issued.link(leaf.der, ask.der)) + bool(issued.link(ask.der, ark.der))
@@ -72,6 +81,23 @@ def path_of(leaf: Certificate, shelves: Sequence[Shelf], roots: Sequence[Root]) 
             if best is None or rank < best[0]:
                 best = rank, path
     return None if best is None else best[1]
+
+
+def _by_name(at_hand: Sequence[_Held], roots: Sequence[Root]) -> dict[bytes, list[_Held]]:
+    """Subject to one certificate for each trusted key, and to a few others behind these."""
+    trusted: dict[tuple[bytes, bytes, str], _Held] = {}
+    others: dict[bytes, list[_Held]] = {}
+    for held in at_hand:
+        certificate = held[1]
+        root = _root(certificate, roots)
+        if root is not None:
+            trusted.setdefault((certificate.subject, certificate.key, root.sha256), held)
+        elif len(few := others.setdefault(certificate.subject, [])) < _FEW:
+            few.append(held)
+    found: dict[bytes, list[_Held]] = {}
+    for held in (*trusted.values(), *(held for few in others.values() for held in few)):
+        found.setdefault(held[1].subject, []).append(held)
+    return found
 
 
 def _root(ark: Certificate, roots: Sequence[Root]) -> Root | None:
