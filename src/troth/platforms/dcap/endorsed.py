@@ -4,11 +4,12 @@ An object of `Collateral` is prepared when it is first used. What is remembered 
 alone; windows, roots and revocation are looked at for each verdict.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Final, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 from troth.crypto import issued, keys
 from troth.errors import Malformed
@@ -68,6 +69,16 @@ class List:
     def name(self) -> str:
         """How reports name it."""
         return name(self.item)
+
+    @cached_property
+    def revokes(self) -> Callable[[int], bool]:
+        """`RevocationList.revokes`, remembered for speed for as long as the list is."""
+        return lru_cache(maxsize=4096)(self.content.revokes)
+
+    @cached_property
+    def problem(self) -> Callable[[bytes], str]:
+        """What is wrong with its signature by the authority with this certificate (DER)."""
+        return lru_cache(maxsize=16)(partial(_problem, self.content))
 
 
 class Prepared:
@@ -148,10 +159,15 @@ class Prepared:
             return ()
 
 
-@lru_cache(maxsize=64)
+_prepared: "WeakKeyDictionary[Collateral, Prepared]" = WeakKeyDictionary()
+
+
 def prepare(collateral: Collateral) -> Prepared:
-    """The prepared form of a collateral object; remembered for as long as there are few of them."""
-    return Prepared(collateral)
+    """The prepared form of a collateral object; remembered for as long as that object is."""
+    found = _prepared.get(collateral)
+    if found is None:
+        found = _prepared[collateral] = Prepared(collateral)
+    return found
 
 
 def newest(candidates: list[Signed[_D]], at: datetime) -> Signed[_D] | None:
@@ -167,15 +183,7 @@ def newest(candidates: list[Signed[_D]], at: datetime) -> Signed[_D] | None:
     )
 
 
-@lru_cache(maxsize=4096)
-def revokes(content: RevocationList, serial: int) -> bool:
-    """`RevocationList.revokes`, remembered for speed."""
-    return content.revokes(serial)
-
-
-@lru_cache(maxsize=256)
-def list_problem(content: RevocationList, issuer: bytes) -> str:
-    """What is wrong with a list's signature by the authority with this certificate (DER)."""
+def _problem(content: RevocationList, issuer: bytes) -> str:
     authority = issued.read(issuer)
     if content.issuer != authority.subject:
         return "is another authority's"
@@ -189,7 +197,7 @@ def of_authority(lists: list[List], issuer: Certificate) -> tuple[list[List], st
     mine = [one for one in lists if one.content.issuer == issuer.subject]
     if not mine:
         return [], f"there is no list of {issued.title(issuer)}"
-    good = [one for one in mine if not list_problem(one.content, issuer.der)]
+    good = [one for one in mine if not one.problem(issuer.der)]
     good.sort(key=lambda one: one.content.this_update, reverse=True)
     return good, "" if good else f"the list of {issued.title(issuer)} is not signed by it"
 
@@ -210,6 +218,4 @@ def current(lists: list[List], issuer: Certificate, at: datetime) -> tuple[List 
 
 def forget() -> None:
     """Empties what is remembered, for benchmarks that measure the first time."""
-    prepare.cache_clear()
-    revokes.cache_clear()
-    list_problem.cache_clear()
+    _prepared.clear()

@@ -31,7 +31,7 @@ def checks(
         newest, late = endorsed.current(good, issuer, at)
         for certificate in below:
             try:
-                naming = [one for one in good if endorsed.revokes(one.content, certificate.serial)]
+                naming = [one for one in good if one.revokes(certificate.serial)]
             except Malformed as error:
                 open_questions.append(str(error))
                 continue

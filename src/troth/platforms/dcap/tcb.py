@@ -56,7 +56,7 @@ class Td:
     current_tcb_svn: bytes | None = None
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)
 def evaluate(pck: Pck, qe_svn: int, td: Td | None, info: TcbInfo, qe: EnclaveIdentity) -> Tcb:
     """Looks a platform up in the levels, part by part, and joins what is found.
 
