@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from troth.crypto import issued, keys
 from troth.model.check import Check, Outcome, failed, passed, undecided
@@ -19,6 +19,8 @@ from troth.platforms.dcap.who import Platform
 from troth.wire import x509
 from troth.wire.x509 import Certificate
 
+_D = TypeVar("_D", TcbInfo, EnclaveIdentity)
+
 ALGORITHMS: Final = frozenset({keys.ECDSA_SHA256})
 
 
@@ -34,14 +36,11 @@ def find(
     prepared: Prepared, platform: Platform, *, td: bool, at: datetime
 ) -> tuple[Documents | None, Check]:
     """TCB Info for this platform and the identity of its quoting enclave, or what is missing."""
-    info = endorsed.newest(
-        prepared.tcb_infos(
-            tdx=td, fmspc=platform.pck.fmspc, pce_id=platform.pck.pce_id, early=False
-        ),
-        at,
-    )
-    identity = endorsed.newest(prepared.identities(tdx=td, early=False), at)
-    missing = [] if info else [f"TCB Info for FMSPC {platform.pck.fmspc.hex()}"]
+    pck = platform.pck
+    infos = prepared.tcb_infos(tdx=td, fmspc=pck.fmspc, pce_id=pck.pce_id, early=False)
+    info = _newest(infos, platform.root, at)
+    identity = _newest(prepared.identities(tdx=td, early=False), platform.root, at)
+    missing = [] if info else [f"TCB Info for FMSPC {pck.fmspc.hex()}"]
     missing += [] if identity else ["QE identity"]
     if info is None or identity is None:
         why = "; ".join((f"there is no {' and no '.join(missing)}", *prepared.troubles))
@@ -57,22 +56,36 @@ def signers(found: Documents | None) -> tuple[Certificate, ...]:
     return (first,) if first.der == second.der else (first, second)
 
 
+def _newest(candidates: list[Signed[_D]], root: Certificate, at: datetime) -> Signed[_D] | None:
+    """The newest; of several, a forged one does not stand in a genuine one's way."""
+    if len(candidates) > 1:
+        candidates = [one for one in candidates if not _trouble(one, root)] or candidates
+    return endorsed.newest(candidates, at)
+
+
 def signed(found: Documents, root: Certificate) -> Check:
     """Each document under the root that the platform's chain ends at, by the signer that Intel names."""
-    wrong = []
-    for document in (found.info, found.identity):
-        signer, *above = document.chain
-        trouble = issued.problems((root, signer), algorithms=ALGORITHMS)
-        if x509.common_name(signer.subject) != endorsed.SIGNER:
-            trouble.append(f"{issued.title(signer)} signs no collateral")
-        if len(above) > 1 or (above and above[0].key != root.key):
-            trouble.append("the chain sent along is not signer and root")
-        if document.wrong:
-            trouble.append(document.wrong)
-        wrong += [f"{document.item.kind}: {problem}" for problem in trouble]
+    wrong = [
+        f"{document.item.kind}: {problem}"
+        for document in (found.info, found.identity)
+        for problem in _trouble(document, root)
+    ]
     if wrong:
         return failed(G204, "collateral", why="; ".join(wrong))
     return passed(G204, "collateral", source=endorsed.SIGNER)
+
+
+def _trouble(document: Signed[TcbInfo] | Signed[EnclaveIdentity], root: Certificate) -> list[str]:
+    """Why a document is not the vendor's, in words; empty where it is."""
+    signer, *above = document.chain
+    trouble = issued.problems((root, signer), algorithms=ALGORITHMS)
+    if x509.common_name(signer.subject) != endorsed.SIGNER:
+        trouble.append(f"{issued.title(signer)} signs no collateral")
+    if len(above) > 1 or (above and above[0].key != root.key):
+        trouble.append("the chain sent along is not signer and root")
+    if document.wrong:
+        trouble.append(document.wrong)
+    return trouble
 
 
 def window(found: Documents, at: datetime) -> Check:
