@@ -1,8 +1,8 @@
 """Make mutants of a module: where it can be broken, and its text broken at one place.
 
-Four kinds. *removed*: a check that no longer looks (it always passes, or its step is gone). *refusal*: an
-error that is no longer raised. *flip*: a comparison turned round. *edge*: a limit moved by one, where
-checks are.
+Four kinds. *removed*: a check that no longer looks (it always passes, its step is gone, or so is one of the
+things it looks at). *refusal*: an error that is no longer raised. *flip*: a comparison turned round. *edge*: a
+limit moved by one, where checks are.
 """
 
 import ast
@@ -12,7 +12,22 @@ from typing import Final
 
 REFUSALS: Final = {"Malformed", "Misuse", "Rejected", "Undecided"}
 MAKERS: Final = {"failed", "undecided", "waived"}
-FOUND: Final = {"checks", "wrong", "found"}  # what lists of findings are called here
+# What lists of findings are called here, and those of questions that must be answered.
+FOUND: Final = {
+    *("checks", "wrong", "found", "trouble", "late", "listed", "result"),
+    *("revoked", "open_questions", "codes", "needed"),
+}
+ROWS: Final = {"pairs", "parts", "steps"}  # and tables of what one step looks at, row by row
+# What is put among others with a star: things found, or to be looked at.
+STARRED: Final = {"checks", "revoked", "signer", "signers", "chain", "trust", "pinned", "required"}
+# What a call answers where nothing is wrong: in words, in a list of them, or yes and no.
+SILENT: Final[dict[str, str | bool | tuple[()]]] = {
+    **dict.fromkeys(("verify", "ecdsa_p256_raw", "ecdsa_p384_raw", "ed25519_raw"), ""),
+    **dict.fromkeys(("qe_signature", "list_problem", "unsigned", "_trouble"), ""),
+    **dict.fromkeys(("problems", "link", "not_valid", "misfits", "_unknown"), ()),
+    **dict.fromkeys(("vouches_for", "carries", "hold"), True),
+    "revokes": False,
+}
 FLIPS: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
     ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq,
@@ -115,9 +130,12 @@ def _sites(tree: ast.Module, *, checks: bool) -> Iterator[tuple[_Site, str]]:
         changes = [*_comparisons(node, "flip", FLIPS), *_refusals(node)]
         if checks:
             changes += _comparisons(node, "edge", EDGES)
-            steps = _steps(node, in_tuple=isinstance(parent, ast.Tuple) and field == "elts")
+            steps = _steps(node, in_row=field == "elts")
             words = _words(node) if function in answering else ()
-            changes += [("removed", new) for new in (*_findings(node), *steps, *words)]
+            silent = () if _is_found(parent) else _silent(node)
+            changes += [("removed", new) for new in (*_findings(node), *steps, *words, *silent)]
+            for row, place, item in _members(node, in_check=function.startswith("_check")):
+                yield _Site("removed", item, row, "elts", place, None), function
         for kind, new in changes:
             yield _Site(kind, node, parent, field, index, new), function
 
@@ -132,7 +150,11 @@ def _answering(tree: ast.Module) -> set[str]:
         for node in ast.walk(function)
         if isinstance(node, ast.Return)
         and node.value is not None
-        and (ast.dump(node.value) in empty or _name_of(node.value) in FOUND)
+        and (
+            ast.dump(node.value) in empty
+            or _name_of(node.value) in FOUND
+            or SILENT.get(_called(node.value)) == ""
+        )
     }
 
 
@@ -170,28 +192,94 @@ def _refusals(node: ast.AST) -> Iterator[tuple[str, ast.AST | None]]:
 
 def _findings(node: ast.AST) -> Iterator[ast.AST]:
     """A finding that turns out well, whatever was found."""
+    outcomes = {"passed", *MAKERS}
     match node:
         case ast.Call(func=ast.Name(id=name)) if name in MAKERS:
             yield ast.Call(ast.Name("passed", ast.Load()), node.args, node.keywords)
-        case ast.IfExp(body=ast.Name(id=one), orelse=ast.Name(id=two)) if "passed" in (one, two):
+        case ast.IfExp(body=one, orelse=two) if {_name(one), _name(two)} & outcomes:
             yield ast.Name("passed", ast.Load())
+        case ast.Assign(value=ast.Tuple(elts=[code, ast.Name(id=name)])) if name in MAKERS:
+            value = ast.Tuple([code, ast.Name("passed", ast.Load())], ast.Load())
+            yield ast.Assign(node.targets, value)
         case _:
             return
 
 
-def _steps(node: ast.AST, *, in_tuple: bool) -> Iterator[ast.AST | None]:
-    """A step that is gone: yielded, called, added to a list of findings, or one of a tuple of them."""
+def _silent(node: ast.AST) -> Iterator[ast.AST]:
+    """A call that looks, answered as if nothing were wrong; and a list of what is wrong, empty."""
+    match node:
+        case ast.Call() if _called(node) in SILENT:
+            answer = SILENT[_called(node)]
+            empty = ast.List([], ast.Load())
+            yield empty if isinstance(answer, tuple) else ast.Constant(answer)
+        case ast.Return(value=ast.IfExp(orelse=ast.Tuple(elts=[]) as empty)):
+            yield ast.Return(empty)
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.ListComp()) if name in FOUND:
+            yield ast.Assign(node.targets, ast.List([], ast.Load()))
+        case _:
+            return
+
+
+def _steps(node: ast.AST, *, in_row: bool) -> Iterator[ast.AST | None]:
+    """A step that is gone: yielded, called, added to a list of findings, or one of a row of them."""
     match node:
         case ast.Expr(value=ast.Yield() | ast.YieldFrom()):
             yield ast.Pass()
+        case ast.AugAssign(value=ast.List(elts=[_, _, *_])):
+            return  # member by member
         case ast.AugAssign(target=ast.Name(id=name)) if name in FOUND:
             yield ast.Pass()
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name)))) if name in FOUND:
             yield ast.Pass()
         case ast.Expr(value=ast.Call(func=ast.Name(id=name))) if _guards(name):
             yield ast.Pass()
-        case ast.Call(func=ast.Name(id=name)) if in_tuple and name.startswith("_"):
+        case _ if in_row and _is_step(node):
             yield None
+        case _:
+            return
+
+
+def _is_step(node: ast.AST) -> bool:
+    """Whether a member of a row is a step of its own: a helper's answer, or those of several."""
+    match node:
+        case ast.Starred(value=value):
+            return _last(value) in STARRED
+        case ast.Call(func=ast.Name(id=name)):
+            return name.startswith("_")
+        case _:
+            return False
+
+
+def _is_finding(node: ast.AST) -> bool:
+    """Whether it is a finding that is written out, which `_findings` breaks."""
+    return _called(node) in {"passed", *MAKERS}
+
+
+def _is_found(node: ast.AST) -> bool:
+    """Whether it adds to a list of findings: that is a step that can be taken away as a whole."""
+    return isinstance(node, ast.AugAssign) and _name(node.target) in FOUND
+
+
+def _members(node: ast.AST, *, in_check: bool) -> Iterator[tuple[ast.AST, int, ast.AST]]:
+    """Members of rows that can be taken away, and are no steps or findings that others see to."""
+    for row in _rows(node):
+        for place, item in enumerate(row.elts):
+            word = isinstance(item, ast.Constant) and not in_check
+            if len(row.elts) > 1 and not (word or _is_step(item) or _is_finding(item)):
+                yield row, place, item
+
+
+def _rows(node: ast.AST) -> Iterator[ast.Tuple | ast.List]:
+    """Rows of which each member can be taken away: what a loop goes over, tables, lists of findings."""
+    match node:
+        case ast.For(iter=ast.Tuple() as row) | ast.comprehension(iter=ast.Tuple() as row):
+            yield row
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Tuple() as row) if name in ROWS:
+            yield row
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.List() as row) if name in FOUND:
+            yield row
+        case ast.AugAssign(target=ast.Name(id=name), value=ast.List() as row) if name in FOUND:
+            yield row
         case _:
             return
 
@@ -215,6 +303,26 @@ def _name_of(node: ast.AST | None) -> str:
     match node:
         case ast.Call(func=ast.Name(id=name)) | ast.Name(id=name):
             return name
+        case _:
+            return ""
+
+
+def _name(node: ast.AST) -> str:
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _called(node: ast.AST) -> str:
+    """The last word of what is called."""
+    return _last(node.func) if isinstance(node, ast.Call) else ""
+
+
+def _last(node: ast.AST) -> str:
+    """The last word of a name with dots; of a call's, where it is one."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+        case ast.Call(func=function):
+            return _last(function)
         case _:
             return ""
 

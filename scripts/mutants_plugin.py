@@ -1,4 +1,4 @@
-"""A pytest plugin for `mutants.py`: tells coverage which test is running, and writes how long each took."""
+"""A pytest plugin for `mutants.py`: tells coverage which test is running, and writes how each went."""
 
 import json
 import os
@@ -9,6 +9,7 @@ import coverage
 import pytest
 
 _TOOK: dict[str, float] = defaultdict(float)
+_FAILED: dict[str, None] = {}
 
 
 def function(nodeid: str) -> str:
@@ -26,9 +27,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Add up the time."""
     _TOOK[function(report.nodeid)] += report.duration
+    if report.failed:
+        _FAILED[function(report.nodeid)] = None
 
 
 def pytest_sessionfinish() -> None:
-    """Write the times where `mutants.py` wants them."""
-    if out := os.environ.get("TROTH_MUTANTS_TIMES"):
-        Path(out).write_text(json.dumps(_TOOK), encoding="utf-8")
+    """Write the times and the failures where `mutants.py` wants them."""
+    if out := os.environ.get("TROTH_MUTANTS_OUT"):
+        Path(out).write_text(json.dumps({"took": _TOOK, "failed": [*_FAILED]}), encoding="utf-8")

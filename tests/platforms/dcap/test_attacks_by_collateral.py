@@ -271,3 +271,46 @@ def test_a_current_document_counts_before_one_that_is_not(kind: QuoteKind) -> No
             accepted(case)
         else:
             assert case.report().verdict is Verdict.REJECTED
+
+
+@BOTH
+@pytest.mark.parametrize("member", ["tcbInfo", "enclaveIdentity"])
+def test_a_signer_that_is_not_valid_any_more(kind: QuoteKind, member: str) -> None:
+    """Also where the document itself is current: whoever finds the old key signs what he likes."""
+    begin, life = NOW - timedelta(days=9), timedelta(days=8)
+    signer = pki.issue(pki.SIGNER, begin=begin, life=life, above=PKI.root)
+    value = info(kind) if member == "tcbInfo" else identity(kind)
+    refused(swapped(good(kind), PKI.document(member, value, signer=signer)), "G103")
+
+
+@BOTH
+@pytest.mark.parametrize("member", ["tcbInfo", "enclaveIdentity"])
+def test_a_signer_that_is_revoked(kind: QuoteKind, member: str) -> None:
+    signer = pki.issue(pki.SIGNER, begin=PKI.issued, life=pki.LEAF_LIFE, above=PKI.root)
+    value = info(kind) if member == "tcbInfo" else identity(kind)
+    case = swapped(good(kind), PKI.document(member, value, signer=signer))
+    accepted(case)
+    refused(swapped(case, PKI.root_crl(revoked=[signer])), "R203")
+
+
+@BOTH
+def test_a_signer_of_other_things(kind: QuoteKind) -> None:
+    """The root issues to more than one signer: it is the name that says who signs collateral."""
+    name = "Intel SGX Attestation Report Signing"
+    signer = pki.issue(name, begin=PKI.issued, life=pki.LEAF_LIFE, above=PKI.root)
+    for item in (
+        PKI.document("tcbInfo", info(kind), signer=signer),
+        PKI.document("enclaveIdentity", identity(kind), signer=signer),
+    ):
+        refused(swapped(good(kind), item), "G204")
+
+
+@BOTH
+def test_another_chain_sent_along(kind: QuoteKind) -> None:
+    """The signer is right, and what is sent with it is not what it stands under."""
+    signer = PKI.signer.pem
+    for above in (PKI.platform_ca.pem, OTHER.root.pem, PKI.root.pem + PKI.root.pem):
+        refused(
+            swapped(good(kind), PKI.document("tcbInfo", info(kind), chain=signer + above)), "G204"
+        )
+    accepted(swapped(good(kind), PKI.document("tcbInfo", info(kind), chain=signer)))

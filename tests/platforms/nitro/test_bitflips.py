@@ -75,6 +75,7 @@ def refuse_all(document: Good, bits: Iterable[int]) -> None:
         assert not document.accepts(flipped(document.bare, bit)), (document.name, bit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_bit_of_a_document(good: list[Good], part: int) -> None:
     (document,) = (d for d in good if d.name == ALL)

@@ -120,6 +120,7 @@ def _nothing_covers(event_: tcg.Event, at: int, binding: Binding) -> bool:
     return event_.type == tcg.EV_EFI_VARIABLE_BOOT and at - size < value
 
 
+@pytest.mark.slow
 def test_every_bit_counts(vectors: Path) -> None:
     data = vector(vectors, "dstack-ccel.bin")
     log = tcg.read(data)
