@@ -41,6 +41,7 @@ _BODIES: Final = {
 _ENCLAVE: Final = {
     "cpusvn": (0, 16),
     "miscselect": (16, 4),
+    "isvextprodid": (32, 16),
     "attributes": (48, 16),
     "mrenclave": (64, 32),
     "mrsigner": (128, 32),
@@ -48,6 +49,7 @@ _ENCLAVE: Final = {
     "isvprodid": (256, 2),
     "isvsvn": (258, 2),
     "configsvn": (260, 2),
+    "isvfamilyid": (304, 16),
     "reportdata": (320, 64),
 }
 _TD: Final = {

@@ -8,16 +8,18 @@ from troth.platforms.dcap import named
 from troth.platforms.dcap.report import DEBUG
 from troth.platforms.sgx.format import Document
 
-_NO_CONFIG: Final = bytes(64)
+_PRODUCT: Final = ("isvextprodid", "isvfamilyid")
 
 
 def claims(document: Document, tcb: Tcb | None = None) -> Claims:
     """MRENCLAVE is what runs; the signer with its product may stand for it, at a version or later.
 
-    A CONFIGID that is set decides what an enclave with KSS loads, so it belongs to the identity.
+    A CONFIGID that is set decides what an enclave with KSS loads, so it belongs to the identity. So do
+    the longer names of product and family to the signer's: one signer may tell products apart by these.
     """
     report = document.report
-    configured = () if report.configid == _NO_CONFIG else ("configid",)
+    configured = ("configid",) if any(report.configid) else ()
+    product = tuple(name for name in _PRODUCT if any(getattr(report, name)))
     numbers, instance = named.platform(document.quote)
     return Claims(
         platform="sgx",
@@ -29,7 +31,7 @@ def claims(document: Document, tcb: Tcb | None = None) -> Claims:
             "isvfamilyid": report.isvfamilyid.hex(),
         },
         identity=("mrenclave", *configured),
-        alternative=("mrsigner", *configured),
+        alternative=("mrsigner", *configured, *product),
         debug=bool(report.flags & DEBUG),
         timestamp=None,
         instance=instance,
