@@ -1,7 +1,8 @@
 """Runs tests again and again, each time in a fork, for `mutants.py`: what all tests import is there already.
 
 Reads a line of JSON for each run, `{"words": [...], "seconds": 9.0}`, and answers with a line: the exit
-status, or `null` for a run that took too long. troth itself is imported in the fork alone.
+status, or `null` for a run that took too long. troth itself is imported in the fork alone. RSA keys, which
+take seconds each, are made once and drawn anew in each fork.
 """
 
 import json
@@ -10,6 +11,7 @@ import resource
 import select
 import signal
 import sys
+from collections.abc import Callable
 
 import cryptography.x509
 import hypothesis.strategies
@@ -18,11 +20,27 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
 MEMORY = 4 * 1024**3  # bytes; a mutant that wants more is caught
-READY = (cryptography, hypothesis, hashes, serialization, ec, ed25519, padding, rsa)
+READY = (cryptography, hypothesis, hashes, serialization, ec, ed25519, padding)
+SIZE = 4096
+POOL = [rsa.generate_private_key(65537, SIZE) for _ in range(6)]
+
+
+def drawn(
+    public_exponent: int,
+    key_size: int,
+    backend: object = None,
+    *,
+    make: Callable[..., rsa.RSAPrivateKey] = rsa.generate_private_key,
+) -> rsa.RSAPrivateKey:
+    """A key that this fork has not had yet."""
+    if key_size == SIZE and POOL:
+        return POOL.pop()
+    return make(public_exponent, key_size, backend)
 
 
 def main() -> None:
     """Answer until nobody asks."""
+    rsa.generate_private_key = drawn
     answers = os.fdopen(os.dup(1), "w")
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (1, 2):
