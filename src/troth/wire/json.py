@@ -6,6 +6,7 @@ be read as infinite, and number formatting has one way only.
 """
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -53,8 +54,8 @@ class _Strictly:
     def pairs(self, items: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(items)
         if len(result) != len(items):
-            names = [name for name, _ in items]
-            twice = next(name for name in names if names.count(name) > 1)
+            # In one pass: whoever writes the text chooses how many names come before that one.
+            ((twice, _),) = Counter(name for name, _ in items).most_common(1)
             raise Malformed(f"has the key {twice!r} twice", field=self.field)
         return result
 
