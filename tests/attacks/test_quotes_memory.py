@@ -4,9 +4,11 @@ import gc
 import weakref
 
 import pytest
-from tests.platforms.dcap.made import accepted, good
+from tests.platforms.dcap.made import PKI, accepted, good
 
+from troth.errors import Malformed
 from troth.platforms.dcap.simulate import QuoteKind
+from troth.wire import x509
 from troth.wire.crl import RevocationList
 
 
@@ -25,3 +27,13 @@ def test_nothing_of_a_bundles_collateral_outlives_it(kind: QuoteKind) -> None:
     del case
     assert lists() == before
     assert held() is None
+
+
+def test_a_chain_that_is_mostly_blank_lines_is_refused_and_not_remembered() -> None:
+    """What is remembered is counted in texts, so each must have a limit."""
+    head, end = PKI.root.pem.split(b"-----END")
+    padded = head + 1_000_000 * b"\n" + b"-----END" + end
+    for text in (padded, PKI.root.pem + 1_000_000 * b"\0"):
+        with pytest.raises(Malformed, match="larger than"):
+            x509.read_pem(text, "chain")
+    assert x509.read_pem(head + 10 * b"\n" + b"-----END" + end, "chain") == (PKI.root.der,)

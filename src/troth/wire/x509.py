@@ -20,6 +20,7 @@ from troth.wire.der import INTEGER, SEQUENCE, span
 
 MAX_CERTIFICATE: Final = 16 * 1024
 MAX_CHAIN: Final = 8
+MAX_PEM: Final = 2 * MAX_CHAIN * MAX_CERTIFICATE
 
 BASIC_CONSTRAINTS: Final = bytes.fromhex("551d13")
 KEY_USAGE: Final = bytes.fromhex("551d0f")
@@ -141,6 +142,8 @@ def read_pem(data: bytes, field: str) -> tuple[bytes, ...]:
     Raises:
         Malformed: anything before, between or after the blocks, bad base64, none, or too many.
     """
+    if len(data) > MAX_PEM:  # blank lines and NULs may be any number, and are remembered
+        raise Malformed(f"is larger than {MAX_PEM} bytes", field=field)
     text = data.rstrip(b"\0")  # Intel's quoting library puts one there
     found, at = [], 0
     while at < len(text):
