@@ -2,11 +2,13 @@
 
 import gc
 import weakref
+from dataclasses import replace
 
 import pytest
-from tests.platforms.dcap.made import PKI, accepted, good
+from tests.platforms.dcap.made import PKI, accepted, good, refused
 
 from troth.errors import Malformed
+from troth.model.collateral import Collateral
 from troth.platforms.dcap.simulate import QuoteKind
 from troth.wire import x509
 from troth.wire.crl import RevocationList
@@ -37,3 +39,14 @@ def test_a_chain_that_is_mostly_blank_lines_is_refused_and_not_remembered() -> N
         with pytest.raises(Malformed, match="larger than"):
             x509.read_pem(text, "chain")
     assert x509.read_pem(head + 10 * b"\n" + b"-----END" + end, "chain") == (PKI.root.der,)
+
+
+def test_a_list_that_grows_after_its_first_use_is_no_collateral() -> None:
+    """What is remembered of an object is of the items that it was made of, and of no others."""
+    case = good(QuoteKind.TDX_5_15)
+    items = list(case.collateral.items)
+    case = replace(case, collateral=Collateral(items=items))  # type: ignore[arg-type]
+    accepted(case)
+    items.append(PKI.pck_crl(revoked=[PKI.machine.leaf]))
+    assert len(case.collateral.items) == len(items) - 1
+    refused(replace(case, collateral=Collateral(items=items)), "R203")  # type: ignore[arg-type]

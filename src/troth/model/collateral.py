@@ -54,6 +54,10 @@ class Collateral:
 
     items: tuple[Item, ...] = ()
 
+    def __post_init__(self) -> None:
+        # What is remembered is of these items: a caller's list could grow behind it.
+        object.__setattr__(self, "items", tuple(self.items))
+
     def of(self, kind: Kind, *, early: bool = False) -> tuple[Item, ...]:
         """The items of one kind, in the order they were given."""
         return self._sorted.get((kind, early), ())
