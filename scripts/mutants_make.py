@@ -23,7 +23,7 @@ STARRED: Final = {"checks", "revoked", "signer", "signers", "chain", "trust", "p
 # What a call answers where nothing is wrong: in words, in a list of them, or yes and no.
 SILENT: Final[dict[str, str | bool | tuple[()]]] = {
     **dict.fromkeys(("verify", "ecdsa_p256_raw", "ecdsa_p384_raw", "ed25519_raw"), ""),
-    **dict.fromkeys(("qe_signature", "list_problem", "unsigned", "_trouble"), ""),
+    **dict.fromkeys(("qe_signature", "problem", "unsigned", "_trouble"), ""),
     **dict.fromkeys(("problems", "link", "not_valid", "misfits", "_unknown"), ()),
     **dict.fromkeys(("vouches_for", "carries", "hold"), True),
     "revokes": False,

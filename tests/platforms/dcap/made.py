@@ -5,6 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding
 from tests.platforms.dcap.rows import FAR, codes
 
 import troth
@@ -13,6 +17,7 @@ from troth.model.collateral import Collateral, Item, Kind
 from troth.model.report import Report, Verdict
 from troth.platforms import detect
 from troth.platforms.dcap.simulate import DevelopmentPki, QuoteKind
+from troth.platforms.dcap.simulate_pki import Holder
 from troth.policy.requirements import Requirements
 
 NOW = datetime(2026, 11, 23, 3, 10, tzinfo=UTC)
@@ -127,3 +132,20 @@ def swapped(case: Case, *items: Item) -> Case:
 
 def says(value: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
     return {name: item for name, item in (dict(value) | changes).items() if item is not None}
+
+
+def unverifiable(like: Holder, above: Holder) -> bytes:
+    """PEM of such a certificate, by the same issuer, for a key of a kind that is not used here."""
+    old = like.certificate
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(old.subject)
+        .issuer_name(old.issuer)
+        .public_key(ed25519.Ed25519PrivateKey.generate().public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(old.not_valid_before_utc)
+        .not_valid_after(old.not_valid_after_utc)
+    )
+    for extension in old.extensions:
+        builder = builder.add_extension(extension.value, critical=extension.critical)
+    return builder.sign(above.key, hashes.SHA256()).public_bytes(Encoding.PEM)

@@ -205,3 +205,15 @@ def test_of_chains_that_fail_one_with_a_trusted_root_is_told_of(
         report = judged(asked(milan), milan, *items)
         assert failing(report) == {"G102"}
         assert check(report, "G101").outcome is Outcome.PASSED
+
+
+def test_of_authorities_of_one_name_the_one_that_issued_the_key_counts(
+    milan: Processor, keys: Keys
+) -> None:
+    """Also where one that the root certified, or one with the very key, is met before it."""
+    certified = Keys(ark=keys.ark, ask=keys.asvk, asvk=keys.ask)
+    with_the_key = Keys(ark=keys.asvk, ask=keys.ask, asvk=keys.ark)
+    for others in (certified, with_the_key):
+        other = DevelopmentPki.create(Product.MILAN, START, keys=others).ask
+        items = (endorsement(milan.endorsement), chain(other, *milan.issuers), *held(milan)[2:])
+        assert judged(asked(milan), milan, *items).verdict is Verdict.ACCEPTED
