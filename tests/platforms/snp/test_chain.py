@@ -217,3 +217,13 @@ def test_of_authorities_of_one_name_the_one_that_issued_the_key_counts(
         other = DevelopmentPki.create(Product.MILAN, START, keys=others).ask
         items = (endorsement(milan.endorsement), chain(other, *milan.issuers), *held(milan)[2:])
         assert judged(asked(milan), milan, *items).verdict is Verdict.ACCEPTED
+
+
+def test_a_root_that_nobody_trusts_is_named_wherever_it_lies(milan: Processor, keys: Keys) -> None:
+    others = Keys(ark=keys.ask, ask=keys.asvk, asvk=keys.ark)
+    forger = DevelopmentPki.create(Product.MILAN, START, keys=others)
+    machine = Processor.create(forger, START, name="Milan-B0")
+    for chains in ((chain(forger.ask, forger.ark),), (chain(forger.ask), chain(forger.ark))):
+        report = judged(asked(machine), milan, endorsement(machine.endorsement), *chains)
+        assert failing(report) == {"G101"}
+        assert "ARK-Milan" in check(report, "G101").presented
