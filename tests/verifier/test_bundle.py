@@ -101,7 +101,9 @@ def test_a_map_of_nothing_is_no_bundle() -> None:
 
 
 def test_fresh_receipt_is_accepted(enclave: Enclave, bundle: Bundle) -> None:
-    assert stored(enclave, bundle, NOW).verdict is Verdict.ACCEPTED
+    report = stored(enclave, bundle, NOW)
+    assert report.verdict is Verdict.ACCEPTED
+    assert "B401" in {code.id for code in report.required}
 
 
 def test_later_without_an_instant_it_is_undecided(enclave: Enclave, bundle: Bundle) -> None:

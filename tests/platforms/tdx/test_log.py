@@ -138,6 +138,7 @@ def test_a_name_that_is_taken_is_refused(name: str) -> None:
     data = json.dumps(entries).encode()
     found = log.replay(claims(**of(data)), data, ())
     assert outcomes(found) == {("M305", "failed")}
+    assert [c.code.id for c in found.checks] == ["M301"] * 4 + ["M302", "M305"]
     assert not found.events and not found.covers
 
 
