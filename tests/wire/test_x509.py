@@ -293,3 +293,11 @@ def test_changed_pem_is_other_der_or_none(at: int, new: bytes, drop: int) -> Non
 )
 def test_common_names(name: bytes, text: str) -> None:
     assert x509.common_name(name) == text
+
+
+@pytest.mark.parametrize("tag", [0x04, 0x0C, 0x16, 0x19])
+def test_a_text_with_a_times_digits_is_no_time(tag: int) -> None:
+    for digits in (b"261123031000Z", b"20261123031000Z"):
+        data = bytes((tag, len(digits))) + digits
+        with pytest.raises(Malformed, match="is no time"):
+            x509.instant(data, 0, len(data), "notAfter")

@@ -7,7 +7,7 @@ from tests.platforms.snp.made import asked
 
 from troth.errors import Malformed
 from troth.platforms.snp.fields import LAYOUT, fields
-from troth.platforms.snp.format import SIZE
+from troth.platforms.snp.format import SIZE, VMPL_HOST
 from troth.platforms.snp.simulate import Processor, extended
 
 
@@ -28,6 +28,9 @@ def test_a_report_for_somebody_who_has_never_seen_one(turin: Processor) -> None:
     assert "DEBUG" in shown["policy"] and "SMT allowed" in shown["policy"]
     assert "unknown bit 6" in shown["platform_info"]
     assert "memory checked for aliases" in shown["platform_info"]
+    assert shown["vmpl"].startswith("1 = ")
+    by_host = dict(fields(asked(turin, version=5, vmpl=VMPL_HOST)))["vmpl"]
+    assert by_host.startswith("asked by the host = ")
     assert "MASK_CHIP_KEY" in shown["key_info"] and "VCEK" in shown["key_info"]
     assert "Turin" in shown["cpuid"]
     assert shown["reported_tcb"].startswith("fmc 1, boot_loader 1, tee 1, snp 4, microcode 81")
