@@ -20,7 +20,8 @@ MODULES: Final = "usr/lib/modules"
 _PACKAGE: Final = Path(__file__).parent.parent
 # Of troth itself, an image holds what the agent imports; never what builds, judges for people or
 # signs simulated evidence.
-_LEFT_OUT: Final = ("image/", "cli/", "render/", "platforms/nitro/simulate")
+_LEFT_OUT: Final = ("image/", "cli/", "render/")
+_SIMULATORS: Final = "/simulate"  # of every platform
 _RUNTIME_KEPT: Final = ("runtime/__init__.py", "runtime/linux.py", "runtime/devices.py")
 _MOUNT_POINTS: Final = ("dev", "proc", "run", "sys", "tmp", "root-view")
 _SEARCH: Final = ("usr/local/bin", "usr/bin", "bin")
@@ -127,7 +128,7 @@ def agent_files() -> Iterator[tuple[str, bytes]]:
     """The part of troth that goes into every image: paths below the package, and contents."""
     for path in sorted(_PACKAGE.rglob("*.py")):
         name = path.relative_to(_PACKAGE).as_posix()
-        if name.startswith(_LEFT_OUT) or name == "__main__.py":
+        if name.startswith(_LEFT_OUT) or _SIMULATORS in name or name == "__main__.py":
             continue
         if name.startswith("runtime/") and name not in _RUNTIME_KEPT:
             continue
