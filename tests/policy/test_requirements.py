@@ -98,6 +98,12 @@ def test_no_mask_that_means_nothing(mask: Any, value: Any) -> None:
         Bits(mask=mask, value=value)
 
 
+def test_all_bits_may_be_looked_at() -> None:
+    whole = 2**64 - 1
+    assert Bits(mask=whole, value=whole).hold(whole)
+    assert not Bits(mask=whole, value=whole).hold(whole - 1)
+
+
 def test_a_platform_is_asked_only_what_it_knows() -> None:
     for platform, known in KEYS.items():
         for name in {item.name for item in fields(Requirements)} - set(known):

@@ -349,3 +349,11 @@ def test_real_images_are_read_whole() -> None:
                 # A build for one vendor lists sections of no size for the other's; code without
                 # its variables leads to no MRTD.
                 assert "0x0 bytes at 0x0" in str(refused) or "variables" in refused.fix, path  # noqa: PT017
+
+
+def test_what_should_be_read_as_firmware() -> None:
+    assert ovmf.is_firmware(image())
+    assert ovmf.is_firmware(memoryview(image()))
+    assert ovmf.is_firmware(bytes(40) + b"_FVH" + bytes(4096))
+    for data in (b"", bytes(16), bytes(4096), image()[:-1], b"_FVH" + bytes(4096)):
+        assert not ovmf.is_firmware(data)

@@ -92,6 +92,13 @@ def test_bodies_that_are_refused(name: str) -> None:
         collateral.tcb_info(cut(WRONG_BODIES[name])[0])
 
 
+def test_a_body_has_an_end() -> None:
+    least = len(body('{"a":""}'))
+    assert cut(body('{"a":"' + "a" * (collateral.MAX_BODY - least) + '"}'))
+    with pytest.raises(Malformed, match="is larger"):
+        cut(body('{"a":"' + "a" * (collateral.MAX_BODY - least + 1) + '"}'))
+
+
 def test_no_depth_escapes() -> None:
     for depth in range(900, 1010):
         for one, other in (("[", "]"), ('{"a":', "}")):

@@ -136,6 +136,8 @@ def test_the_type_of_a_body_goes_with_its_size_and_tee(kind: QuoteKind) -> None:
         if other != size:
             with pytest.raises(Malformed, match="body"):
                 quote.parse(put(50, other.to_bytes(4, "little"))(data))
+    with pytest.raises(Malformed, match="which TEE type"):
+        quote.parse(put(4, b"\0" if kind.tdx else b"\x81")(data))
 
 
 @EVERY
