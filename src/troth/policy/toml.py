@@ -19,6 +19,12 @@ from troth.policy.toml_values import strings as _strings
 _TOP: Final = frozenset(
     {"schema", "name", "expires", "unreviewed", "roots", "freshness", "binding"}
 )
+_MAX_TEXT: Final = 16 * 1024 * 1024
+_MAX_PARTS: Final = 64
+_LONG_KEY: Final = re.compile(
+    r"""(?<![A-Za-z0-9_-])(?:(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')[ \t]*\.[ \t]*)"""
+    f"{{{_MAX_PARTS}}}"
+)
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -46,6 +52,11 @@ def read(text: str, *, source: str) -> Fields:
     Raises:
         Misuse: not TOML, another schema, an unknown key, or a value of the wrong kind.
     """
+    if len(text) > _MAX_TEXT:
+        raise Misuse(f"{source}: is larger than {_MAX_TEXT} characters")
+    # The library takes the square of a key's parts, and a bundle's policy is a stranger's.
+    if _LONG_KEY.search(text):
+        raise Misuse(f"{source}: has a key of more than {_MAX_PARTS} parts")
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
