@@ -157,3 +157,9 @@ def test_values_that_mean_nothing(given: Any) -> None:
 def test_any_text_reads_back(asked: dict[str, frozenset[str]]) -> None:
     made = Policy(name="x", requirements={"tdx": Requirements(events=asked)})
     assert Policy.from_toml(made.to_toml(), source="again") == made
+
+
+def test_the_longest_text() -> None:
+    assert events.checked({"x": {"y" * 4096}})["x"] == {"y" * 4096}
+    with pytest.raises(Misuse, match="4096"):
+        events.checked({"x": {"y" * 4097}})
