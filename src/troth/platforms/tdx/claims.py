@@ -5,14 +5,19 @@ from typing import Final
 from troth.model.claims import Claims
 from troth.model.tcb import Tcb
 from troth.platforms.dcap import named
-from troth.platforms.tdx.format import Document
+from troth.platforms.tdx.format import SPANS, Document
 
 _ALWAYS: Final = ("mrtd", "rtmr0", "rtmr1", "rtmr2")
 _SERVICE_TDS: Final = ("mrservicetd", "init_servtd_hash", "cur_servtd_hash")
 _IF_SET: Final = ("rtmr3", "mrconfigid", "mrowner", "mrownerconfig", *_SERVICE_TDS)
 _MODULE: Final = ("mrseam", "mrsignerseam")
-_ZERO: Final = bytes(48)
+_ZERO: Final = "00" * 48
 _DEBUG: Final = 0xFF  # TDATTRIBUTES bits 0 to 7: debug, and reserved bits that would be as bad
+# For each kind of body: its registers with where they stand.
+_PLACES: Final = {
+    kind: tuple((name, *spans[name]) for name in (*_ALWAYS, *_IF_SET, *_MODULE) if name in spans)
+    for kind, spans in SPANS.items()
+}
 
 
 def claims(document: Document, tcb: Tcb | None = None) -> Claims:
@@ -20,15 +25,15 @@ def claims(document: Document, tcb: Tcb | None = None) -> Claims:
 
     The module's own measurement is no code of the guest's: the vendor's TCB levels speak of it.
     """
-    registers = {
-        name: document.field(name) for name in (*_ALWAYS, *_IF_SET, *_MODULE) if document.has(name)
-    }
+    body = document.quote.body
+    places = _PLACES[document.quote.kind]
+    registers = {name: body[start:end].hex() for name, start, end in places}
     numbers, instance = named.platform(document.quote)
     attributes = _number(document, "td_attributes")
     svn = document.field("tee_tcb_svn")
     return Claims(
         platform="tdx",
-        registers={name: value.hex() for name, value in registers.items()},
+        registers=registers,
         identity=(*_ALWAYS, *(n for n in _IF_SET if registers.get(n, _ZERO) != _ZERO)),
         debug=bool(attributes & _DEBUG),
         timestamp=None,

@@ -64,12 +64,12 @@ class Document:
         Raises:
             KeyError: this body has no such field.
         """
-        start, end = _SPANS[self.quote.kind][name]
+        start, end = SPANS[self.quote.kind][name]
         return self.quote.body[start:end]
 
     def has(self, name: str) -> bool:
         """Whether this body has the field."""
-        return name in _SPANS[self.quote.kind]
+        return name in SPANS[self.quote.kind]
 
     @property
     def td(self) -> Td:
@@ -82,7 +82,7 @@ class Document:
         )
 
 
-_SPANS: Final = {
+SPANS: Final = {
     kind: {name: (start, start + size) for start, size, name, _ in layout}
     for kind, layout in LAYOUTS.items()
 }
