@@ -5,6 +5,7 @@ from typing import Final
 from troth.model.claims import Claims
 from troth.model.tcb import Tcb
 from troth.platforms.dcap import named
+from troth.platforms.dcap.quote import Body
 from troth.platforms.tdx.format import SPANS, Document
 
 _ALWAYS: Final = ("mrtd", "rtmr0", "rtmr1", "rtmr2")
@@ -14,7 +15,7 @@ _MODULE: Final = ("mrseam", "mrsignerseam")
 _ZERO: Final = "00" * 48
 _DEBUG: Final = 0xFF  # TDATTRIBUTES bits 0 to 7: debug, and reserved bits that would be as bad
 # For each kind of body: its registers with where they stand.
-_PLACES: Final = {
+_PLACES: Final[dict[Body, tuple[tuple[str, int, int], ...]]] = {
     kind: tuple((name, *spans[name]) for name in (*_ALWAYS, *_IF_SET, *_MODULE) if name in spans)
     for kind, spans in SPANS.items()
 }
