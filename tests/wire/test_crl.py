@@ -109,6 +109,9 @@ WRONG = {
     "a critical extension (a part of the certificates, or a delta)": with_part(
         6, der(0xA0, seq(CRITICAL))
     ),
+    "an extension behind the list of them": with_part(
+        6, der(0xA0, seq() + seq(b"\6\3\x55\x1d\x14", der(0x04, b"\2\1\1")))
+    ),
     "something behind the extensions": seq(seq(*PARTS, b"\5\0"), ALGORITHM, BITS),
     "the list behind the extensions": seq(seq(*PARTS[:5], EXTENSIONS, REVOKED), ALGORITHM, BITS),
     "two lists": seq(seq(*PARTS[:6], REVOKED, EXTENSIONS), ALGORITHM, BITS),
