@@ -199,9 +199,9 @@ def _ask(
                 raise _TooLargeError(f"more than {MAX_BODY} bytes came")
             if time.monotonic() > end:
                 raise TimeoutError(f"not whole after {patience.whole.total_seconds():.0f} s")
-        told = answer.headers.get("Content-Length")
-        if told is not None and told.isdigit() and int(told) != size:
-            raise http.client.IncompleteRead(b"", int(told) - size)
+        told = _number(answer.headers.get("Content-Length"))
+        if told is not None and told != size:
+            raise http.client.IncompleteRead(b"", told - size)
         return b"".join(parts), answer.headers
 
 
@@ -226,12 +226,19 @@ def _why(error: Exception) -> str:
     return str(cause) or type(cause).__name__
 
 
+def _number(told: str | None) -> int | None:
+    """A header's digits as a number, those past the ninth cut off; None where it is none."""
+    digits = "" if told is None else told.strip()
+    return int(digits[:9]) if digits.isascii() and digits.isdigit() else None
+
+
 def _pause(headers: Message | None, attempt: int, at: datetime, *, first: timedelta) -> timedelta:
     """What the server asks for (RFC 9110, 10.2.3), or `first`, then twice that, and so on."""
     told = headers.get("Retry-After") if headers is not None else None
     if told is not None:
-        if told.strip().isdigit():
-            return timedelta(seconds=min(int(told.strip()[:9]), 7 * 86400))
+        seconds = _number(told)
+        if seconds is not None:
+            return timedelta(seconds=min(seconds, 7 * 86400))
         try:
             until = parsedate_to_datetime(told)
             if until.tzinfo is not None:
