@@ -145,7 +145,7 @@ def test_pin_writes_the_events_and_not_the_register(
     assert run(["policy", "pin", source, *means, "-o", str(bare)]) == 0
     assert "rtmr3" in bare.read_text() and "events" not in bare.read_text()
     assert run(["policy", "pin", source, *means, *NONCE, "-o", str(desk.folder / "n.toml")]) == 0
-    assert run(["policy", "pin", source, *means, "--nonce", "00" * 64]) == 1
+    assert run(["policy", "pin", source, *means, "--nonce", "01" * 64]) == 1
     capsys.readouterr()
     cut = desk.put("cut.json", text(*LOG[:-1]))
     assert run(["policy", "pin", source, "--event-log", cut, *means]) == 1

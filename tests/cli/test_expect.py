@@ -150,7 +150,7 @@ def test_doubtful_measurements_are_refused(items: list[str]) -> None:
 def test_a_nonce_is_hex_or_a_file(tmp_path: Path) -> None:
     (tmp_path / "n").write_bytes(b"0" * 16)
     assert _expect.nonce(None) is None
-    assert _expect.nonce("00" * 8) == bytes(8)
+    assert _expect.nonce("01" * 8) == b"\x01" * 8
     assert _expect.nonce(f"@{tmp_path / 'n'}") == b"0" * 16
     for bad in ("", "0", "xyz", "00 00"):
         with pytest.raises(Misuse):
@@ -220,3 +220,14 @@ def test_roots_are_named_by_file(tmp_path: Path) -> None:
     for path in (tmp_path / "junk.pem", tmp_path / "absent.pem"):
         with pytest.raises(TrothError):
             _expect.roots([path])
+
+
+@pytest.mark.parametrize("text", ["00" * 32, "@zeros"])
+def test_a_nonce_of_zeros_is_none(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An enclave that binds nothing shows zeros, and would seem to answer."""
+    monkeypatch.chdir(tmp_path)
+    Path("zeros").write_bytes(bytes(32))
+    with pytest.raises(Misuse, match="all zero"):
+        _expect.nonce(text)

@@ -1,7 +1,7 @@
 """Requirements and claims of quotes drawn at random, beside an answer that is computed another way."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from hypothesis import given, settings
@@ -149,3 +149,17 @@ def test_the_checks_say_what_a_careful_person_says(drawn: tuple[Policy, Claims])
         left = [c for c in found if c.code is not check.code]
         if check.code in needed:
             assert decide(left, needed) is not Verdict.ACCEPTED
+
+
+def test_a_stated_age_is_of_the_evidences_own_time() -> None:
+    """A quote carries none: with the caller's nonce it is fresh, and without one it is undecided."""
+    aged = replace(policy("tdx"), max_age=timedelta(minutes=5))
+    for nonce, outcome in ((NONCE, Outcome.PASSED), (None, Outcome.UNDECIDED)):
+        found = checks(
+            aged,
+            claims("tdx"),
+            Expectation(nonce=nonce),
+            root_class=RootClass.VENDOR,
+            at=NOW,
+        )
+        assert {c.code.id: c.outcome for c in found}["R101"] is outcome

@@ -117,15 +117,22 @@ def nonce(text: str | None) -> bytes | None:
     """A nonce from hex, or from a file as `@file` (its raw bytes).
 
     Raises:
-        Misuse: neither.
+        Misuse: neither; or all zero.
     """
     if text is None:
         return None
     if text.startswith("@"):
-        return read_source(text[1:], limit=1024)
-    if not _HEX.fullmatch(text):
+        drawn = read_source(text[1:], limit=1024)
+    elif _HEX.fullmatch(text):
+        drawn = from_hex(text, field="--nonce")
+    else:
         raise Misuse(f"the nonce {text[:40]!r} is not hex", fix="write hex, or @FILE for raw bytes")
-    return from_hex(text, field="--nonce")
+    if not any(drawn):
+        raise Misuse(
+            "the nonce is all zero, as a field is that nobody set",
+            fix="draw 32 random bytes for each question",
+        )
+    return drawn
 
 
 def event_log(path: Path | None) -> bytes | None:

@@ -162,7 +162,9 @@ def _fresh(policy: Policy, claims: Claims, expectation: Expectation, at: datetim
     if Waiver.FRESHNESS in expectation.waive:
         return waived(R101, "freshness", why="you gave up expecting fresh evidence")
     by_nonce = expectation.nonce is not None and claims.carries(expectation.nonce)
-    if by_nonce and policy.max_age is None:
+    # A stated age is of the evidence's own time. Evidence without one was made after the nonce was drawn,
+    # and nothing more can be known of its age.
+    if by_nonce and (policy.max_age is None or claims.timestamp is None):
         return passed(R101, "freshness", why="it carries your nonce")
     limit = policy.max_age or DEFAULT_MAX_AGE
     source = policy.name if policy.max_age else "the default of five minutes"

@@ -49,6 +49,7 @@ def describe(der: bytes, *, field: str = "certificate") -> CertificateRow:
         )
         # The library reads these late, and knows no year 0 then.
         not_before, not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        serial = f"{certificate.serial_number:x}"
     except Exception as error:  # noqa: BLE001 - more kinds than documented, on hostile DER
         raise Malformed(f"is not an X.509 certificate ({error})", field=field) from None
     match key:
@@ -64,7 +65,7 @@ def describe(der: bytes, *, field: str = "certificate") -> CertificateRow:
         not_before=not_before,
         not_after=not_after,
         key=kind,
-        serial=f"{certificate.serial_number:x}",
+        serial=serial,
         fingerprint=hashlib.sha256(der).hexdigest(),
         der=der,
     )
