@@ -314,3 +314,13 @@ def test_another_chain_sent_along(kind: QuoteKind) -> None:
             swapped(good(kind), PKI.document("tcbInfo", info(kind), chain=signer + above)), "G204"
         )
     accepted(swapped(good(kind), PKI.document("tcbInfo", info(kind), chain=signer)))
+
+
+@BOTH
+def test_a_product_is_a_number_of_two_bytes(kind: QuoteKind) -> None:
+    """What a document says beyond them is no product of any enclave, and is not cut off."""
+    highest = good(kind, qe={"isvprodid": b"\xff\xff"})
+    accepted(swapped(highest, PKI.document("enclaveIdentity", identity(kind, isvprodid=0xFFFF))))
+    for beyond in (0x1FFFF, 0x7FFFFFFF):
+        item = PKI.document("enclaveIdentity", identity(kind, isvprodid=beyond))
+        refused(swapped(highest, item), "G203")
