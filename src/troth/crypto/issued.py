@@ -127,6 +127,7 @@ def forget() -> None:
     _problems.cache_clear()
     x509.read_pem.cache_clear()
     keys.load.cache_clear()
+    keys.p256_point.cache_clear()
 
 
 def _unknown(certificate: Certificate) -> list[str]:

@@ -48,8 +48,12 @@ def load(spki: bytes) -> Key | None:
     return None
 
 
+@lru_cache(maxsize=512)
 def p256_point(point: bytes) -> ec.EllipticCurvePublicKey | None:
-    """The P-256 key whose coordinates are x ‖ y (64 bytes, big-endian), or None if it is no point."""
+    """The P-256 key whose coordinates are x ‖ y (64 bytes, big-endian), or None if it is no point.
+
+    A pure function of its bytes, remembered for speed.
+    """
     if len(point) != 64:
         return None
     try:

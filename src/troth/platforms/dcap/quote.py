@@ -18,6 +18,9 @@ from troth.wire.text import from_base64, from_hex
 
 MAX_QUOTE: Final = 64 * 1024
 HEADER: Final = 48
+# r ‖ s, x ‖ y, (from version 4 on: outer type and size), QE report, its r ‖ s, length of what follows.
+_SIGNATURE_3: Final = struct.Struct(f"<64s64s{report.SIZE}s64sH")
+_SIGNATURE_4: Final = struct.Struct(f"<64s64sHI{report.SIZE}s64sH")
 # Version, key type, TEE type, (versions of QE and PCE), vendor, user data.
 _HEADER: Final = struct.Struct("<HHI4x16s20s")
 INTEL: Final = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
@@ -136,13 +139,14 @@ def parse(data: bytes) -> Quote:
             field="signature data length",
             offset=reader.offset - 4,
         )
-    signature = reader.take(64, "quote signature")
-    attestation_key = reader.take(64, "attestation key")
-    if version > 3:
-        _outer(reader)
-    qe_body = reader.take(report.SIZE, "QE report")
-    qe_signature = reader.take(64, "QE report signature")
-    qe_auth = reader.take(reader.uint(2, "QE authentication data length", "little"), "QE auth")
+    if version == 3:
+        parts = _SIGNATURE_3.unpack(reader.take(_SIGNATURE_3.size, "signature data"))
+        signature, attestation_key, qe_body, qe_signature, size = parts
+    else:
+        parts = _SIGNATURE_4.unpack(reader.take(_SIGNATURE_4.size, "signature data"))
+        signature, attestation_key, outer, inside, qe_body, qe_signature, size = parts
+        _outer(outer, inside, reader)
+    qe_auth = reader.take(size, "QE authentication data")
     certification = reader.uint(2, "certification data type", "little")
     size = reader.uint(4, "certification data size", "little")
     if size != reader.remaining:
@@ -245,18 +249,24 @@ def _kind(reader: Reader, version: int, tee: Tee) -> Body:
     return kind
 
 
-def _outer(reader: Reader) -> None:
-    """Version 4 and 5 put QE report and certification data into one element of type 6."""
-    at = reader.offset
-    kind = reader.uint(2, "certification data type", "little")
-    size = reader.uint(4, "certification data size", "little")
+def _outer(kind: int, size: int, reader: Reader) -> None:
+    """Version 4 and 5 put QE report and certification data into one element of type 6.
+
+    Args:
+        kind: type of the element.
+        size: bytes in it, as it says.
+        reader: stands behind the QE report, its signature and the length of the authentication data.
+    """
+    begin = reader.offset - (report.SIZE + 64 + 2)
     if kind != _QE_REPORT_DATA:
-        raise Malformed(f"is {kind}, should be 6", field="certification data type", offset=at)
-    if size != reader.remaining:
         raise Malformed(
-            f"is {size}, {reader.remaining} bytes are left",
+            f"is {kind}, should be 6", field="certification data type", offset=begin - 6
+        )
+    if size != reader.remaining + reader.offset - begin:
+        raise Malformed(
+            f"is {size}, {reader.remaining + reader.offset - begin} bytes are left",
             field="certification data size",
-            offset=at + 2,
+            offset=begin - 4,
         )
 
 

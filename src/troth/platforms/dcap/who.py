@@ -1,6 +1,7 @@
 """Who is the platform that made a quote? Its PCK chain, out of the quote or out of collateral."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from troth.crypto import issued, keys
@@ -14,12 +15,14 @@ from troth.platforms.dcap.quote import Quote
 from troth.wire import x509
 from troth.wire.x509 import Certificate
 
+CHAIN: Final = 3  # leaf, authority, root
 LEAF: Final = "Intel SGX PCK Certificate"
 # Whether certificates of this authority name a platform instance and its configuration.
 _AUTHORITIES: Final = {"Intel SGX PCK Processor CA": False, "Intel SGX PCK Platform CA": True}
 
 
-@dataclass(frozen=True, slots=True)
+# Compared by identity: `find` gives one object for one chain.
+@dataclass(frozen=True, slots=True, eq=False)
 class Platform:
     """Who the platform is: its chain, root first, and what its certificate says."""
 
@@ -44,17 +47,27 @@ class Platform:
 
 def find(quote: Quote, prepared: Prepared) -> tuple[Platform | None, Check]:
     """The PCK chain out of the quote, or out of the collateral where the quote only asks for one."""
+    if len(quote.pck_chain) == CHAIN:
+        return _named(quote.pck_chain, quote.certification)
     subject = f"certification data (type {quote.certification})"
-    ders = tuple(reversed(quote.pck_chain))
     try:
-        chain = tuple(issued.read(der) for der in ders)
-        if len(chain) != 3:
-            chain = _supplied(quote, prepared)
-        if not chain:
-            return None, undecided(
-                G206, subject, why="the quote carries no PCK chain, and none was supplied"
-            )
-        root, authority, leaf = chain
+        for der in quote.pck_chain:
+            issued.read(der)
+        chain = _supplied(quote, prepared)
+    except Malformed as error:
+        return None, failed(G206, subject, why=str(error))
+    if not chain:
+        why = "the quote carries no PCK chain, and none was supplied"
+        return None, undecided(G206, subject, why=why)
+    return _named(chain, quote.certification)
+
+
+@lru_cache(maxsize=256)
+def _named(ders: tuple[bytes, ...], certification: int) -> tuple[Platform | None, Check]:
+    """What a chain, leaf first, says of the platform; a pure function of its bytes, remembered for speed."""
+    subject = f"certification data (type {certification})"
+    try:
+        leaf, authority, root = (issued.read(der) for der in ders)
         names = (x509.common_name(leaf.subject), x509.common_name(authority.subject))
         if names[0] != LEAF or names[1] not in _AUTHORITIES:
             return None, failed(
@@ -72,19 +85,34 @@ def find(quote: Quote, prepared: Prepared) -> tuple[Platform | None, Check]:
     return Platform((root, authority, leaf), named), passed(G206, subject, presented=presented)
 
 
-def _supplied(quote: Quote, prepared: Prepared) -> tuple[Certificate, ...]:
-    """A supplied chain, root first, whose leaf signed the quoting enclave's report."""
+def forget() -> None:
+    """Empties what is remembered, for benchmarks that measure the first time."""
+    _named.cache_clear()
+    _vouches.cache_clear()
+
+
+def _supplied(quote: Quote, prepared: Prepared) -> tuple[bytes, ...]:
+    """A supplied chain, leaf first, whose leaf signed the quoting enclave's report."""
     for chain in prepared.pck_chains:
-        if len(chain) != 3 or (quote.pck_chain and quote.pck_chain[0] != chain[0].der):
+        if len(chain) != CHAIN or (quote.pck_chain and quote.pck_chain[0] != chain[0].der):
             continue
         if not qe_signature(quote, chain[0]):
-            return tuple(reversed(chain))
+            return tuple(certificate.der for certificate in chain)
     return ()
 
 
 def qe_signature(quote: Quote, leaf: Certificate) -> str:
     """What is wrong with the PCK key's signature over the QE report, in words; empty if it verifies."""
-    key = keys.load(leaf.key)
+    return _vouches(leaf.key, quote.qe_signature, quote.qe_body)
+
+
+@lru_cache(maxsize=1024)
+def _vouches(spki: bytes, signature: bytes, body: bytes) -> str:
+    """A pure function of its bytes, remembered for speed.
+
+    All quotes of a platform carry one QE report until its quoting enclave makes a new key.
+    """
+    key = keys.load(spki)
     if not isinstance(key, keys.EllipticCurveKey):
         return "the PCK certificate has no P-256 key"
-    return keys.ecdsa_p256_raw(key, quote.qe_signature, quote.qe_body)
+    return keys.ecdsa_p256_raw(key, signature, body)
