@@ -127,7 +127,7 @@ def nonce(text: str | None) -> bytes | None:
         drawn = from_hex(text, field="--nonce")
     else:
         raise Misuse(f"the nonce {text[:40]!r} is not hex", fix="write hex, or @FILE for raw bytes")
-    if not any(drawn):
+    if drawn and not any(drawn):
         raise Misuse(
             "the nonce is all zero, as a field is that nobody set",
             fix="draw 32 random bytes for each question",
