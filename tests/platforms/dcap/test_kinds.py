@@ -1,5 +1,6 @@
 """Kinds of quotes and certification that no public vector has: accepted when right, refused when wrong."""
 
+import base64
 from dataclasses import replace
 from datetime import timedelta
 
@@ -206,3 +207,14 @@ def test_one_collateral_object_for_many_machines() -> None:
     for machine in machines:
         for kind in KINDS:
             accepted(replace(good(kind, machine=machine), collateral=whole))
+
+
+def test_a_leaf_alone_that_cannot_be_read_is_not_merely_absent() -> None:
+    """Type 4 with a certificate of a broken form: a supplied chain does not make up for it."""
+    broken = base64.b64encode(b"\x30\x03\x02\x01\x00").decode()
+    pem = f"-----BEGIN CERTIFICATE-----\n{broken}\n-----END CERTIFICATE-----\n".encode()
+    case = good(certification=4, chain=(pem,))
+    case = replace(case, collateral=put(case.collateral, PKI.pck_chain()))
+    report = refused(case, "G206", undecided=(UNNAMED | {"T110"}) - {"G206"})
+    (check,) = (c for c in report.checks if c.code.id == "G206")
+    assert "tbsCertificate" in check.why
