@@ -335,3 +335,10 @@ def test_no_register_that_a_platform_has_not() -> None:
     for platform, register in (("sgx", "mrtd"), ("tdx", "rtmr4"), ("nitro", "pcr32")):
         with pytest.raises(Misuse, match="known are"):
             Policy(name="a", registers={platform: {register: frozenset({"ab" * 48})}})
+
+
+def test_limits_of_a_document_are_said() -> None:
+    with pytest.raises(Misuse, match="characters"):
+        Policy.from_toml("#" * (16 * 1024 * 1024 + 1), source="long")
+    with pytest.raises(Misuse, match="64 parts"):
+        Policy.from_toml(".".join("a" * 80) + " = 1\n", source="deep")

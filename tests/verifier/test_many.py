@@ -109,13 +109,13 @@ def test_questions_are_read_as_answers_are_taken() -> None:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_impossible_questions_are_misuse(processes: int) -> None:
+def test_impossible_questions_are_misuse(tmp_path: Path, processes: int) -> None:
     with pytest.raises(troth.Misuse, match="nonce"):
         judged([replace(MEANT, nonce=b"short")], processes)
     with pytest.raises(troth.Misuse, match="processes"):
         judged([MEANT], 0)
     with pytest.raises(troth.Misuse, match="reports"):
-        judged([MEANT], processes, reports=Path("x"))
+        judged([MEANT], processes, reports=tmp_path / "x")
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:

@@ -301,3 +301,10 @@ def test_a_text_with_a_times_digits_is_no_time(tag: int) -> None:
         data = bytes((tag, len(digits))) + digits
         with pytest.raises(Malformed, match="is no time"):
             x509.instant(data, 0, len(data), "notAfter")
+
+
+def test_limits_are_said_before_anything_is_read() -> None:
+    with pytest.raises(Malformed, match=f"is larger than {x509.MAX_CERTIFICATE} bytes"):
+        x509.read(bytes(x509.MAX_CERTIFICATE + 1))
+    with pytest.raises(Malformed, match=f"is larger than {x509.MAX_PEM} bytes"):
+        x509.read_pem(bytes(x509.MAX_PEM + 1), "chain")

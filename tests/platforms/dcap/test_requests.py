@@ -7,8 +7,9 @@ from tests.platforms.dcap.made import KINDS, PKI, good
 
 from troth.errors import Malformed, Misuse
 from troth.model.collateral import Kind
-from troth.platforms.dcap import quote
-from troth.platforms.dcap.requests import for_quote
+from troth.platforms.dcap import fields, quote
+from troth.platforms.dcap.quote import Tee
+from troth.platforms.dcap.requests import evaluation_numbers, for_quote
 from troth.platforms.dcap.simulate import QuoteKind
 
 HOSTS = {"api.trustedservices.intel.com", "certificates.trustedservices.intel.com"}
@@ -59,3 +60,16 @@ def test_a_certificate_that_names_no_platform() -> None:
     data = good(chain=(PKI.root.pem, PKI.root.pem, PKI.root.pem)).data
     with pytest.raises(Malformed):
         for_quote(quote.parse(data))
+
+
+def test_each_tee_has_numbers_of_its_own() -> None:
+    assert "/sgx/certification/v4/tcbevaluationdatanumbers" in evaluation_numbers(Tee.SGX).url
+    assert "/tdx/certification/v4/tcbevaluationdatanumbers" in evaluation_numbers(Tee.TDX).url
+
+
+def test_a_platform_shows_its_instance_and_a_processor_has_none() -> None:
+    """Beside the requests, what `inspect` says of the certificate that they come from."""
+    platform, processor = good(), good(machine=PKI.new_machine(processor=True))
+    for case, there in ((platform, True), (processor, False)):
+        found = quote.parse(case.data)
+        assert ("pck.platform_instance" in dict(fields.signature(found))) is there

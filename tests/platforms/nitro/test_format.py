@@ -293,3 +293,13 @@ def test_the_payload_is_bounded() -> None:
     assert 16 * 1024 < len(body) < nitro.MAX_DOCUMENT - 200
     with pytest.raises(Malformed):
         nitro.parse(sign(KEY, body))
+
+
+def test_a_field_that_is_absent_is_shown_as_absent() -> None:
+    evidence, _ = document()
+    parsed = nitro.parse(evidence)
+    shown = dict(nitro.fields(evidence))
+    for name in ("public_key", "user_data", "nonce"):
+        value = getattr(parsed, name)
+        assert shown[name] == ("absent" if value is None else value.hex())
+    assert "absent" in shown.values()
