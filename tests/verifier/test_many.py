@@ -20,7 +20,7 @@ MEANT = troth.Question(evidence=EVIDENCE, nonce=NONCE)
 
 
 def judged(
-    questions: list[bytes | troth.Question], processes: int, **more: object
+    questions: list[bytes | troth.Question], processes: int | None, **more: object
 ) -> list[troth.Answer]:
     return list(
         troth.verify_many(
@@ -132,3 +132,11 @@ def _dies(_: object) -> str:
 def test_a_worker_that_dies_is_said(tmp_path: Path) -> None:
     with pytest.raises(troth.Unavailable, match="a worker process died"):
         judged([MEANT] * 3, 2, reports=tmp_path / "x", write=_dies)
+
+
+def test_a_system_that_does_not_say_which_cores_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """macOS and Windows have no affinity to ask for."""
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    (answer,) = judged([MEANT], None)
+    assert answer.verdict is Verdict.ACCEPTED

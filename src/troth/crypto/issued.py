@@ -90,9 +90,9 @@ def not_valid(path: Sequence[Certificate], at: datetime) -> list[str]:
     found = []
     for certificate in path:
         if at < certificate.not_before:
-            found.append(f"{title(certificate)}: not before {certificate.not_before:%F %T}Z")
+            found.append(f"{title(certificate)}: not before {_stamp(certificate.not_before)}")
         elif at > certificate.not_after:
-            found.append(f"{title(certificate)}: ended {certificate.not_after:%F %T}Z")
+            found.append(f"{title(certificate)}: ended {_stamp(certificate.not_after)}")
     return found
 
 
@@ -181,3 +181,7 @@ def _usage(certificate: Certificate) -> int:
     if len(value) not in (4, 5) or value[0] != 0x03 or value[1] != len(value) - 2 or value[2] > 7:
         return 0
     return value[3]
+
+
+def _stamp(at: datetime) -> str:
+    return at.isoformat(" ", "seconds")[:19] + "Z"

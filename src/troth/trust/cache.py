@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from troth.errors import Malformed, Unavailable
+from troth.model.check import stamp
 from troth.model.collateral import Collateral, Item, Kind, Request
 from troth.trust import places, stated
 from troth.trust.collateral import MAX_BYTES, freeze, instant, load
@@ -187,7 +188,7 @@ def _one(
                 cache.put(request, item)
                 return item, ""
             trouble = (
-                f"{item.source} serves a {item.kind} whose window is not now (to {ends:%F %T}Z)"
+                f"{item.source} serves a {item.kind} whose window is not now (to {stamp(ends)})"
             )
             fix = "check this machine's clock, and whether that server is kept up to date"
         except NotServed as error:
@@ -201,7 +202,7 @@ def _one(
         raise Unavailable(trouble, fix=fix)
     seen.check([kept])
     ends = stated.read(kept).ends
-    return kept, f"{trouble}; the cached {request.kind} serves until {ends:%F %T}Z"
+    return kept, f"{trouble}; the cached {request.kind} serves until {stamp(ends)}"
 
 
 def _current(item: Item, now: datetime) -> bool:

@@ -138,7 +138,7 @@ def verify_many(
     """
     if (reports is None) is not (write is None):
         raise Misuse("reports need both a file and a way to write them")
-    workers = processes if processes is not None else len(os.sched_getaffinity(0))
+    workers = _cores() if processes is None else processes
     if workers < 1:
         raise Misuse(f"{workers} processes cannot judge anything")
     job = _Job(
@@ -154,6 +154,12 @@ def verify_many(
     if workers == 1:
         return _alone(job, asked)
     return _together(job, asked, workers)
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system says which; else all."""
+    allowed = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+    return os.cpu_count() or 1 if allowed is None else len(allowed(0))
 
 
 def _alone(job: _Job, asked: Iterator[Question]) -> Iterator[Answer]:

@@ -14,13 +14,14 @@ from functools import lru_cache
 
 from troth.crypto import issued, keys
 from troth.model.check import Check, failed, passed, stamp, undecided
-from troth.model.codes.fresh import R103, R202
+from troth.model.codes.fresh import R202
 from troth.model.codes.genuine import G101, G102, G103, G201, G202, G203, G204, G205, G206
 from troth.model.codes.tcb import T110
 from troth.model.collateral import Collateral
 from troth.model.platform import Genuineness
 from troth.model.roots import Root
 from troth.model.tcb import Tcb
+from troth.platforms._review import review as _review
 from troth.platforms.dcap import codes, documents, endorsed, pck, revocation, tcb, who
 from troth.platforms.dcap.quote import Quote
 from troth.platforms.dcap.tcb import Td
@@ -137,17 +138,6 @@ def _root(certificate: Certificate, root: Root | None) -> Check:
     if root is None:
         return failed(G101, "root", presented=presented, expected="a root you trust")
     return passed(G101, "root", presented=presented, source=root.source)
-
-
-def _review(root: Root | None, at: datetime) -> Check:
-    if root is None:
-        return undecided(R103, "root", why="the chain ends at no root you trust")
-    if root.review_by is None:
-        return passed(R103, "root", source=root.source, why="you passed this root yourself")
-    if at > root.review_by:
-        day = f"reviewed after {root.review_by:%F}"
-        return undecided(R103, "root", expected=day, source=root.source)
-    return passed(R103, "root", source=root.source)
 
 
 def _path(platform: Platform, root: Root | None) -> Check:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 from troth.crypto import issued, keys
-from troth.model.check import Check, Outcome, failed, passed, undecided
+from troth.model.check import Check, Outcome, failed, passed, stamp, undecided
 from troth.model.codes.fresh import R201, R202
 from troth.model.codes.genuine import G203, G204
 from troth.model.codes.tcb import T110
@@ -94,10 +94,10 @@ def window(found: Documents, at: datetime) -> Check:
     for document in (found.info, found.identity):
         begins, ends = document.document.issued, document.document.next_update
         if not begins <= at <= ends:
-            late.append(f"{document.item.kind}: {begins:%F %T}Z to {ends:%F %T}Z")
+            late.append(f"{document.item.kind}: {stamp(begins)} to {stamp(ends)}")
     if late:
         return undecided(
-            R202, "collateral", presented="; ".join(late), expected=f"current at {at:%F %T}Z"
+            R202, "collateral", presented="; ".join(late), expected=f"current at {stamp(at)}"
         )
     return passed(R202, "collateral")
 

@@ -211,8 +211,8 @@ def current(lists: list[List], issuer: Certificate, at: datetime) -> tuple[List 
             return one, ""
     latest = lists[0].content
     return None, (
-        f"the list of {issued.title(issuer)} is of {latest.this_update:%F} to "
-        f"{latest.next_update:%F}"
+        f"the list of {issued.title(issuer)} is of {latest.this_update.date()} to "
+        f"{latest.next_update.date()}"
     )
 
 

@@ -12,10 +12,10 @@ from troth.crypto import path
 from troth.crypto.signature import ecdsa_p384_raw
 from troth.errors import Malformed
 from troth.model.check import Check, failed, passed, stamp, undecided
-from troth.model.codes.fresh import R103
 from troth.model.codes.genuine import G101, G102, G103, G104, G105, G106
 from troth.model.platform import Genuineness
 from troth.model.roots import Root
+from troth.platforms._review import review as _review
 from troth.platforms.nitro.format import Document
 from troth.wire.cose import ES384
 
@@ -65,17 +65,6 @@ def _root(sha256: str, root: Root | None) -> Check:
     if root is None:
         return failed(G101, "cabundle[0]", presented=presented, expected="a root you trust")
     return passed(G101, "cabundle[0]", presented=presented, source=root.source)
-
-
-def _review(root: Root | None, at: datetime) -> Check:
-    if root is None:
-        return undecided(R103, "root", why="the chain ends at no root you trust")
-    if root.review_by is None:
-        return passed(R103, "root", source=root.source, why="you passed this root yourself")
-    day = root.review_by.date().isoformat()
-    if at > root.review_by:
-        return undecided(R103, "root", expected=f"reviewed after {day}", source=root.source)
-    return passed(R103, "root", expected=f"review by {day}", source=root.source)
 
 
 def _path(chain: Sequence[path.Certificate], trouble: str) -> Check:

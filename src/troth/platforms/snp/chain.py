@@ -13,7 +13,7 @@ from typing import Final
 
 from troth.crypto import issued, keys
 from troth.model import collateral as model
-from troth.model.check import Check, failed, passed, undecided
+from troth.model.check import Check, failed, passed, stamp, undecided
 from troth.model.codes import Code
 from troth.model.codes.fresh import R103, R201
 from troth.model.codes.genuine import G101, G102, G103, G104, G105, G206, G301
@@ -22,6 +22,7 @@ from troth.model.collateral import Collateral, Item, Kind
 from troth.model.platform import Genuineness
 from troth.model.roots import Root
 from troth.model.tcb import Finding, Tcb
+from troth.platforms._review import review
 from troth.platforms.snp import fits, revocation
 from troth.platforms.snp.authorities import Path, path_of
 from troth.platforms.snp.collateral import Held, Shelf, gather
@@ -164,15 +165,7 @@ def _root(judged: _Judged) -> Check:
 def _review(judged: _Judged, at: datetime) -> Check:
     if judged.path is None:
         return _open(R103, "root", judged)
-    root = judged.root
-    if root is None:
-        return undecided(R103, "root", why="the chain ends at no root you trust")
-    if root.review_by is None:
-        return passed(R103, "root", source=root.source, why="you passed this root yourself")
-    day = f"{root.review_by:%Y-%m-%d}"
-    if at > root.review_by:
-        return undecided(R103, "root", expected=f"reviewed after {day}", source=root.source)
-    return passed(R103, "root", expected=f"review by {day}", source=root.source)
+    return review(judged.root, at)
 
 
 def _path(judged: _Judged, shelves: Sequence[Shelf]) -> Check:
@@ -198,7 +191,7 @@ def _validity(judged: _Judged, at: datetime) -> Check:
     if not chain:
         return _open(G103, "chain", judged)
     found = issued.not_valid(chain, at)
-    instant = f"valid at {at:%Y-%m-%d %H:%M:%S}Z"
+    instant = f"valid at {stamp(at)}"
     if found:
         return failed(G103, "chain", presented="; ".join(found), expected=instant)
     return passed(G103, "chain", expected=instant)

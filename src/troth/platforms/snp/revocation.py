@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from troth.crypto import issued, keys
 from troth.errors import Malformed
-from troth.model.check import Check, failed, passed, undecided
+from troth.model.check import Check, failed, passed, stamp, undecided
 from troth.model.codes.fresh import R203, R204
 from troth.model.collateral import Item, Kind
 from troth.platforms.snp.authorities import Path
@@ -42,7 +42,7 @@ def checks(
                 R203,
                 issued.title(certificate),
                 presented=f"serial number {certificate.serial:#x} is listed",
-                source=f"CRL of {held.this_update:%F %T}Z",
+                source=f"CRL of {stamp(held.this_update)}",
             )
             return (check, _known(held, at)), (item,)
         else:
@@ -50,7 +50,7 @@ def checks(
     current = [(item, held) for item, held in good if held.this_update <= at <= held.next_update]
     if current:
         item, held = max(current, key=lambda pair: pair[1].this_update)
-        source = f"CRL of {held.this_update:%F %T}Z"
+        source = f"CRL of {stamp(held.this_update)}"
         return (passed(R203, subject, source=source), _known(held, at)), (item,)
     if good:
         item, held = max(good, key=lambda pair: pair[1].this_update)
@@ -68,8 +68,8 @@ def _known(held: RevocationList, at: datetime) -> Check:
     return make(
         R204,
         "CRL",
-        presented=f"from {held.this_update:%F %T}Z to {held.next_update:%F %T}Z",
-        expected=f"current at {at:%F %T}Z",
+        presented=f"from {stamp(held.this_update)} to {stamp(held.next_update)}",
+        expected=f"current at {stamp(at)}",
     )
 
 
