@@ -5,12 +5,12 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from cryptography import x509 as library
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
+from tests.platforms.dcap.attacked import BOTH, SGX, TDX, identity
 from tests.platforms.dcap.made import (
     NONCE,
     NOW,
@@ -21,7 +21,6 @@ from tests.platforms.dcap.made import (
     pinned,
     put,
     refused,
-    says,
     swapped,
 )
 
@@ -31,24 +30,6 @@ from troth.platforms import sgx, tdx
 from troth.platforms.dcap import simulate_documents as documents
 from troth.platforms.dcap import simulate_pki as pki
 from troth.platforms.dcap.simulate import DevelopmentPki, QuoteKind, make_machine
-
-SGX, TDX = QuoteKind.SGX_3, QuoteKind.TDX_5_15
-BOTH = pytest.mark.parametrize("kind", [SGX, TDX])
-UNREAD = {"R201", "G203", "G204", "G205", "R202", "T101", "T104"}
-WINDOW = {"issued": PKI.issued, "next_update": PKI.next_update}
-
-
-def unread(kind: QuoteKind) -> set[str]:
-    """What stays open where a document is missing."""
-    return UNREAD | ({"T110"} if kind.tdx else set())
-
-
-def identity(kind: QuoteKind, **changes: Any) -> dict[str, Any]:
-    return says(documents.qe_identity(tdx=kind.tdx, **WINDOW), **changes)
-
-
-def info(kind: QuoteKind, **changes: Any) -> dict[str, Any]:
-    return says(documents.tcb_info(tdx=kind.tdx, **WINDOW), **changes)
 
 
 @BOTH
