@@ -1,7 +1,7 @@
 import pytest
 
 import troth
-from troth.channel.http import Connection, _Http
+from troth.channel.http import Connection, Http
 from troth.errors import Malformed, Misuse, Unavailable
 
 
@@ -33,12 +33,12 @@ class Canned:
 
 def ask(answer: bytes, *, limit: int = 1000, cut: bool = False):
     stream = Canned(answer, cut=cut)
-    return _Http(stream, "127.0.0.1:1").request("GET", "/", b"", {}, limit), stream
+    return Http(stream, "127.0.0.1:1").request("GET", "/", b"", {}, limit), stream
 
 
 def test_a_request_and_its_answer() -> None:
     stream = Canned(b"HTTP/1.1 201 Created\r\nX-A: b\r\nContent-Length: 5\r\n\r\nhello")
-    response = _Http(stream, "127.0.0.1:1").request("POST", "/x?y=z", b"data", {"X-B": "c"}, 1000)
+    response = Http(stream, "127.0.0.1:1").request("POST", "/x?y=z", b"data", {"X-B": "c"}, 1000)
     assert (response.status, response.reason, response.body) == (201, "Created", b"hello")
     assert ("X-A", "b") in response.headers
     assert response.ok
@@ -117,7 +117,7 @@ def test_where_a_body_ends_is_said_once(fields: bytes) -> None:
     for method in ("GET", "HEAD"):
         stream = Canned(b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
         with pytest.raises(Malformed):
-            _Http(stream, "127.0.0.1:1").request(method, "/", b"", {}, 1000)
+            Http(stream, "127.0.0.1:1").request(method, "/", b"", {}, 1000)
 
 
 def test_the_same_length_twice_and_a_body_of_parts() -> None:
@@ -129,13 +129,13 @@ def test_the_same_length_twice_and_a_body_of_parts() -> None:
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
 def test_answers_without_a_body(method: str, status: int) -> None:
     stream = Canned(b"HTTP/1.1 %d OK\r\nContent-Length: 5\r\n\r\n" % status)
-    response = _Http(stream, "127.0.0.1:1").request(method, "/", b"", {}, 1000)
+    response = Http(stream, "127.0.0.1:1").request(method, "/", b"", {}, 1000)
     assert (response.status, response.body) == (status, b"")
 
 
 def test_nothing_is_asked_after_an_answer_that_was_refused() -> None:
     stream = Canned(CHUNKED + b"-1\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-    http = _Http(stream, "127.0.0.1:1")
+    http = Http(stream, "127.0.0.1:1")
     with pytest.raises(Malformed):
         http.request("GET", "/", b"", {}, 1000)
     sent = stream.sent
@@ -198,7 +198,7 @@ def test_a_body_over_the_limit(answer: bytes) -> None:
 def test_what_http_cannot_say(method: str, path: str, headers: dict[str, str]) -> None:
     stream = Canned(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     with pytest.raises(Misuse):
-        _Http(stream, "127.0.0.1:1").request(method, path, b"", headers, 1000)
+        Http(stream, "127.0.0.1:1").request(method, path, b"", headers, 1000)
     assert stream.sent == b""
 
 

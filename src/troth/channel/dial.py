@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from troth.errors import Misuse
 
 CONNECT_SECONDS: Final = 10.0
-_PORT: Final = 443
+_PORTS: Final = {"https": 443, "http": 80}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +43,12 @@ class Target:
         return dial
 
 
-def parse(url: str) -> Target:
+def parse(url: str, *, scheme: str = "https") -> Target:
     """Reads `https://host[:port][/path][?query]`.
+
+    Args:
+        url: the address.
+        scheme: `http` for the few protocols whose evidence travels in the clear.
 
     Raises:
         Misuse: another scheme, a user or a fragment in it, no host, or characters that do not belong.
@@ -57,9 +61,11 @@ def parse(url: str) -> Target:
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise Misuse(f"{url!r} is no address: {error}", fix=fix) from None
-    if parts.scheme != "https" or not host:
-        raise Misuse(f"{url!r} is not an https address", fix=fix)
+    if parts.scheme != scheme or not host:
+        raise Misuse(f"{url!r} is not an {scheme} address", fix=fix)
     if "@" in parts.netloc or parts.fragment:
         raise Misuse(f"{url!r} has a user or a fragment, which mean nothing here", fix=fix)
     query = f"?{parts.query}" if parts.query else ""
-    return Target(host=host, port=_PORT if port is None else port, path=(parts.path or "/") + query)
+    return Target(
+        host=host, port=_PORTS[scheme] if port is None else port, path=(parts.path or "/") + query
+    )

@@ -61,7 +61,7 @@ class Connection:
 
     def __init__(self, stream: AttestedStream, authority: str) -> None:
         self._stream = stream
-        self._http = _Http(stream, authority)
+        self._http = Http(stream, authority)
         self.verified: Verified = stream.verified
         self.proof: Proof = stream.proof
 
@@ -99,7 +99,9 @@ class Connection:
         self._stream.close()
 
 
-class _Http:
+class Http:
+    """Requests over one stream, whatever made it; nobody has verified anything here."""
+
     def __init__(self, stream: Stream, authority: str) -> None:
         self._connection = http.client.HTTPConnection(authority)
         # The library asks of its socket no more than these two methods, and reads heads only.
@@ -110,6 +112,7 @@ class _Http:
     def request(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str], limit: int
     ) -> Response:
+        """One request and its whole answer; see `Connection.request`."""
         if not _METHOD.fullmatch(method):
             raise Misuse(
                 f"{method[:40]!r} is no method of HTTP", fix="use GET, POST or another word"

@@ -18,7 +18,7 @@ from typing import Final, Self
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from troth.errors import Malformed, Unavailable
 
@@ -71,8 +71,12 @@ class Session:
     ) -> None:
         self.close()
 
-    def handshake(self, *, seconds: float) -> None:
+    def handshake(self, *, seconds: float, alpn: bytes | None = ALPN) -> None:
         """Shakes hands and agrees on the protocol; `seconds` also covers what follows, until `begin`.
+
+        Args:
+            seconds: for the handshake and what follows it.
+            alpn: the protocol that must have been agreed on; None where the caller looks itself.
 
         Raises:
             Unavailable: the other side speaks something else, or is too slow, or went away.
@@ -94,20 +98,46 @@ class Session:
                     fix="check that the address is an attested channel of troth (TLS 1.3, troth/1)",
                 ) from error
         self._flush()
-        if self._tls.get_alpn_proto_negotiated() != ALPN:
+        if alpn is not None and self.protocol != alpn:
             raise Unavailable(
-                f"the other side does not speak {ALPN.decode()}",
+                f"the other side does not speak {alpn.decode()}",
                 fix="check that the address is an attested channel of troth",
             )
+
+    @property
+    def protocol(self) -> bytes:
+        """What ALPN agreed on; empty where the other side did not."""
+        return self._tls.get_alpn_proto_negotiated()
+
+    def limit(self, seconds: float) -> None:
+        """Sets the deadline anew: all that is read and written from now on must be done by then."""
+        self._deadline = time.monotonic() + seconds
 
     def begin(self) -> None:
         """Lifts the deadline of the handshake: the application's bytes follow."""
         self._deadline = None
         self._socket.settimeout(self._idle)
 
-    def exporter(self, nonce: bytes) -> bytes:
-        """32 bytes that only the two ends of this very session can know (RFC 8446 section 7.5)."""
-        return self._tls.export_keying_material(LABEL, EXPORTER_SIZE, nonce)
+    def exporter(self, nonce: bytes | None, *, label: bytes = LABEL) -> bytes:
+        """32 bytes that only the two ends of this very session can know (RFC 8446 section 7.5).
+
+        Args:
+            nonce: the context; None where another's protocol has none, which is not an empty one in
+                TLS 1.2 and is the same in 1.3.
+            label: another protocol's, if not ours.
+        """
+        return self._tls.export_keying_material(label, EXPORTER_SIZE, nonce)
+
+    def peer_certificate(self) -> bytes:
+        """The other side's certificate (DER) as it was sent.
+
+        Raises:
+            Malformed: there is none.
+        """
+        certificate = self._tls.get_peer_certificate()
+        if certificate is None:
+            raise Malformed("is absent", field="TLS certificate")
+        return crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
 
     def peer_key(self) -> bytes:
         """The SubjectPublicKeyInfo (DER) of the other side's certificate.

@@ -1,0 +1,79 @@
+"""Evidence in several parts: a machine's report, its GPUs, its vTPM, a token. Values, nothing believed.
+
+A reader takes a container apart and says, of each part, by what it hangs together with the others;
+`troth.verifier.composite` asks whether that holds. One part leads: it is the machine whose claims the
+verdict is about.
+"""
+
+from dataclasses import dataclass
+
+from troth.errors import Misuse
+
+MAX_PARTS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One piece of evidence, and what must be so of it for it to belong to the others.
+
+    Attributes:
+        name: for reports and for the other parts: `cpu`, `gpu-0`, `switch-1`, `vtpm`, `token`.
+        evidence: the bytes that a platform reads.
+        says: one clause for people on what binds this part, such as `REPORT_DATA names the AK`.
+        nonce: the nonce that it must carry, where that follows from the caller's; None where nothing
+            is asked of the field.
+        user_data: the 64 bytes (or what the platform has) that the guest must have had bound, computed
+            from what lies beside it; None where nothing is.
+        over_nonce: whether `user_data` was computed over a nonce that the caller drew.
+        fresh_by: the part whose freshness is this one's, because it is signed by a key that this part
+            names; empty where the part must be fresh itself.
+        key: SHA-256 of the SubjectPublicKeyInfo (DER) that must have signed this part, or empty.
+        key_in: the part that vouches for that key; with `key`, its root's class becomes this part's.
+        event_log: what the guest logged, or None.
+    """
+
+    name: str
+    evidence: bytes
+    says: str
+    nonce: bytes | None = None
+    user_data: bytes | None = None
+    over_nonce: bool = False
+    fresh_by: str = ""
+    key: str = ""
+    key_in: str = ""
+    event_log: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composite:
+    """Parts that were presented together; the first leads.
+
+    Attributes:
+        parts: the lead first, at most 64; names are unique.
+        framing: what they were taken out of, in words.
+
+    Raises:
+        Misuse: none, too many, a name twice, or a part that leans on one that is not there or on
+            itself.
+    """
+
+    parts: tuple[Part, ...]
+    framing: str = ""
+
+    def __post_init__(self) -> None:
+        names = [part.name for part in self.parts]
+        if not 1 <= len(names) <= MAX_PARTS or len(set(names)) != len(names):
+            raise Misuse(f"a composite has 1 to {MAX_PARTS} parts, each with a name of its own")
+        for part in self.parts:
+            for other in filter(None, (part.fresh_by, part.key_in)):
+                if other not in names or other == part.name:
+                    raise Misuse(f"{part.name} leans on {other!r}, which is no other part")
+            if bool(part.key) != bool(part.key_in):
+                raise Misuse(f"{part.name} names a key or who vouches for it, and not both")
+            if part.over_nonce and part.user_data is None:
+                raise Misuse(f"{part.name} binds a nonce in no field")
+
+    @property
+    def lead(self) -> Part:
+        """The machine that the verdict is about."""
+        return self.parts[0]
