@@ -251,7 +251,9 @@ def test_keys_of_other_kinds() -> None:
         (ec.generate_private_key(ec.SECP384R1()), True),
         (ec.generate_private_key(ec.SECP521R1()), False),
         (ec.generate_private_key(ec.SECP256K1()), False),
-        (rsa.generate_private_key(65537, 2048), False),
+        (rsa.generate_private_key(65537, 2048), True),
+        (rsa.generate_private_key(65537, 1024), False),
+        (rsa.generate_private_key(65537, 2056), False),
     ):
         certificate = issue("root", key=key).read
         assert (keys.load(certificate.key) is not None) is good
@@ -303,3 +305,25 @@ def test_signatures_of_certificates_by_their_algorithm() -> None:
     assert keys.verify(
         with_rsa.public_key(), keys.PSS_SHA384, with_rsa.sign(b"a", short, hashes.SHA384()), b"a"
     )
+    smaller = rsa.generate_private_key(65537, 3072)
+    assert keys.verify(
+        smaller.public_key(), keys.PSS_SHA384, smaller.sign(b"a", salt, hashes.SHA384()), b"a"
+    )
+
+
+def test_signatures_with_pkcs1() -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    ends = {
+        keys.RSA_SHA256: hashes.SHA256(),
+        keys.RSA_SHA384: hashes.SHA384(),
+        keys.RSA_SHA512: hashes.SHA512(),
+    }
+    for algorithm, digest in ends.items():
+        signature = key.sign(b"a", padding.PKCS1v15(), digest)
+        assert keys.verify(key.public_key(), algorithm, signature, b"a") == ""
+        assert keys.verify(key.public_key(), algorithm, signature, b"b")
+        for another in {*ends, keys.PSS_SHA384, keys.ECDSA_SHA256} - {algorithm}:
+            assert keys.verify(key.public_key(), another, signature, b"a")
+        small = ec.generate_private_key(ec.SECP256R1()).public_key()
+        assert keys.verify(small, algorithm, signature, b"a")
+        assert keys.verify(None, algorithm, signature, b"a")

@@ -22,10 +22,16 @@ PSS_SHA384_SHORT: Final = bytes.fromhex(
     "a11c301a06092a864886f70d010108300d06096086480165030402020500a203020130"
 )
 
+# RSASSA-PKCS1-v1_5 (RFC 4055, 5): the parameters are NULL.
+RSA_SHA256: Final = bytes.fromhex("300d06092a864886f70d01010b0500")
+RSA_SHA384: Final = bytes.fromhex("300d06092a864886f70d01010c0500")
+RSA_SHA512: Final = bytes.fromhex("300d06092a864886f70d01010d0500")
+
 _P256: Final = ec.ECDSA(hashes.SHA256())
 _P384: Final = ec.ECDSA(hashes.SHA384())
 _SALT: Final = padding.PSS(padding.MGF1(hashes.SHA384()), salt_length=48)
 _MODULUS: Final = 4096
+_MODULI: Final = (2048, 3072, _MODULUS)
 
 EllipticCurveKey = ec.EllipticCurvePublicKey
 Key = EllipticCurveKey | rsa.RSAPublicKey
@@ -33,7 +39,7 @@ Key = EllipticCurveKey | rsa.RSAPublicKey
 
 @lru_cache(maxsize=512)
 def load(spki: bytes) -> Key | None:
-    """The key in a SubjectPublicKeyInfo on P-256 or P-384 or RSA-4096, or None for any other.
+    """The key in a SubjectPublicKeyInfo on P-256 or P-384 or RSA of 2048 to 4096 bits, or None.
 
     A pure function of its bytes, remembered for speed.
     """
@@ -42,7 +48,7 @@ def load(spki: bytes) -> Key | None:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
     if isinstance(key, rsa.RSAPublicKey):
-        return key if key.key_size == _MODULUS else None
+        return key if key.key_size in _MODULI else None
     if isinstance(key, ec.EllipticCurvePublicKey):
         return key if isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1) else None
     return None
@@ -119,10 +125,20 @@ def _ecdsa384(key: Key | None, signature: bytes, signed: bytes) -> str:
 
 
 def _pss(key: Key | None, signature: bytes, signed: bytes) -> str:
-    if not isinstance(key, rsa.RSAPublicKey):
+    if not isinstance(key, rsa.RSAPublicKey) or key.key_size != _MODULUS:
         return "its issuer has no RSA-4096 key"
     key.verify(signature, signed, _SALT, hashes.SHA384())
     return ""
+
+
+def _pkcs1(digest: hashes.HashAlgorithm) -> Callable[[Key | None, bytes, bytes], str]:
+    def check(key: Key | None, signature: bytes, signed: bytes) -> str:
+        if not isinstance(key, rsa.RSAPublicKey):
+            return "its issuer has no RSA key of 2048 to 4096 bits"
+        key.verify(signature, signed, padding.PKCS1v15(), digest)
+        return ""
+
+    return check
 
 
 _CHECKS: Final[dict[bytes, Callable[[Key | None, bytes, bytes], str]]] = {
@@ -130,4 +146,7 @@ _CHECKS: Final[dict[bytes, Callable[[Key | None, bytes, bytes], str]]] = {
     ECDSA_SHA384: _ecdsa384,
     PSS_SHA384: _pss,
     PSS_SHA384_SHORT: _pss,
+    RSA_SHA256: _pkcs1(hashes.SHA256()),
+    RSA_SHA384: _pkcs1(hashes.SHA384()),
+    RSA_SHA512: _pkcs1(hashes.SHA512()),
 }
