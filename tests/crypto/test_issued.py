@@ -252,7 +252,7 @@ def test_keys_of_other_kinds() -> None:
         (ec.generate_private_key(ec.SECP521R1()), False),
         (ec.generate_private_key(ec.SECP256K1()), False),
         (rsa.generate_private_key(65537, 2048), True),
-        (rsa.generate_private_key(65537, 1024), False),
+        (rsa.generate_private_key(65537, 1024), False),  # noqa: S505 - too small is the point
         (rsa.generate_private_key(65537, 2056), False),
     ):
         certificate = issue("root", key=key).read
