@@ -135,7 +135,7 @@ WRONG = {
     "version 1": seq(seq(*PARTS[1:7]), ALGORITHM, BITS),
     "version 2": with_part(0, der(0xA0, b"\2\1\1")),
     "version 4": with_part(0, der(0xA0, b"\2\1\3")),
-    "a negative serial": with_part(1, b"\2\1\x80"),
+    "a negative serial in a longer form": with_part(1, b"\2\2\xff\x80"),
     "an empty serial": with_part(1, b"\2\0"),
     "a serial in a longer form": with_part(1, b"\2\2\0\1"),
     "another algorithm inside": with_part(2, seq(b"\6\3\x2a\3\4")),
@@ -308,3 +308,7 @@ def test_limits_are_said_before_anything_is_read() -> None:
         x509.read(bytes(x509.MAX_CERTIFICATE + 1))
     with pytest.raises(Malformed, match=f"is larger than {x509.MAX_PEM} bytes"):
         x509.read_pem(bytes(x509.MAX_PEM + 1), "chain")
+
+
+def test_a_serial_number_may_be_negative_as_some_authorities_draw_them() -> None:
+    assert x509.read(with_part(1, b"\2\1\x80")).serial == -128

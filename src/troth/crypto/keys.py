@@ -21,6 +21,10 @@ PSS_SHA384_SHORT: Final = bytes.fromhex(
     "304106092a864886f70d01010a3034a00f300d06096086480165030402020500"
     "a11c301a06092a864886f70d010108300d06096086480165030402020500a203020130"
 )
+# RSASSA-PKCS1-v1_5, as the authorities of virtual TPMs sign.
+RSA_SHA256: Final = bytes.fromhex("300d06092a864886f70d01010b0500")
+RSA_SHA384: Final = bytes.fromhex("300d06092a864886f70d01010c0500")
+RSA_SHA512: Final = bytes.fromhex("300d06092a864886f70d01010d0500")
 
 # RSASSA-PKCS1-v1_5 (RFC 4055, 5): the parameters are NULL.
 RSA_SHA256: Final = bytes.fromhex("300d06092a864886f70d01010b0500")
@@ -30,6 +34,7 @@ RSA_SHA512: Final = bytes.fromhex("300d06092a864886f70d01010d0500")
 _P256: Final = ec.ECDSA(hashes.SHA256())
 _P384: Final = ec.ECDSA(hashes.SHA384())
 _SALT: Final = padding.PSS(padding.MGF1(hashes.SHA384()), salt_length=48)
+_PKCS1: Final = padding.PKCS1v15()
 _MODULUS: Final = 4096
 _MODULI: Final = (2048, 3072, _MODULUS)
 

@@ -56,6 +56,13 @@ _MAX_BANKS: Final = 16
 _MAX_NAME: Final = 66  # an algorithm and its digest
 _MAX_DATA: Final = 66
 _MAX_KEY: Final = 512
+# RFC 3279, 2.3.1 and RFC 5480: algorithm identifiers in DER.
+_RSA_ENCRYPTION: Final = bytes.fromhex("300d06092a864886f70d0101010500")
+_EC_PUBLIC_KEY: Final = bytes.fromhex("06072a8648ce3d0201")
+_CURVES: Final = {
+    P256: (32, _EC_PUBLIC_KEY + bytes.fromhex("06082a8648ce3d030107")),
+    P384: (48, _EC_PUBLIC_KEY + bytes.fromhex("06052b81040022")),
+}
 _SELECT: Final = 3  # bytes of a selection's bitmap
 
 
@@ -264,6 +271,37 @@ def public(data: bytes) -> Public:
         scheme_hash=scheme_hash,
         key=key,
     )
+
+
+def spki(found: Public) -> bytes:
+    """The key as SubjectPublicKeyInfo, DER: what a certificate of the same key holds.
+
+    Raises:
+        Malformed: a curve other than P-256 and P-384, or coordinates of another size.
+    """
+    if isinstance(found.key, RsaKey):
+        return rsa_spki(found.key)
+    known = _CURVES.get(found.key.curve)
+    if known is None or {len(found.key.x), len(found.key.y)} != {known[0]}:
+        raise Malformed("is not a point on P-256 or P-384", field="key")
+    point = b"\0\4" + found.key.x + found.key.y
+    return _der(0x30, _der(0x30, known[1]) + _der(0x03, point))
+
+
+def rsa_spki(key: RsaKey) -> bytes:
+    """An RSA key as SubjectPublicKeyInfo, DER."""
+    exponent = key.exponent.to_bytes(key.exponent.bit_length() // 8 + 1, "big")
+    modulus = b"\0" + key.modulus if key.modulus[:1] >= b"\x80" else key.modulus
+    numbers = _der(0x30, _der(0x02, modulus) + _der(0x02, exponent))
+    return _der(0x30, _RSA_ENCRYPTION + _der(0x03, b"\0" + numbers))
+
+
+def _der(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    if size < 0x80:
+        return bytes([tag, size]) + content
+    width = (size.bit_length() + 7) // 8
+    return bytes([tag, 0x80 | width]) + size.to_bytes(width, "big") + content
 
 
 def _rsa(reader: Reader) -> RsaKey:

@@ -55,7 +55,7 @@ class Certificate:
         signed: the part that is signed (TBSCertificate), DER.
         algorithm: AlgorithmIdentifier, DER; the same inside and outside.
         signature: content of the BIT STRING.
-        serial: a number; AMD's are 0.
+        serial: a number; AMD's are 0, and some authorities' of virtual TPMs are negative.
         issuer, subject: names, DER.
         not_before, not_after: its validity; both instants belong to it.
         key: SubjectPublicKeyInfo, DER.
@@ -98,7 +98,7 @@ def read(data: bytes) -> Certificate:
         raise Malformed("is not version 3", field=field, offset=tbs)
     at = tbs + 5
     number, at = span(data, at, tbs_end, "serialNumber", INTEGER)
-    serial = unsigned(data[number:at], "serialNumber", offset=number)
+    serial = _serial(data[number:at], number)
     inner = at
     _, at = span(data, at, tbs_end, "signature", SEQUENCE)
     if data[inner:at] != outer_algorithm:
@@ -183,6 +183,15 @@ def unsigned(content: bytes, field: str, *, offset: int | None = None) -> int:
     if len(content) > 1 and content[0] == 0 and not content[1] & 0x80:
         raise Malformed("is not in its shortest form", field=field, offset=offset)
     return int.from_bytes(content, "big")
+
+
+def _serial(content: bytes, at: int) -> int:
+    """Of either sign, in its shortest form: RFC 5280 asks readers to bear with zero and negative ones."""
+    if not content:
+        raise Malformed("is empty", field="serialNumber", offset=at)
+    if len(content) > 1 and (content[0], content[1] >> 7) in ((0, 0), (0xFF, 1)):
+        raise Malformed("is not in its shortest form", field="serialNumber", offset=at)
+    return int.from_bytes(content, "big", signed=True)
 
 
 def _extensions(data: bytes, start: int, end: int) -> Mapping[bytes, Extension]:
