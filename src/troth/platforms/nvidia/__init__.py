@@ -1,0 +1,1 @@
+"""NVIDIA GPUs and switches: SPDM measurement reports signed by a key that the device made at start."""
