@@ -3,7 +3,7 @@
 import http.client
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from email import errors as defects
 from types import TracebackType
@@ -21,6 +21,7 @@ _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(;[^\r\n]*)?\r\n")
 _LINE: Final = 1024  # bytes of a chunk's head, or of one trailer
 _TRAILERS: Final = 100
+_PIECE: Final = 64 * 1024
 # After these the library has stopped reading, and what follows in the head would not be seen.
 _BROKEN_HEAD: Final = (
     defects.FirstHeaderLineIsContinuationDefect,
@@ -49,6 +50,24 @@ class Response:
     def ok(self) -> bool:
         """Whether the status is one of success."""
         return 200 <= self.status < 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An answer whose body is still to come.
+
+    Attributes:
+        status: HTTP's number.
+        reason: the words beside it.
+        headers: names and values in order.
+        pieces: the body, as it comes; to be read once. Raises `Malformed` where it does not end as HTTP
+            says, or is longer than was allowed.
+    """
+
+    status: int
+    reason: str
+    headers: tuple[tuple[str, str], ...]
+    pieces: Iterator[bytes]
 
 
 class Connection:
@@ -113,12 +132,37 @@ class Http:
         self, method: str, path: str, body: bytes, headers: Mapping[str, str], limit: int
     ) -> Response:
         """One request and its whole answer; see `Connection.request`."""
+        answer = self.open(method, path, body, headers, limit)
+        return Response(
+            status=answer.status,
+            reason=answer.reason,
+            headers=answer.headers,
+            body=b"".join(answer.pieces),
+        )
+
+    def open(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes],
+        headers: Mapping[str, str],
+        limit: int,
+    ) -> Answer:
+        """One request, and the answer as it comes: the next request has to wait until it was all read.
+
+        A body in pieces is sent as chunks, one for each, as long as none is empty.
+        """
         if not _METHOD.fullmatch(method):
             raise Misuse(
                 f"{method[:40]!r} is no method of HTTP", fix="use GET, POST or another word"
             )
+        said, chunked = dict(headers), not isinstance(body, bytes)
+        if chunked:
+            said["Transfer-Encoding"] = "chunked"
         try:
-            self._connection.request(method, path, body=body or None, headers=dict(headers))
+            self._connection.request(
+                method, path, body=body or None, headers=said, encode_chunked=chunked
+            )
         except http.client.NotConnected as error:
             raise Unavailable(
                 "this session has ended, or an answer in it was refused", fix="connect again"
@@ -126,35 +170,60 @@ class Http:
         except (ValueError, http.client.HTTPException) as error:
             raise Misuse(f"cannot be said in HTTP: {error}") from error
         try:
-            return self._answer(method, limit)
+            answer = self._head()
         except BaseException:
-            # What is left of this answer must not be taken for the head of the next one.
             self._connection.close()
             raise
+        return Answer(
+            status=answer.status,
+            reason=answer.reason,
+            headers=tuple(answer.getheaders()),
+            pieces=self._read(answer, method, limit),
+        )
 
-    def _answer(self, method: str, limit: int) -> Response:
+    def _head(self) -> http.client.HTTPResponse:
         try:
-            answer = self._connection.getresponse()
+            return self._connection.getresponse()
         except http.client.RemoteDisconnected as error:
             raise Unavailable(
                 "the other side ended the session without an answer", fix="connect again"
             ) from error
         except (ValueError, http.client.HTTPException) as error:
             raise Malformed(f"is not HTTP/1.1: {error!r}", field="HTTP response") from error
-        data = _body(self._socket.reader, answer, method, limit)
+
+    def _read(self, answer: http.client.HTTPResponse, method: str, limit: int) -> Iterator[bytes]:
+        try:
+            yield from _body(self._socket.reader, answer, method, limit)
+        except BaseException:
+            # What is left of this answer must not be taken for the head of the next one. Whoever stops
+            # reading early comes here, too.
+            self._connection.close()
+            raise
         answer.close()
-        return Response(
-            status=answer.status,
-            reason=answer.reason,
-            headers=tuple(answer.getheaders()),
-            body=data,
-        )
 
 
 def _body(
     reader: io.BufferedReader, answer: http.client.HTTPResponse, method: str, limit: int
-) -> bytes:
-    """The whole body (RFC 9112 section 6.3), in one reading only of where it ends."""
+) -> Iterator[bytes]:
+    """The body (RFC 9112 section 6.3), in one reading only of where it ends."""
+    chunked, length = _framing(answer)
+    if method == "HEAD" or answer.status < 200 or answer.status in (204, 304):
+        return
+    if chunked:
+        yield from _chunks(reader, limit)
+    elif length is not None:
+        yield _exactly(reader, length, limit)
+    else:
+        left = limit
+        while data := reader.read1(min(left + 1, _PIECE)):
+            if len(data) > left:
+                raise _too_long(limit)
+            left -= len(data)
+            yield data
+
+
+def _framing(answer: http.client.HTTPResponse) -> tuple[bool, int | None]:
+    """Whether a body comes in chunks, and how long it is said to be."""
     if any(isinstance(defect, _BROKEN_HEAD) for defect in answer.headers.defects):
         raise Malformed("has a line that is no field", field="HTTP response")
     lengths = {value.strip(" \t") for value in answer.headers.get_all("Content-Length", ())}
@@ -171,21 +240,12 @@ def _body(
         raise Malformed(
             f"is {min(lengths)[:40]!r}, and must be decimal digits", field="Content-Length"
         )
-    if method == "HEAD" or answer.status < 200 or answer.status in (204, 304):
-        return b""
-    if codings:
-        return _chunks(reader, limit)
-    if lengths:
-        return _exactly(reader, int(lengths.pop()), limit)
-    data = reader.read(limit + 1)
-    if len(data) > limit:
-        raise _too_long(limit)
-    return data
+    return bool(codings), int(lengths.pop()) if lengths else None
 
 
-def _chunks(reader: io.BufferedReader, limit: int) -> bytes:
+def _chunks(reader: io.BufferedReader, limit: int) -> Iterator[bytes]:
     """A body in chunks (RFC 9112 section 7.1); extensions and trailers are dropped."""
-    data = bytearray()
+    left = limit
     while True:
         head = _CHUNK.fullmatch(reader.readline(_LINE))
         if head is None:
@@ -193,15 +253,17 @@ def _chunks(reader: io.BufferedReader, limit: int) -> bytes:
         size = int(head[1], 16)
         if size == 0:
             break
-        if size > limit - len(data):
+        if size > left:
             raise _too_long(limit)
-        data += _exactly(reader, size, limit)
+        left -= size
+        data = _exactly(reader, size, limit)
         if reader.read(2) != b"\r\n":
             raise Malformed("has a chunk of another size than it says", field="HTTP response body")
+        yield data
     for _ in range(_TRAILERS):
         line = reader.readline(_LINE)
         if line == b"\r\n":
-            return bytes(data)
+            return
         if not line.endswith(b"\r\n"):
             break
     raise Malformed("has no end after its last chunk", field="HTTP response body")
