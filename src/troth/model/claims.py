@@ -10,7 +10,7 @@ from typing import Any, Final
 from troth.model.tcb import Tcb
 
 NONCE_FIELD: Final = 64
-_VIEWS: Final = ("registers", "numbers", "events", "covers")
+_VIEWS: Final = ("registers", "numbers", "events", "covers", "texts")
 
 
 class Source(StrEnum):
@@ -46,6 +46,11 @@ class Claims:
         events: what the event log says that was given beside the evidence, by name. Only what is bound
             to the registers is here, so it is as true as they are; empty where nothing is.
         covers: register to the names of the events that, pinned together, may stand for its value.
+        texts: what else it says, in words by the vendor's names, such as a model or a version: all
+            values at once, for several devices or for a list. None at all means that it should say it
+            and does not.
+        nonces: where it carries several nonces, or one as text that can be read in two ways: all of
+            them.
         source: who asserts these.
     """
 
@@ -64,6 +69,8 @@ class Claims:
     tcb: Tcb | None = None
     events: Mapping[str, str] = field(default_factory=dict)
     covers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    nonces: tuple[bytes, ...] = ()
     source: Source = Source.HARDWARE
 
     def __post_init__(self) -> None:
@@ -79,7 +86,7 @@ class Claims:
         """Whether the evidence carries exactly this nonce."""
         if self.nonce_in_user_data:
             return len(nonce) <= NONCE_FIELD and self.user_data == nonce.ljust(NONCE_FIELD, b"\0")
-        return self.nonce == nonce
+        return self.nonce == nonce or nonce in self.nonces
 
     def measurement(self, register: str) -> str:
         """The value of a register in lower-case hex.

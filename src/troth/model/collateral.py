@@ -19,6 +19,11 @@ class Kind(StrEnum):
     AMD_ENDORSEMENT = "amd-endorsement"
     AMD_CHAIN = "amd-chain"
     AMD_CRL = "amd-crl"
+    MAA_KEYS = "maa-keys"
+    GCS_KEYS = "gcs-keys"
+    ITA_KEYS = "ita-keys"
+    NRAS_KEYS = "nras-keys"
+    TPM_CHAIN = "tpm-chain"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

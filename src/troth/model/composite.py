@@ -6,10 +6,11 @@ verdict is about.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from troth.errors import Misuse
 
-MAX_PARTS = 64
+MAX_PARTS: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +65,21 @@ class Composite:
         names = [part.name for part in self.parts]
         if not 1 <= len(names) <= MAX_PARTS or len(set(names)) != len(names):
             raise Misuse(f"a composite has 1 to {MAX_PARTS} parts, each with a name of its own")
+        named = {part.name: part for part in self.parts}
         for part in self.parts:
             for other in filter(None, (part.fresh_by, part.key_in)):
                 if other not in names or other == part.name:
                     raise Misuse(f"{part.name} leans on {other!r}, which is no other part")
             if bool(part.key) != bool(part.key_in):
                 raise Misuse(f"{part.name} names a key or who vouches for it, and not both")
+            # Freshness comes through a signature by the key that this part names, and in no other way.
+            if part.fresh_by and named[part.fresh_by].key_in != part.name:
+                raise Misuse(f"{part.name} names no key of {part.fresh_by}, to be as fresh as it")
+            chain = [part.name]
+            while (voucher := named[chain[-1]].key_in) and len(chain) <= len(names):
+                chain.append(voucher)
+            if len(chain) > len(names):
+                raise Misuse(f"{part.name} vouches for itself through others")
             if part.over_nonce and part.user_data is None:
                 raise Misuse(f"{part.name} binds a nonce in no field")
 

@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar, assert_never
+from typing import ClassVar, Final, assert_never
 
 from troth.errors import TrothError
 from troth.model.check import Check, Outcome
 from troth.model.claims import Claims
 from troth.model.codes import Code
 from troth.model.roots import RootClass
+from troth.model.statement import Statement
 
 
 class Verdict(StrEnum):
@@ -61,6 +62,30 @@ def decide(checks: Iterable[Check], required: Iterable[Code]) -> Verdict:
     return Verdict.ACCEPTED
 
 
+_WORST_FIRST: Final = (
+    Verdict.MALFORMED,
+    Verdict.REJECTED,
+    Verdict.UNDECIDED,
+    Verdict.ACCEPTABLE_WITH_WAIVERS,
+    Verdict.ACCEPTED,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """A further part of evidence that came in several, and how it was judged.
+
+    Attributes:
+        name: such as `gpu-0`.
+        says: what binds it to the others, in words.
+        report: its own.
+    """
+
+    name: str
+    says: str
+    report: "Report"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What was judged, by what, at which instant, and everything that was found.
@@ -82,6 +107,11 @@ class Report:
         presented: what the evidence says; not to be believed unless the verdict is accepted.
         notes: what a reader should know that is no check.
         event_log: SHA-256 of the event log that was given beside the evidence, or empty.
+        parts: the reports of further parts, where the evidence came in several: this one is then of
+            the part that leads, and its verdict is the worst of all.
+        lead: name of the leading part, or empty.
+        says: what binds the leading part to the others, or empty.
+        statements: what is said of a service, by whom, and whether it holds.
     """
 
     subject: str
@@ -100,11 +130,17 @@ class Report:
     presented: Claims | None
     notes: tuple[str, ...] = field(default=())
     event_log: str = ""
+    parts: tuple[Joined, ...] = ()
+    lead: str = ""
+    says: str = ""
+    statements: tuple[Statement, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
-        """What `decide` says of the checks."""
-        return decide(self.checks, self.required)
+        """What `decide` says of the checks, and the worst of that and of every part's verdict."""
+        found = {decide(self.checks, self.required)}
+        found |= {part.report.verdict for part in self.parts}
+        return next(verdict for verdict in _WORST_FIRST if verdict in found)
 
     def count(self, outcome: Outcome) -> int:
         """How many checks came out so."""
@@ -120,7 +156,9 @@ class _Judged(TrothError):  # noqa: N818 - the base of two verdicts
     """A verdict that is not acceptance, with its report."""
 
     def __init__(self, report: Report) -> None:
-        worst = [c for c in report.checks if c.outcome in (Outcome.FAILED, Outcome.UNDECIDED)]
+        every = (report, *(part.report for part in report.parts))
+        found = [check for one in every for check in one.checks]
+        worst = [c for c in found if c.outcome in (Outcome.FAILED, Outcome.UNDECIDED)]
         summary = "; ".join(dict.fromkeys(f"{c.code.id} {c.code.title}" for c in worst))
         super().__init__(f"{report.verdict}: {summary or 'see the report'}")
         self.report = report

@@ -3,8 +3,10 @@
 The registry is a frozen tuple: a new format is a new folder and one line here.
 """
 
+from collections.abc import Callable
 from typing import Final
 
+from troth.model.composite import Composite
 from troth.model.platform import Platform
 from troth.platforms import nitro, sgx, snp, tdx
 
@@ -22,3 +24,15 @@ def detect(data: bytes) -> tuple[Platform, bytes, str] | None:
         if bare is not None:
             return platform, *bare
     return None
+
+
+CONTAINERS: Final[tuple[Callable[[bytes], Composite | None], ...]] = ()
+
+
+def assemble(data: bytes) -> Composite | None:
+    """The parts of a container that holds several pieces of evidence, or None if this is none.
+
+    Raises:
+        Malformed: it is one that contradicts itself.
+    """
+    return next(filter(None, (read(data) for read in CONTAINERS)), None)

@@ -8,7 +8,7 @@ from typing import Final
 from troth.model.check import Check, Waiver, failed, passed, stamp, undecided, waived
 from troth.model.claims import Claims
 from troth.model.codes import Code
-from troth.model.codes.binding import B101, B201, B202, B301
+from troth.model.codes.binding import B101, B201, B202, B301, B501
 from troth.model.codes.fresh import R101, R102
 from troth.model.codes.measurement import M101, M201, M202, M203
 from troth.model.codes.policy import P101, P102, P103, P105, P106
@@ -29,12 +29,19 @@ class Expectation:
         key: the public key that must be bound, or None.
         binding: the 64 bytes that `user_data` must be, or None.
         waive: expectations given up by name.
+        user_data: what `user_data` must be for this to belong to what was presented beside it, or None.
+        over_nonce: whether `user_data` was computed over the caller's nonce, which is then carried.
+        fresh_by: another part of the evidence that is judged with this one, is signed by a key that
+            this one names, and whose freshness is therefore this one's; or empty.
     """
 
     nonce: bytes | None = None
     key: bytes | None = None
     binding: bytes | None = None
     waive: frozenset[Waiver] = frozenset()
+    user_data: bytes | None = None
+    over_nonce: bool = False
+    fresh_by: str = ""
 
 
 def required(policy: Policy, expectation: Expectation, platform: str) -> tuple[Code, ...]:
@@ -48,6 +55,8 @@ def required(policy: Policy, expectation: Expectation, platform: str) -> tuple[C
         codes.append(B201)
     if expectation.binding is not None:
         codes.append(B301)
+    if expectation.user_data is not None:
+        codes.append(B501)
     return tuple(codes)
 
 
@@ -88,6 +97,8 @@ def checks(
     yield from _key(policy, claims, expectation)
     if expectation.binding is not None:
         yield _binding(claims, expectation.binding)
+    if expectation.user_data is not None:
+        yield _belongs(claims, expectation.user_data)
 
 
 def _covered(policy: Policy, claims: Claims) -> Check:
@@ -161,7 +172,11 @@ def _not_future(claims: Claims, at: datetime) -> Check:
 def _fresh(policy: Policy, claims: Claims, expectation: Expectation, at: datetime) -> Check:
     if Waiver.FRESHNESS in expectation.waive:
         return waived(R101, "freshness", why="you gave up expecting fresh evidence")
+    if expectation.fresh_by:
+        why = f"as fresh as {expectation.fresh_by}, signed by a key that this part names"
+        return passed(R101, "freshness", why=why)
     by_nonce = expectation.nonce is not None and claims.carries(expectation.nonce)
+    by_nonce |= expectation.over_nonce and claims.user_data == expectation.user_data is not None
     # A stated age is of the evidence's own time. Evidence without one was made after the nonce was drawn,
     # and nothing more can be known of its age.
     if by_nonce and (policy.max_age is None or claims.timestamp is None):
@@ -212,4 +227,16 @@ def _binding(claims: Claims, binding: bytes) -> Check:
     make = passed if claims.user_data == binding else failed
     return make(
         B301, "user_data", presented=presented, expected=binding.hex(), source="this session"
+    )
+
+
+def _belongs(claims: Claims, user_data: bytes) -> Check:
+    presented = "none" if claims.user_data is None else claims.user_data.hex()
+    make = passed if claims.user_data == user_data else failed
+    return make(
+        B501,
+        "user_data",
+        presented=presented,
+        expected=user_data.hex(),
+        source="what was presented beside it",
     )

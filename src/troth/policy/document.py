@@ -9,6 +9,8 @@ from types import MappingProxyType
 from typing import Any, Final, Self
 
 from troth.errors import Misuse
+from troth.model.channel import Binding
+from troth.model.composite import MAX_PARTS
 from troth.model.roots import RootClass
 from troth.policy import names
 from troth.policy.requirements import DEFAULT, Requirements, checked
@@ -40,6 +42,8 @@ class Policy:
             this, the caller passed it or `development_roots` names it.
         development_roots: SHA-256 digests of development roots that this policy admits by name.
         require_key: whether evidence counts only for a key that the caller gives.
+        channel: the loosest tie between evidence and the way to the service that counts.
+        parts: platform to how many parts of it there must be beside the one that leads, exactly.
         unreviewed: written by `policy pin`, and not yet read by a person.
         expires: instant past which the policy leaves every verdict undecided.
         sha256: digest of the canonical form; made, never given.
@@ -55,6 +59,8 @@ class Policy:
     roots_allow: frozenset[RootClass] = frozenset(RootClass)
     development_roots: frozenset[str] = frozenset()
     require_key: bool = False
+    channel: Binding = Binding.SESSION
+    parts: Mapping[str, int] = field(default_factory=dict)
     unreviewed: bool = False
     expires: datetime | None = None
     sha256: str = field(init=False, compare=False)
@@ -71,6 +77,7 @@ class Policy:
             frozen[platform] = MappingProxyType({n: frozenset(v) for n, v in registers.items()})
         object.__setattr__(self, "registers", MappingProxyType(frozen))
         object.__setattr__(self, "requirements", checked(self.requirements))
+        object.__setattr__(self, "parts", _counted(self.parts))
         if self.max_age is not None:
             _check_age(self.max_age)
         if self.expires is not None:
@@ -82,7 +89,12 @@ class Policy:
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
         registers = {platform: dict(pinned) for platform, pinned in self.registers.items()}
         return _policy, (
-            values | {"registers": registers, "requirements": dict(self.requirements)},
+            values
+            | {
+                "registers": registers,
+                "requirements": dict(self.requirements),
+                "parts": dict(self.parts),
+            },
         )
 
     @classmethod
@@ -105,6 +117,8 @@ class Policy:
                 "development_roots": self.development_roots,
                 "max_age": self.max_age,
                 "require_key": self.require_key,
+                "channel": self.channel,
+                "parts": self.parts,
                 "registers": self.registers,
                 "requirements": self.requirements,
             }
@@ -172,6 +186,8 @@ class Policy:
                 "expires": None if self.expires is None else self.expires.isoformat(),
             }
             | ({"requirements": asked} if asked else {})
+            | ({"channel": self.channel} if self.channel is not Binding.SESSION else {})
+            | ({"parts": dict(self.parts)} if self.parts else {})
         )
 
 
@@ -188,6 +204,16 @@ def _as_sets(measurements: Measurements) -> dict[str, dict[str, frozenset[str]]]
 
 def _as_set(value: str | Collection[str]) -> frozenset[str]:
     return frozenset(item.lower() for item in ([value] if isinstance(value, str) else value))
+
+
+def _counted(parts: Mapping[str, int]) -> Mapping[str, int]:
+    """None of a platform is said by leaving it away."""
+    for platform, count in parts.items():
+        if platform not in names.REGISTERS:
+            raise Misuse(f"{platform!r} is no platform; known are {', '.join(names.REGISTERS)}")
+        if type(count) is not int or not 1 <= count <= MAX_PARTS:
+            raise Misuse(f"parts.{platform} is a whole number from 1 to {MAX_PARTS}, not {count!r}")
+    return MappingProxyType(dict(parts))
 
 
 def _check_age(age: timedelta) -> None:

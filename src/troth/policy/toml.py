@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypedDict
 
 from troth.errors import Misuse
+from troth.model.channel import Binding
 from troth.model.roots import RootClass
 from troth.policy import sections
 from troth.policy.names import REGISTERS
@@ -17,7 +18,7 @@ from troth.policy.toml_values import quoted as _quoted
 from troth.policy.toml_values import strings as _strings
 
 _TOP: Final = frozenset(
-    {"schema", "name", "expires", "unreviewed", "roots", "freshness", "binding"}
+    {"schema", "name", "expires", "unreviewed", "roots", "freshness", "binding", "parts"}
 )
 _MAX_TEXT: Final = 16 * 1024 * 1024
 _MAX_PARTS: Final = 64
@@ -38,6 +39,8 @@ class Fields(TypedDict):
     development_roots: frozenset[str]
     max_age: timedelta | None
     require_key: bool
+    channel: Binding
+    parts: Mapping[str, int]
     registers: Mapping[str, Mapping[str, frozenset[str]]]
     requirements: Mapping[str, Requirements]
 
@@ -71,7 +74,7 @@ def read(text: str, *, source: str) -> Fields:
     _only(document, _TOP | set(REGISTERS), source)
     roots = _table(document, "roots", {"allow", "development"}, source)
     freshness = _table(document, "freshness", {"max_age"}, source)
-    binding = _table(document, "binding", {"key"}, source)
+    binding = _table(document, "binding", {"key", "channel"}, source)
     return {
         "name": _typed(document, "name", str, source, "policy"),
         "expires": _instant(document, source),
@@ -80,6 +83,8 @@ def read(text: str, *, source: str) -> Fields:
         "development_roots": frozenset(_digests(roots.get("development", []), source)),
         "max_age": _age(freshness, source),
         "require_key": _key(binding, source),
+        "channel": _channel(binding, source),
+        "parts": _table(document, "parts", set(REGISTERS), source),
         "registers": {
             platform: registers
             for platform in REGISTERS
@@ -105,6 +110,10 @@ def write(policy: Fields) -> str:
         lines += ["", "[freshness]", f'max_age = "{seconds}s"']
     key = "required" if policy["require_key"] else "optional"
     lines += ["", "[binding]", f'key = "{key}"']
+    if policy["channel"] is not Binding.SESSION:
+        lines.append(f'channel = "{policy["channel"]}"')
+    if policy["parts"]:
+        lines += ["", "[parts]", *(f"{name} = {count}" for name, count in policy["parts"].items())]
     for platform in dict.fromkeys((*policy["registers"], *policy["requirements"])):
         lines += ["", f"[{platform}]"]
         registers = policy["registers"].get(platform, {})
@@ -179,6 +188,15 @@ def _key(binding: dict[str, Any], source: str) -> bool:
     if value not in ("required", "optional"):
         raise Misuse(f"{source}: binding.key should be 'required' or 'optional', is {value!r}")
     return bool(value == "required")
+
+
+def _channel(binding: dict[str, Any], source: str) -> Binding:
+    value = binding.get("channel", Binding.SESSION)
+    try:
+        return Binding(value)
+    except ValueError:
+        known = ", ".join(Binding)
+        raise Misuse(f"{source}: binding.channel is {value!r}; known are {known}") from None
 
 
 def _registers(document: dict[str, Any], platform: str, source: str) -> dict[str, frozenset[str]]:

@@ -17,7 +17,7 @@ from troth.model.report import Report, Verdict
 from troth.model.roots import RootClass
 from troth.render import html_platform, words
 from troth.render.certificates import CertificateRow
-from troth.render.html_parts import chain, checks, facts, hash_text, measurements
+from troth.render.html_parts import chain, checks, facts, hash_text, measurements, parts, statements
 from troth.render.json import report_json
 from troth.render.markup import Html, join, tag
 
@@ -90,8 +90,15 @@ def _csp(style: str) -> Html:
 def _sections(report: Report, extra: Appendix) -> Iterator[Html]:
     yield _band(report)
     yield _plain_words(report)
-    yield tag("h2", "What was checked")
-    yield from checks(report)
+    if report.parts:
+        yield tag("h2", "Parts, and what binds them")
+        yield parts(report)
+    if report.statements:
+        yield tag("h2", "What is said of this service")
+        yield statements(report)
+    for name, one in words.every(report):
+        yield tag("h2", f"What was checked: {name}" if name else "What was checked")
+        yield from checks(one)
     if report.presented is not None:
         yield tag("h2", "Measurements")
         yield measurements(report)

@@ -57,6 +57,38 @@ def checks(report: Report) -> Iterator[Html]:
         )
 
 
+def parts(report: Report) -> Html:
+    """A row for each part: how it was judged alone, and what binds it to the others."""
+    says = {part.name: part.says for part in report.parts}
+    rows = []
+    for name, one in words.every(report):
+        sign, word = words.VERDICTS[words.own_verdict(one)]
+        rows.append(
+            tag(
+                "tr",
+                tag("th", name, scope="row"),
+                tag("td", f"{sign} {word}"),
+                tag("td", one.platform_title or "unknown evidence"),
+                tag("td", says.get(name, report.says)),
+            )
+        )
+    return tag("div", tag("table", rows), cls="scroll")
+
+
+def statements(report: Report) -> Html:
+    """A row for each statement: whether it holds, and who says so."""
+    rows = [
+        tag(
+            "tr",
+            tag("th", one.name.replace("_", " "), scope="row"),
+            tag("td", f"{one.status}{f' by {one.source}' if one.source else ''}"),
+            tag("td", one.why),
+        )
+        for one in report.statements
+    ]
+    return tag("div", tag("table", rows), cls="scroll")
+
+
 def _check(check: Check) -> Html:
     sign, word = words.OUTCOMES[check.outcome]
     went_wrong = check.outcome is not Outcome.PASSED

@@ -12,7 +12,8 @@ from troth import _version
 from troth.errors import Malformed, Misuse, TrothError, Unavailable
 from troth.model.check import Check, Outcome
 from troth.model.claims import Claims
-from troth.model.report import Report, Verdict
+from troth.model.report import Joined, Report, Verdict
+from troth.model.statement import Statement
 from troth.render import tcb
 from troth.render.words import rfc3339
 
@@ -63,6 +64,14 @@ class _ClaimsV1:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _StatementV1:
+    name: str
+    status: str
+    source: str | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _ReportV1:
     schema: str
     tool: _ToolV1
@@ -95,11 +104,38 @@ def report_json(report: Report, *, indent: int | None = 2) -> str:
     `claims` is there only when the verdict is accepted; otherwise the same fields are under
     `presented`, so that a program that reads `claims` cannot believe what was not accepted.
     """
+    return json.dumps(_document(report, accepted=report.verdict is Verdict.ACCEPTED), indent=indent)
+
+
+def _document(report: Report, *, accepted: bool) -> dict[str, Any]:
+    """One report; what it says is claimed only if all parts are accepted."""
     document: dict[str, Any] = asdict(_report(report))
     if report.presented is not None:
-        key = "claims" if report.verdict is Verdict.ACCEPTED else "presented"
-        document[key] = asdict(_claims(report.presented))
-    return json.dumps(document, indent=indent)
+        document["claims" if accepted else "presented"] = asdict(_claims(report.presented))
+    if report.parts:
+        document["lead"] = {"name": report.lead, "says": report.says}
+        document["parts"] = [_part(part, accepted=accepted) for part in report.parts]
+    if report.statements:
+        document["statements"] = [asdict(_statement(one)) for one in report.statements]
+    return document
+
+
+def _part(part: Joined, *, accepted: bool) -> dict[str, Any]:
+    """A part's report, whose own verdict no program can take for the whole's."""
+    document = _document(part.report, accepted=accepted)
+    document["alone"] = document.pop("verdict")
+    for key in ("schema", "tool", "exit_code"):
+        del document[key]
+    return {"name": part.name, "says": part.says, "report": document}
+
+
+def _statement(statement: Statement) -> _StatementV1:
+    return _StatementV1(
+        name=statement.name,
+        status=statement.status.value,
+        source=None if statement.source is None else statement.source.value,
+        why=statement.why,
+    )
 
 
 def error_json(error: TrothError, *, subject: str) -> str:

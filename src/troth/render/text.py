@@ -8,6 +8,7 @@ from typing import Final
 from troth.model.check import Check, Outcome
 from troth.model.codes import Code
 from troth.model.report import Report, Verdict
+from troth.model.statement import Status
 from troth.render import tcb, words
 from troth.render.escape import shorten, shorten_pair, visible
 from troth.render.paint import Paint
@@ -30,6 +31,8 @@ _OUTCOME_STYLE: Final = {
     Outcome.UNDECIDED: "open",
     Outcome.WAIVED: "waived",
 }
+_STATUS_STYLE: Final = {Status.ASSERTED: "good", Status.REFUTED: "bad", Status.UNKNOWN: "open"}
+_SAID: Final = 21  # as wide as the longest, «asserted by hardware»
 _ORDER: Final = (Outcome.FAILED, Outcome.UNDECIDED, Outcome.WAIVED)
 
 
@@ -45,18 +48,24 @@ def report_text(
         width: columns for running text.
     """
     paint = Paint(colour)
-    lines = [_first_line(report, paint)]
+    lines = [_first_line(report, paint), *_parts(report, paint)]
     if report.verdict is Verdict.ACCEPTED:
         lines += _success(report)
+    every = words.every(report)
     if verbose:
-        lines += ["", *_tree(report, paint)]
-    for block in _blocks(report, paint, width):
-        lines += ["", *block]
-    if report.notes:
+        for name, one in every:
+            lines += ["", *([paint("strong", f"— {name} —")] if name else []), *_tree(one, paint)]
+    for name, one in every:
+        for block in _blocks(one, paint, width, name):
+            lines += ["", *block]
+    notes = [note for _, one in every for note in one.notes]
+    if report.statements:
+        lines += ["", *_statements(report, paint)]
+    if notes:
         lines.append("")
-        for note in report.notes:
+        for note in dict.fromkeys(notes):
             lines += _clause("note", visible(note), paint, width)
-    if report.verdict is not Verdict.ACCEPTED or verbose or report.notes:
+    if report.verdict is not Verdict.ACCEPTED or verbose or notes or report.statements:
         lines.append("")
     lines.append(_last_line(report, paint))
     return "\n".join(lines)
@@ -66,6 +75,34 @@ def _first_line(report: Report, paint: Paint) -> str:
     glyph, word = words.VERDICTS[report.verdict]
     head = paint(_VERDICT_STYLE[report.verdict], f"{glyph} {word}")
     return f"{head}   {' · '.join(visible(part) for part in words.headline(report))}"
+
+
+def _parts(report: Report, paint: Paint) -> Iterator[str]:
+    """The parts, and what binds each; nothing where the evidence came in one piece."""
+    every = words.every(report)
+    if len(every) == 1:
+        return
+    says = {part.name: part.says for part in report.parts}
+    broad = max(len(name) for name, _ in every)
+    for place, (name, one) in enumerate(every):
+        verdict = words.own_verdict(one)
+        glyph, word = words.VERDICTS[verdict]
+        mark = paint(_VERDICT_STYLE[verdict], f"{glyph} {word}")
+        branch = paint("faint", "└─" if place == len(every) - 1 else "├─")
+        binds = says.get(name, report.says)
+        title = one.platform_title or "unknown evidence"
+        tail = f" · {visible(binds)}" if binds else ""
+        yield f"  {branch} {visible(name).ljust(broad)}  {mark}  {title}{tail}"
+
+
+def _statements(report: Report, paint: Paint) -> Iterator[str]:
+    """What is said of the service, by whom."""
+    broad = max(len(statement.name) for statement in report.statements)
+    for statement in report.statements:
+        style = _STATUS_STYLE[statement.status]
+        who = f" by {statement.source}" if statement.source else ""
+        said = paint(style, f"{statement.status}{who}".ljust(_SAID))
+        yield f"  {visible(statement.name).ljust(broad)}  {said}  {visible(statement.why)}"
 
 
 def _success(report: Report) -> Iterator[str]:
@@ -109,7 +146,7 @@ def _tree(report: Report, paint: Paint) -> Iterator[str]:
             yield f"  {mark}  {' · '.join(parts)}"
 
 
-def _blocks(report: Report, paint: Paint, width: int) -> Iterator[list[str]]:
+def _blocks(report: Report, paint: Paint, width: int, part: str) -> Iterator[list[str]]:
     """One block for each kind of finding that did not pass, the worst first."""
     for outcome in _ORDER:
         grouped: dict[str, list[Check]] = {}
@@ -117,16 +154,19 @@ def _blocks(report: Report, paint: Paint, width: int) -> Iterator[list[str]]:
             if check.outcome is outcome:
                 grouped.setdefault(check.code.id, []).append(check)
         for checks in grouped.values():
-            yield list(_block(report, checks, paint, width))
+            yield list(_block(report, checks, paint, width, part))
     for code in words.unexplained(report):
-        yield list(_unanswered(code, paint, width))
+        yield list(_unanswered(code, paint, width, part))
 
 
-def _block(report: Report, checks: list[Check], paint: Paint, width: int) -> Iterator[str]:
+def _block(
+    report: Report, checks: list[Check], paint: Paint, width: int, part: str
+) -> Iterator[str]:
     code, outcome = checks[0].code, checks[0].outcome
     _, word = words.OUTCOMES[outcome]
     head = paint(_OUTCOME_STYLE[outcome], f"{word}[{code.id}]")
-    yield f"{head}: {paint('strong', words.title(checks[0]))}"
+    where = f" {visible(part)}" if part else ""
+    yield f"{head}{where}: {paint('strong', words.title(checks[0]))}"
     told = {}
     for check in checks:
         yield from _pair(check, paint)
@@ -154,8 +194,10 @@ def _pair(check: Check, paint: Paint) -> Iterator[str]:
         yield f"   {bar}  expected   {expected}{origin}"
 
 
-def _unanswered(code: Code, paint: Paint, width: int) -> Iterator[str]:
-    yield f"{paint('open', f'undecided[{code.id}]')}: {paint('strong', 'this question was not answered')}"
+def _unanswered(code: Code, paint: Paint, width: int, part: str) -> Iterator[str]:
+    where = f" {visible(part)}" if part else ""
+    head = paint("open", f"undecided[{code.id}]")
+    yield f"{head}{where}: {paint('strong', 'this question was not answered')}"
     yield from _clause("why", f"no check told whether {words.passed_title(code)}", paint, width)
     yield from _clause("more", f"troth explain {code.id}", paint, width)
 
@@ -174,14 +216,16 @@ def _clause(key: str, text: str, paint: Paint, width: int) -> Iterable[str]:
 
 
 def _last_line(report: Report, paint: Paint) -> str:
+    every = [one for _, one in words.every(report)]
+    count = {outcome: sum(one.count(outcome) for one in every) for outcome in Outcome}
     counts = [
-        f"{report.count(Outcome.PASSED)} passed",
-        f"{report.count(Outcome.FAILED)} failed",
-        f"{report.count(Outcome.UNDECIDED)} undecided",
+        f"{count[Outcome.PASSED]} passed",
+        f"{count[Outcome.FAILED]} failed",
+        f"{count[Outcome.UNDECIDED]} undecided",
     ]
-    if waived := report.count(Outcome.WAIVED):
+    if waived := count[Outcome.WAIVED]:
         counts.append(f"{waived} waived")
-    if missing := len(words.unexplained(report)):
+    if missing := sum(len(words.unexplained(one)) for one in every):
         counts.append(f"{missing} not answered")
     left = " · ".join(counts)
     right = f"exit {report.verdict.exit_code}"

@@ -5,7 +5,7 @@ from typing import Final
 
 from troth.model.check import Check, Outcome
 from troth.model.codes import Code
-from troth.model.report import Report, Verdict
+from troth.model.report import Report, Verdict, decide
 from troth.model.roots import RootClass
 
 VERDICTS: Final[dict[Verdict, tuple[str, str]]] = {
@@ -89,6 +89,10 @@ _PASSED: Final[dict[str, str]] = {
     "wrong-key": "the evidence binds the key you expect",
     "key-not-expected": "the key that the policy requires was given",
     "wrong-binding": "the evidence is bound to this session",
+    "channel-too-weak": "the way to the service is tied to the evidence as the policy wants",
+    "part-not-bound": "the part belongs to the others",
+    "device-twice": "every device was counted once",
+    "parts-not-as-counted": "the parts are those that the policy counts",
     "debug-enclave": "debug mode is off",
     "root-class-refused": "the policy admits this class of root",
     "policy-unreviewed": "the policy has been reviewed",
@@ -112,6 +116,18 @@ def title(check: Check) -> str:
             return f"not asked whether {passed_title(check.code)}"
         case _:
             return check.code.title
+
+
+def every(report: Report) -> list[tuple[str, Report]]:
+    """The report and those of further parts, each under its name; one without a name where alone."""
+    if not report.parts:
+        return [("", report)]
+    return [(report.lead, report), *((part.name, part.report) for part in report.parts)]
+
+
+def own_verdict(report: Report) -> Verdict:
+    """The verdict on one part by itself."""
+    return decide(report.checks, report.required)
 
 
 def unexplained(report: Report) -> tuple[Code, ...]:

@@ -1,5 +1,5 @@
 """The numbered steps from evidence to report."""
 
-from troth.verifier.judge import appraise, verify
+from troth.verifier.appraisal import appraise, verify
 
 __all__ = ["appraise", "verify"]

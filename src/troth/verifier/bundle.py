@@ -28,7 +28,8 @@ from troth.policy.appraise import Expectation
 from troth.policy.document import DEFAULT_MAX_AGE
 from troth.trust import collateral as files
 from troth.trust import parse_roots
-from troth.verifier.judge import appraise, sensible, utc
+from troth.verifier.appraisal import appraise
+from troth.verifier.judge import sensible, utc
 from troth.verifier.receipt import Receipt
 from troth.wire import cbor
 

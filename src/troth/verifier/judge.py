@@ -1,7 +1,7 @@
-"""The numbered steps from evidence to report. No clock, no network, no environment: all are arguments."""
+"""The numbered steps from one piece of evidence to its report. No clock, no network: all are arguments."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,12 +12,12 @@ from troth.model.codes import Code
 from troth.model.codes.binding import B401
 from troth.model.codes.form import F101, F102
 from troth.model.codes.measurement import M301, M302
-from troth.model.collateral import NONE, Collateral
+from troth.model.codes.policy import P107
+from troth.model.collateral import Collateral
 from troth.model.evidence import Evidence
 from troth.model.platform import Platform, Replayed
-from troth.model.report import Rejected, Report, Undecided, Verdict
+from troth.model.report import Report
 from troth.model.roots import Root, RootClass
-from troth.model.verified import Verified, seal
 from troth.platforms import detect
 from troth.policy import Policy
 from troth.policy import appraise as against
@@ -28,124 +28,6 @@ from troth.verifier.receipt import Receipt
 
 MIN_NONCE = 8
 MAX_NONCE = 1024
-
-
-def verify(
-    evidence: bytes | Evidence,
-    *,
-    policy: Policy,
-    at: datetime,
-    nonce: bytes | None = None,
-    key: bytes | None = None,
-    binding: bytes | None = None,
-    trust: Sequence[Root] = (),
-    collateral: Collateral = NONE,
-    event_log: bytes | None = None,
-    receipts: Sequence[Receipt] = (),
-    as_of: bool = False,
-) -> Verified:
-    """Accepts evidence, or raises.
-
-    Args:
-        evidence: as the platform makes it; base64 text and known carriers' framing are unwrapped.
-        policy: what is required; one that expects no image accepts nothing.
-        at: the instant of judgement, with its zone.
-        nonce: the caller's own, 8 to 1024 bytes; the evidence must carry it.
-        key: the public key that the evidence must bind, as the enclave put it in (for troth's agent:
-            DER of its SubjectPublicKeyInfo).
-        binding: the 64 bytes that `user_data` must be, made with `troth.verifier.binding.bind`.
-        trust: roots that the caller adds by name, beside the pinned vendor roots; never called a
-            vendor's.
-        collateral: endorsements, see `troth.trust`; evidence brings what it can itself. One object
-            serves any number of calls, and its signatures are checked once.
-        event_log: what the guest logged of its boot, where the platform has registers that are
-            extended; it must then replay to them. A dstack guest agent's answer brings its own.
-        receipts: what must have been signed by the identity key in the evidence.
-        as_of: whether `at` is a claim of the caller about the past; it is then printed as one.
-
-    Raises:
-        Rejected: genuine or not, it fails a check; carries the report.
-        Undecided: a question is open; carries the report.
-        Malformed: it is not evidence of a known form.
-        Misuse: contradictory or impossible expectations, or a root that is called a vendor's and is
-            not pinned.
-
-    Does not verify: that the code is free of bugs, or that the platform's hardware is intact.
-    """
-    report, error = judged(
-        evidence,
-        policy=policy,
-        at=at,
-        expectation=Expectation(nonce=nonce, key=key, binding=binding),
-        trust=trust,
-        collateral=collateral,
-        event_log=event_log,
-        receipts=receipts,
-        as_of=as_of,
-    )
-    if error is not None:
-        raise error
-    match report.verdict:
-        case Verdict.ACCEPTED:
-            return seal(report)
-        case Verdict.REJECTED | Verdict.MALFORMED:
-            raise Rejected(report)
-        case _:
-            raise Undecided(report)
-
-
-def appraise(
-    evidence: bytes | Evidence,
-    *,
-    policy: Policy,
-    at: datetime,
-    nonce: bytes | None = None,
-    key: bytes | None = None,
-    binding: bytes | None = None,
-    trust: Sequence[Root] = (),
-    collateral: Collateral = NONE,
-    event_log: bytes | None = None,
-    receipts: Sequence[Receipt] = (),
-    waive: frozenset[Waiver] = frozenset(),
-    as_of: bool = False,
-    extra: Sequence[Check] = (),
-) -> Report:
-    """The report on evidence, for people and pages; never raises on bad evidence.
-
-    Args:
-        evidence: as for `verify`, and so the rest but for these two.
-        policy: what is required.
-        at: the instant of judgement.
-        nonce: the caller's own.
-        key: the public key that must be bound.
-        binding: the 64 bytes that `user_data` must be.
-        trust: roots added by name.
-        collateral: endorsements.
-        event_log: what the guest logged.
-        receipts: what must have been signed inside.
-        waive: expectations given up by name; the verdict is then never `accepted`.
-        as_of: whether the instant is a claim about the past.
-        extra: findings of the caller's about how the evidence came here, such as a replay. They can
-            only make the verdict worse: those that passed are dropped.
-
-    Raises:
-        Misuse: contradictory or impossible expectations, or a root that is called a vendor's and is
-            not pinned.
-    """
-    expectation = Expectation(nonce=nonce, key=key, binding=binding, waive=waive)
-    report, _ = judged(
-        evidence,
-        policy=policy,
-        at=at,
-        expectation=expectation,
-        trust=trust,
-        collateral=collateral,
-        event_log=event_log,
-        receipts=receipts,
-        as_of=as_of,
-        extra=extra,
-    )
-    return report
 
 
 def judged(
@@ -160,8 +42,14 @@ def judged(
     as_of: bool,
     event_log: bytes | None = None,
     extra: Sequence[Check] = (),
+    part: bool = False,
+    keyed: Root | None = None,
 ) -> tuple[Report, Malformed | None]:
-    """The numbered steps: the report, and the error that says why there was nothing to judge."""
+    """The numbered steps: the report, and the error that says why there was nothing to judge.
+
+    `part` is whether this is one of several, which `verifier.composite` counts. `keyed` is then the
+    one key that may have signed it, because another part vouches for that: no other root counts.
+    """
     if not isinstance(evidence, Evidence):
         evidence = Evidence(data=evidence)
     at = utc(at)
@@ -193,7 +81,7 @@ def judged(
     notes: tuple[str, ...] = ()
     needed: tuple[Code, ...] = (F101,)
     if platform is not None and document is not None:
-        roots = _roots(platform, policy, (*trust, *pinned))  # (3) whom do we trust
+        roots = _roots(platform, policy, (*trust, *pinned), keyed)  # (3) whom do we trust
         genuine = platform.genuine(document, roots, collateral, at)  # (4) is it genuine
         claims = platform.claims(document, genuine.tcb)  # (5) what does it say in the common words
         used, notes = genuine.collateral, genuine.notes
@@ -213,8 +101,9 @@ def judged(
         )
         checks += [receipt.check(claims, item) for item in receipts]  # (8) did its key sign this
         needed = (F101, *platform.required, *against.required(policy, expectation, platform.name))
-        needed += (B401,) if receipts else ()
-        needed += (M301, M302) if event_log is not None else ()
+        needed += _also(receipts, event_log)
+    if not part and policy.parts:
+        checks.append(failed(P107, "parts", presented="none", expected=counted(policy.parts)))
     checks += [check for check in extra if check.outcome is not Outcome.PASSED]
     report = Report(
         subject=evidence.name,
@@ -237,8 +126,22 @@ def judged(
     return report, error
 
 
-def _roots(platform: Platform, policy: Policy, known: Sequence[Root]) -> tuple[Root, ...]:
+def _also(receipts: Sequence[Receipt], event_log: bytes | None) -> tuple[Code, ...]:
+    """What must be answered because of what was given beside the evidence."""
+    return ((B401,) if receipts else ()) + ((M301, M302) if event_log is not None else ())
+
+
+def counted(parts: Mapping[str, int]) -> str:
+    """How many of what, in words."""
+    return ", ".join(f"{count} × {name}" for name, count in sorted(parts.items())) or "none"
+
+
+def _roots(
+    platform: Platform, policy: Policy, known: Sequence[Root], keyed: Root | None
+) -> tuple[Root, ...]:
     """The roots that count for a platform: the caller's by name, the policy's, the vendors'."""
+    if keyed is not None:
+        return (replace(keyed, platform=platform.name),)
     if policy.development_roots:
         known = (*known, *development_by_digest(policy.development_roots, source=policy.name))
     return tuple(root for root in known if root.platform == platform.name)

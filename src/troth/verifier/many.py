@@ -27,7 +27,7 @@ from troth.model.roots import Root
 from troth.model.verified import Verified, seal
 from troth.policy import Policy
 from troth.policy.appraise import Expectation
-from troth.verifier.judge import judged
+from troth.verifier.appraisal import examined
 
 CHUNK: Final = 64
 _AHEAD: Final = 3  # chunks that wait for each worker, so that memory stays flat
@@ -214,7 +214,7 @@ def _chunk(job: _Job, first: int, chunk: Sequence[Question]) -> list[_Packed]:
         evidence = question.evidence
         if not isinstance(evidence, Evidence):
             evidence = Evidence(data=evidence, name=f"evidence {place}")
-        report, error = judged(
+        report, error = examined(
             evidence,
             policy=job.policy,
             at=job.at,

@@ -8,10 +8,19 @@ from this table.
 from types import ModuleType
 from typing import Final
 
-from troth.model.codes import binding, form, fresh, genuine, measurement, policy, tcb
+from troth.model.codes import answer, binding, form, fresh, genuine, measurement, policy, tcb
 from troth.model.codes._code import Code
 
-_PARTS: Final[tuple[ModuleType, ...]] = (form, genuine, fresh, tcb, measurement, binding, policy)
+_PARTS: Final[tuple[ModuleType, ...]] = (
+    form,
+    genuine,
+    fresh,
+    tcb,
+    measurement,
+    binding,
+    answer,
+    policy,
+)
 
 TABLE: Final[dict[str, Code]] = {
     value.id: value for part in _PARTS for value in vars(part).values() if isinstance(value, Code)

@@ -36,6 +36,18 @@ B301: Final = Code(
     "Evidence made for another session, another key or another purpose, gives another hash.",
     "Connect directly to the enclave; if it stays so, somebody relays or splices the connection.",
 )
+B302: Final = Code(
+    "B302",
+    "channel-too-weak",
+    "the way to the service is tied to the evidence more loosely than the policy takes",
+    "There are four degrees. *session*: the evidence is over this very TLS session. *key*: what is sent "
+    "goes only to a key in the evidence, and whoever gets hold of that key can stand in. *answer*: "
+    "answers are signed by a key in the evidence, and what is sent may have been read by anybody. "
+    "*none*: nothing on the way is tied to it. A policy takes *session* alone unless it names another; "
+    "what a host offers never lowers that.",
+    'If that is enough for what you send, write it into the policy: `[binding] channel = "key"` '
+    "(or `answer`, or `none`).",
+)
 B401: Final = Code(
     "B401",
     "bad-receipt",
@@ -44,4 +56,23 @@ B401: Final = Code(
     "signed exactly these bytes. It says that the measured code signed them, at some time after the "
     "enclave started; not that what they say is true.",
     "Ask for the receipt and its bundle again; one of the two was changed or belongs to another start.",
+)
+B501: Final = Code(
+    "B501",
+    "part-not-bound",
+    "a part of the evidence does not belong to the others",
+    "Evidence in several parts counts only together: each part must hold what binds it. That is a "
+    "field that must be a hash over the other parts, the service's keys or your nonce; it was computed "
+    "from what was presented beside it and compared with what the hardware signed. Where another part "
+    "vouches for the key that signed this one, that key alone counts.",
+    "Ask the service again, all parts in one answer. If it stays so, parts of two machines or of two "
+    "times were put together.",
+)
+B502: Final = Code(
+    "B502",
+    "device-twice",
+    "one device was counted twice",
+    "Two parts name the same device by its hardware's own id. A machine that shows one GPU twice has "
+    "one fewer than it says.",
+    "Count the devices that the service really has, and ask it for evidence of each.",
 )

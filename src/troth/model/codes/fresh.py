@@ -41,6 +41,15 @@ R104: Final = Code(
     "time, and the answer stays open until somebody you trust gives the instant.",
     "Give the instant yourself with `--at`, if you know from elsewhere when the receipt was made.",
 )
+R105: Final = Code(
+    "R105",
+    "token-not-valid-then",
+    "the token is not valid at the instant of judgement",
+    "A token says from when (`nbf`) and until when (`exp`) it may be used. The end is exact; before the "
+    "beginning one minute of clock skew is let pass. A token that says no end, or lives longer than a "
+    "day, is not one that its service makes.",
+    "Ask the service for a new token; to judge a stored one as of its time pass `--at`.",
+)
 R201: Final = Code(
     "R201",
     "collateral-missing",

@@ -60,7 +60,8 @@ G201: Final = Code(
     "quote-signature",
     "the quote is not signed by its attestation key",
     "Header and body of an Intel quote are signed by the attestation key that the quote carries, with "
-    "ECDSA on P-256. Whose key that is, is the next question.",
+    "ECDSA on P-256; a TPM's quote is signed with RSA or ECDSA by the attestation key that lies beside "
+    "it. Whose key that is, is the next question.",
     "Treat the evidence as forged.",
 )
 G202: Final = Code(
@@ -110,4 +111,65 @@ G301: Final = Code(
     "Product, chip, reported versions and kind of key (VCEK or VLEK) stand both in the report and in "
     "the certificate of the key that signed it, and must be the same.",
     "Fetch the certificate for this chip and these versions; if it stays so, the evidence is forged.",
+)
+G601: Final = Code(
+    "G601",
+    "not-the-quoted-registers",
+    "the registers are not those that the TPM quoted",
+    "A TPM signs one digest over the values of the registers that were asked for, not the values. Those "
+    "that lie beside the quote are hashed again, in the order of the selection and with the hash of the "
+    "signature's scheme, and must give that digest.",
+    "Treat the evidence as forged, or as put together from two quotes.",
+)
+G602: Final = Code(
+    "G602",
+    "no-attestation-key",
+    "nothing shows that the quote's key is an attestation key",
+    "A key that signs whatever it is given can sign a made-up quote. An attestation key is bound to its "
+    "TPM and its parent, signs, does not decrypt, and is restricted: it signs only what the TPM itself "
+    "made. That stands in the key's public area, which the quote names where the key is a primary one; "
+    "or the key's certificate says so; or whoever vouches for the key does.",
+    "Send the public area along (`TPM2_ReadPublic`), or the certificate of the attestation key.",
+)
+G603: Final = Code(
+    "G603",
+    "another-attestation-key",
+    "quote, public area and certificate name different keys",
+    "The key that signed the quote, the public area beside it and the first certificate must be one key. "
+    "A certificate of another machine's key vouches for nothing here.",
+    "Treat the evidence as put together from two machines.",
+)
+G701: Final = Code(
+    "G701",
+    "token-header",
+    "the token's header says what no token of this service says",
+    "A token names its key by `kid`, and that is all it may choose. A key or a certificate in its header "
+    "(`jwk`, `x5c`), an address to fetch one from (`x5u`), or extensions that a verifier must know "
+    "(`crit`) would let whoever made the token choose its judge. A `jku` is read and never followed.",
+    "Treat the token as forged.",
+)
+G702: Final = Code(
+    "G702",
+    "token-key-refused",
+    "the key that the token names must not be used",
+    "RSA keys below 2048 bits, keys of another kind than the service signs with, keys whose private part "
+    "stands in the set, and two different keys of one name sign nothing that counts. Azure's real key "
+    "sets hold a certificate with 1024 bits; that key is refused, and the others of the set are not.",
+    "Ask the service for a new token; if it stays so, fetch its key set again.",
+)
+G703: Final = Code(
+    "G703",
+    "service-says-no",
+    "the service itself says that the evidence failed",
+    "A verification service signs its refusals, too, and answers with HTTP 200. A signature on a token "
+    "says who wrote it and not that the answer is yes: that stands in its claims.",
+    "Read what the service says of it; treat the device as not attested.",
+)
+G704: Final = Code(
+    "G704",
+    "detached-token",
+    "the tokens of the devices are not those that the signed token names",
+    "NVIDIA's service signs one token over the SHA-256 of each device's token. Each named device must be "
+    "there with exactly that token, and no other.",
+    "Ask the service again and keep its whole answer. If it stays so, tokens were put together.",
 )

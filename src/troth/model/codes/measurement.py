@@ -85,3 +85,11 @@ M305: Final = Code(
     "Treat what the log says as unknown. A guest whose system measures so cannot be told by its log: pin "
     "the register's value.",
 )
+M211: Final = Code(
+    "M211",
+    "register-left-out",
+    "the quote leaves out registers that identify code",
+    "Whoever asks a TPM for a quote chooses its registers. PCR 0 to 15 take up what was booted, so one "
+    "that was not quoted may hold anything, and the answer stays open.",
+    "Ask for a quote over all registers: PCR 0 to 23 of one bank.",
+)

@@ -50,6 +50,16 @@ P106: Final = Code(
     "The policy lists expectations for other platforms than the one the evidence comes from.",
     "Add a section for this platform to the policy.",
 )
+P107: Final = Code(
+    "P107",
+    "parts-not-as-counted",
+    "the evidence does not have the parts that the policy counts",
+    "A machine's GPUs, switches, vTPM and tokens are parts beside its own report. Whoever leaves one "
+    "away hides it, so the policy says how many of each there must be. Parts that it does not count "
+    "leave the answer open: nobody can tell whether one is missing.",
+    "Write the number into the policy, such as `[parts]` with `nvidia = 8`. Where a part is missing, "
+    "ask the service for all of them.",
+)
 P201: Final = Code(
     "P201",
     "attribute-refused",
@@ -98,4 +108,20 @@ P206: Final = Code(
     "Some numbers say what was signed and not how new it is, such as the product id of an SGX enclave. "
     "The policy names the only value that counts.",
     "Deploy the product that the policy means, or correct the policy.",
+)
+P211: Final = Code(
+    "P211",
+    "bank-refused",
+    "the quoted registers are of a bank that the policy does not admit",
+    "A TPM keeps its registers once for each hash algorithm. SHA-1 can be made to collide, so registers "
+    "of that bank identify nothing and no policy can admit it.",
+    'Ask for a quote of the SHA-256 or SHA-384 bank; name those that count: `bank = ["sha256"]`.',
+)
+P212: Final = Code(
+    "P212",
+    "attestation-key-refused",
+    "the policy does not admit whoever vouches for the attestation key",
+    "The key that signs a TPM's quotes counts by a certificate of Azure's or Google's, or because "
+    "somebody whom you trust names this very key: a machine's own hardware report, or you.",
+    'Name whom you admit: `ak = ["bound"]` takes only keys that hardware, or you, vouch for.',
 )

@@ -1,0 +1,221 @@
+"""Evidence in several parts: each is judged by itself, then that they belong together. One verdict.
+
+A part is bound to the others by a field that must be a hash over what lies beside it, by the caller's
+nonce, or by the key that signed it, which another part names. Nothing is accepted unless every part is,
+and the policy counts them: what was left away cannot be seen otherwise.
+
+Does not verify: that parts which only carry one nonce sit in one machine. `Part.says` tells what binds
+each, and reports print it.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from troth.errors import Malformed
+from troth.model.channel import Binding
+from troth.model.check import Check, Waiver, failed, passed, undecided
+from troth.model.codes import Code
+from troth.model.codes.binding import B302, B502
+from troth.model.codes.policy import P107
+from troth.model.collateral import Collateral
+from troth.model.composite import Composite, Part
+from troth.model.evidence import Evidence
+from troth.model.report import Joined, Report
+from troth.model.roots import Root, RootClass
+from troth.policy import Policy
+from troth.policy.appraise import Expectation
+from troth.verifier.judge import counted, judged
+from troth.verifier.receipt import Receipt
+
+_OF_ALL: Final = frozenset({Waiver.MEASUREMENT, Waiver.FRESHNESS})
+_NOBODY: Final = "0" * 64
+
+
+def together(
+    composite: Composite,
+    *,
+    policy: Policy,
+    at: datetime,
+    expectation: Expectation,
+    trust: Sequence[Root],
+    collateral: Collateral,
+    receipts: Sequence[Receipt],
+    as_of: bool,
+    event_log: bytes | None = None,
+    extra: Sequence[Check] = (),
+    channel: Binding | None = None,
+) -> tuple[Report, Malformed | None]:
+    """The report on all parts, and the error of the first that could not be read.
+
+    Args:
+        composite: the parts and what must be so of each.
+        policy: one for all parts.
+        at: the instant of judgement.
+        expectation: the caller's. Its nonce must be carried by each part that neither states another
+            nor has its freshness from elsewhere; key, binding and receipts concern the leading part.
+        trust: roots added by name.
+        collateral: for all parts.
+        receipts: what must have been signed by the key in the leading part.
+        as_of: whether the instant is a claim about the past.
+        event_log: of the leading part, where it brings none.
+        extra: findings of the caller's; those that passed are dropped.
+        channel: how firmly the way to the service is tied to the evidence, where there is a way.
+    """
+    reports: dict[str, Report] = {}
+    errors: list[Malformed] = []
+    for part in _vouchers_first(composite):
+        lead = part is composite.lead
+        report, error = judged(
+            Evidence(data=part.evidence, name=part.name),
+            policy=policy,
+            at=at,
+            expectation=_asked(part, expectation, lead=lead),
+            trust=trust,
+            collateral=collateral,
+            receipts=receipts if lead else (),
+            as_of=as_of,
+            event_log=part.event_log or (event_log if lead else None),
+            extra=extra if lead else (),
+            part=True,
+            keyed=_keyed(part, reports),
+        )
+        reports[part.name] = report
+        if error is not None:
+            errors.append(error)
+    return _joined(composite, reports, policy=policy, channel=channel), next(iter(errors), None)
+
+
+def _vouchers_first(composite: Composite) -> Iterator[Part]:
+    """Each part after the one that vouches for its key; `Composite` has made sure that none is left."""
+    named = {part.name: part for part in composite.parts}
+    done: set[str] = set()
+
+    def walk(part: Part) -> Iterator[Part]:
+        if part.name in done:
+            return
+        done.add(part.name)
+        if part.key_in:
+            yield from walk(named[part.key_in])
+        yield part
+
+    for part in composite.parts:
+        yield from walk(part)
+
+
+def _asked(part: Part, caller: Expectation, *, lead: bool) -> Expectation:
+    """What is expected of this part: the caller's question, as far as it is this part's to answer."""
+    elsewhere = part.fresh_by or part.user_data is not None
+    return Expectation(
+        nonce=part.nonce or (None if elsewhere else caller.nonce),
+        key=caller.key if lead else None,
+        binding=caller.binding if lead else None,
+        waive=caller.waive if lead else caller.waive & _OF_ALL,
+        user_data=part.user_data,
+        over_nonce=part.over_nonce,
+        fresh_by=part.fresh_by,
+    )
+
+
+def _keyed(part: Part, reports: Mapping[str, Report]) -> Root | None:
+    """The only key that may have signed a part, with the class of whoever vouches for it.
+
+    Where the voucher's own chain ends nowhere, a root that no key meets: the part stays undecided.
+    """
+    if not part.key:
+        return None
+    voucher = reports[part.key_in]
+    source = f"named by {part.key_in}"
+    if voucher.root_class is None:
+        return Root(
+            platform="",
+            sha256=_NOBODY,
+            key_sha256=_NOBODY,
+            root_class=RootClass.ADDED,
+            source=source,
+        )
+    return Root(
+        platform="",
+        sha256=part.key,
+        key_sha256=part.key,
+        root_class=voucher.root_class,
+        source=source,
+    )
+
+
+def _joined(
+    composite: Composite,
+    reports: Mapping[str, Report],
+    *,
+    policy: Policy,
+    channel: Binding | None,
+) -> Report:
+    """The leading part's report with the others under it, and the checks on all of them together."""
+    lead, *others = composite.parts
+    own = reports[lead.name]
+    required: list[Code] = [P107, B502]
+    checks = [*_counted(policy, [reports[part.name] for part in others])]
+    checks.append(_once(composite, reports))
+    if channel is not None:
+        required.append(B302)
+        checks.append(_firm_enough(policy, channel))
+    return replace(
+        own,
+        checks=(*own.checks, *checks),
+        required=(*own.required, *required),
+        notes=(*own.notes, *((composite.framing,) if composite.framing else ())),
+        lead=lead.name,
+        says=lead.says,
+        parts=tuple(
+            Joined(name=part.name, says=part.says, report=reports[part.name]) for part in others
+        ),
+    )
+
+
+def _counted(policy: Policy, others: Sequence[Report]) -> Iterator[Check]:
+    """Whether there are as many parts of each platform as the policy says, and none that it does not."""
+    found = Counter(report.platform or "unknown" for report in others)
+    if found == policy.parts:
+        yield passed(P107, "parts", presented=counted(found), source=policy.name)
+        return
+    for platform in sorted({*found, *policy.parts}):
+        wanted = policy.parts.get(platform)
+        presented = f"{found[platform]} × {platform}"
+        if wanted is None:
+            why = f"the policy does not say how many parts of {platform} there are"
+            yield undecided(P107, "parts", presented=presented, source=policy.name, why=why)
+        elif wanted != found[platform]:
+            expected = f"{wanted} × {platform}"
+            yield failed(P107, "parts", presented=presented, expected=expected, source=policy.name)
+
+
+def _once(composite: Composite, reports: Mapping[str, Report]) -> Check:
+    """No two parts are of one device; two parts of one platform that name none cannot be told apart."""
+    seen: dict[tuple[str, str], str] = {}
+    for part in composite.parts:
+        report = reports[part.name]
+        if report.presented is None:
+            continue
+        device = (report.platform, report.presented.instance)
+        if device in seen:
+            return failed(
+                B502,
+                part.name,
+                presented=device[1] or "no id",
+                expected=f"another device than {seen[device]}",
+            )
+        seen[device] = part.name
+    return passed(B502, "parts", presented=", ".join(part.name for part in composite.parts))
+
+
+def _firm_enough(policy: Policy, channel: Binding) -> Check:
+    make = passed if channel.at_least(policy.channel) else failed
+    return make(
+        B302,
+        "channel",
+        presented=channel,
+        expected=f"{policy.channel} or firmer",
+        source=f"{policy.name}: binding.channel",
+    )
