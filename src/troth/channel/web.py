@@ -30,6 +30,10 @@ _MANY: Final = 64  # requests that one question may take
 Dialler = Callable[[], socket.socket]
 
 
+class Redirected(Unavailable):
+    """The host answers with a redirection, which is not followed."""
+
+
 def open_tls(
     dialler: Dialler,
     *,
@@ -146,7 +150,8 @@ class Web:
 
         Raises:
             Malformed: the answer is not HTTP, or longer than `limit`.
-            Unavailable: nobody there, too slow, another key than before, or a redirection.
+            Unavailable: nobody there, too slow, another key than before, or a redirection
+                (`Redirected`).
         """
         return self.request("GET", _with(path, query), headers=headers, limit=limit)
 
@@ -176,13 +181,32 @@ class Web:
             raise
         if 300 <= answer.status < 400 and answer.status != 304:
             where = next((v for n, v in answer.headers if n.lower() == "location"), "nowhere")
-            raise Unavailable(
+            raise Redirected(
                 f"{self.authority} sends us to {where[:200]!r}, and redirections are not followed",
                 fix="give the address at which the service itself answers",
             )
         if any(n.lower() == "connection" and "close" in v.lower() for n, v in answer.headers):
             self.close()
         return answer
+
+    def another(self, *, alpn: tuple[bytes, ...], sni: str | None = None) -> Session:
+        """One more TLS session with this host, for a protocol of its own; the caller closes it.
+
+        Args:
+            alpn: protocols to offer.
+            sni: the server's name in the handshake, where it is not the host's.
+
+        Raises:
+            Misuse: the address is plain http.
+            Unavailable: nobody there, too slow, or no such protocol.
+        """
+        if not self.secure:
+            raise Misuse("plain http has no TLS session")
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise Unavailable(f"{self.authority} took too long to say what it is")
+        name = _name(self._target.host) if sni is None else sni
+        return open_tls(self._dialler, name=self.authority, sni=name, alpn=alpn, seconds=left)
 
     def close(self) -> None:
         """Ends the connection; the next request opens another, which must show the same key."""

@@ -75,15 +75,19 @@ class Certificate:
     extensions: Mapping[bytes, Extension]
 
 
-def read(data: bytes) -> Certificate:
+def read(data: bytes, *, limit: int = MAX_CERTIFICATE) -> Certificate:
     """Exactly one certificate.
+
+    Args:
+        data: DER.
+        limit: bytes that it may have; those that carry evidence have more than others.
 
     Raises:
         Malformed: not DER, not version 3, two algorithms, an extension twice, or bytes follow.
     """
     field = "certificate"
-    if len(data) > MAX_CERTIFICATE:
-        raise Malformed(f"is larger than {MAX_CERTIFICATE} bytes", field=field)
+    if len(data) > limit:
+        raise Malformed(f"is larger than {limit} bytes", field=field)
     start, end = span(data, 0, len(data), field, SEQUENCE)
     _ends(end, len(data), field)
     tbs, tbs_end = span(data, start, end, "tbsCertificate", SEQUENCE)
