@@ -14,6 +14,7 @@ from OpenSSL import SSL
 from troth.channel.frames import NONCE_SIZE, Question, read_answer
 from troth.channel.session import ALPN, Session, context
 from troth.errors import Malformed, Unavailable
+from troth.model.collateral import NONE, Collateral
 from troth.model.evidence import Evidence
 from troth.model.roots import Root
 from troth.model.verified import Verified
@@ -124,6 +125,7 @@ def connect(
     *,
     policy: Policy,
     trust: Sequence[Root] = (),
+    collateral: Collateral = NONE,
     at: Clock = now,
     name: str = "channel",
     seconds: float = HANDSHAKE_SECONDS,
@@ -135,6 +137,7 @@ def connect(
         dialler: gives a connected socket.
         policy: what is required.
         trust: roots beside the vendors'.
+        collateral: endorsements, where the platform needs any.
         at: the clock that evidence is judged by.
         name: what reports call the evidence.
         seconds: for handshake, question and answer together; a host that delays longer is cut off.
@@ -157,7 +160,9 @@ def connect(
     session = Session(sock, connection, idle=idle)
     try:
         session.handshake(seconds=seconds)
-        stream = _judge(session, policy=policy, trust=trust, clock=at, name=name)
+        stream = _judge(
+            session, policy=policy, trust=trust, collateral=collateral, clock=at, name=name
+        )
         session.begin()
     except BaseException:
         session.close()
@@ -166,7 +171,13 @@ def connect(
 
 
 def _judge(
-    session: Session, *, policy: Policy, trust: Sequence[Root], clock: Clock, name: str
+    session: Session,
+    *,
+    policy: Policy,
+    trust: Sequence[Root],
+    collateral: Collateral,
+    clock: Clock,
+    name: str,
 ) -> AttestedStream:
     nonce, asked = secrets.token_bytes(NONCE_SIZE), clock()
     session.write(Question(nonce=nonce).encode())
@@ -186,6 +197,7 @@ def _judge(
         key=proof.key,
         binding=proof.binding,
         trust=trust,
+        collateral=collateral,
     )
     if verified.report.platform != answer.platform:
         raise Malformed(

@@ -12,6 +12,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlencode
@@ -32,6 +33,16 @@ Dialler = Callable[[], socket.socket]
 
 class Redirected(Unavailable):
     """The host answers with a redirection, which is not followed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One question over HTTP and its answer; headers of the question are not kept."""
+
+    method: str
+    path: str
+    body: bytes
+    answer: Response
 
 
 def open_tls(
@@ -78,6 +89,10 @@ class Web:
         url: `https://host[:port]`, or `http://…` for protocols whose evidence travels in the clear.
         seconds: for everything that is asked here, together.
         dialler: connects in place of TCP to the address, for tests and tunnels.
+
+    Attributes:
+        exchanges: what was asked and answered until now, for transcripts.
+        exported: keying material of a session, put here by a protocol that binds it.
     """
 
     def __init__(
@@ -92,6 +107,9 @@ class Web:
         self._http: Http | None = None
         self._key: bytes | None = None
         self._certificate: bytes | None = None
+        self.url: Final = url
+        self.exchanges: list[Exchange] = []
+        self.exported: bytes | None = None
 
     def __enter__(self) -> Self:
         return self
