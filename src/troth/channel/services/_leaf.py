@@ -17,13 +17,15 @@ _DNS_NAME: Final = 0x82
 _ALT_NAMES: Final = bytes.fromhex("551d11")
 
 
-def read(certificate: bytes) -> Certificate:
-    """The TLS leaf.
+def read(certificate: bytes) -> Certificate | None:
+    """The TLS leaf; None where it is of a form without extensions, or larger than any that we know.
 
-    Raises:
-        Malformed: not an X.509 certificate of version 3 with extensions, or too large.
+    Such a certificate carries no evidence, and that is all that is asked of it here.
     """
-    return x509.read(certificate, limit=MAX)
+    try:
+        return x509.read(certificate, limit=MAX)
+    except Malformed:
+        return None
 
 
 def oid(dotted: str) -> bytes:

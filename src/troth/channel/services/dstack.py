@@ -89,6 +89,8 @@ def in_certificate(certificate: bytes) -> dstack_attestation.Attestation | None:
         Malformed: it carries the extensions, and they are not what they should be.
     """
     leaf = _leaf.read(certificate)
+    if leaf is None:
+        return None
     versioned = _leaf.octets(leaf, ATTESTATION)
     if versioned is not None:
         return dstack_attestation.read(versioned)
@@ -115,7 +117,7 @@ def _certificate(web: Web) -> Found | None:
     if found is None:
         return None
     leaf = _leaf.read(web.certificate)
-    named = _leaf.octets(leaf, APP_ID)
+    named = None if leaf is None else _leaf.octets(leaf, APP_ID)
     part = Part(
         name="cpu",
         evidence=found.evidence,
