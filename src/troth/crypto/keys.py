@@ -21,12 +21,7 @@ PSS_SHA384_SHORT: Final = bytes.fromhex(
     "304106092a864886f70d01010a3034a00f300d06096086480165030402020500"
     "a11c301a06092a864886f70d010108300d06096086480165030402020500a203020130"
 )
-# RSASSA-PKCS1-v1_5, as the authorities of virtual TPMs sign.
-RSA_SHA256: Final = bytes.fromhex("300d06092a864886f70d01010b0500")
-RSA_SHA384: Final = bytes.fromhex("300d06092a864886f70d01010c0500")
-RSA_SHA512: Final = bytes.fromhex("300d06092a864886f70d01010d0500")
-
-# RSASSA-PKCS1-v1_5 (RFC 4055, 5): the parameters are NULL.
+# RSASSA-PKCS1-v1_5 (RFC 4055, 5), as the authorities of virtual TPMs and of tokens sign.
 RSA_SHA256: Final = bytes.fromhex("300d06092a864886f70d01010b0500")
 RSA_SHA384: Final = bytes.fromhex("300d06092a864886f70d01010c0500")
 RSA_SHA512: Final = bytes.fromhex("300d06092a864886f70d01010d0500")
@@ -140,7 +135,7 @@ def _pkcs1(digest: hashes.HashAlgorithm) -> Callable[[Key | None, bytes, bytes],
     def check(key: Key | None, signature: bytes, signed: bytes) -> str:
         if not isinstance(key, rsa.RSAPublicKey):
             return "its issuer has no RSA key of 2048 to 4096 bits"
-        key.verify(signature, signed, padding.PKCS1v15(), digest)
+        key.verify(signature, signed, _PKCS1, digest)
         return ""
 
     return check
