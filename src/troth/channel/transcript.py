@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from troth.channel.http import Response
-from troth.channel.web import MAX_ANSWER, Exchange, Web
+from troth.channel.web import GREETING, MAX_ANSWER, Exchange, Web
 from troth.errors import Malformed, Misuse
 from troth.wire import cbor
 
@@ -155,6 +155,9 @@ class Recorded(Web):
                 self.exchanges.append(one)
                 return one.answer
         raise Malformed(f"has no answer to {method} {path[:200]}", field="transcript")
+
+    def _greeted(self, asked: str, **_: Any) -> bytes:
+        return self.request(GREETING, asked).body
 
     def close(self) -> None:
         """Nothing is open."""

@@ -23,8 +23,10 @@ from troth.channel import dial
 from troth.channel.http import Http, Response
 from troth.channel.session import Session, context
 from troth.errors import Malformed, Misuse, Unavailable
+from troth.wire import cbor
 
 MAX_ANSWER: Final = 16 * 1024 * 1024
+GREETING: Final = "TLS"  # the «method» under which transcripts keep what a session showed
 SECONDS: Final = 60.0
 _MANY: Final = 64  # requests that one question may take
 
@@ -43,6 +45,25 @@ class Exchange:
     path: str
     body: bytes
     answer: Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Greeting:
+    """What a server shows in a TLS session that is opened for that and closed again.
+
+    Attributes:
+        protocol: what ALPN agreed on; empty where the server did not.
+        certificate: its leaf, DER.
+        key: the leaf's SubjectPublicKeyInfo, DER.
+        exporter: 32 bytes under the label that was asked for, empty where none was.
+        said: what it sent before anything was asked, as far as that was read.
+    """
+
+    protocol: bytes
+    certificate: bytes
+    key: bytes
+    exporter: bytes
+    said: bytes
 
 
 def open_tls(
@@ -225,6 +246,68 @@ class Web:
             raise Unavailable(f"{self.authority} took too long to say what it is")
         name = _name(self._target.host) if sni is None else sni
         return open_tls(self._dialler, name=self.authority, sni=name, alpn=alpn, seconds=left)
+
+    def greet(
+        self,
+        *,
+        alpn: tuple[bytes, ...],
+        sni: str | None = None,
+        label: bytes | None = None,
+        first: Callable[[Session], bytes] | None = None,
+    ) -> Greeting | None:
+        """Opens one more TLS session, looks at what the server shows, and closes it.
+
+        Args:
+            alpn: protocols to offer.
+            sni: the server's name in the handshake, where it is not the host's.
+            label: of the exporter that is wanted.
+            first: reads what the server sends by itself, where it took the first protocol offered.
+
+        Returns:
+            None where the server refuses such a session.
+
+        Raises:
+            Misuse: the address is plain http.
+            Malformed: what it sends is not what `first` reads.
+        """
+        asked = b" ".join(alpn).decode("ascii") + f" {sni or ''} {(label or b'').decode('ascii')}"
+        data = self._greeted(asked, alpn=alpn, sni=sni, label=label, first=first)
+        if not data:
+            return None
+        parts = cbor.decode(data, field="greeting")
+        if not isinstance(parts, list) or [type(part) for part in parts] != [bytes] * 5:
+            raise Malformed("is none", field="greeting")
+        protocol, certificate, key, exporter, said = parts
+        return Greeting(
+            protocol=protocol, certificate=certificate, key=key, exporter=exporter, said=said
+        )
+
+    def _greeted(
+        self,
+        asked: str,
+        *,
+        alpn: tuple[bytes, ...],
+        sni: str | None,
+        label: bytes | None,
+        first: Callable[[Session], bytes] | None,
+    ) -> bytes:
+        """The greeting as transcripts keep it; empty where the server refuses."""
+        try:
+            with self.another(alpn=alpn, sni=sni) as session:
+                read = first is not None and session.protocol == alpn[0]
+                parts = [
+                    session.protocol,
+                    session.peer_certificate(),
+                    session.peer_key(),
+                    session.exporter(None, label=label) if label else b"",
+                    first(session) if read and first is not None else b"",
+                ]
+            data = cbor.encode(parts)
+        except Unavailable:
+            data = b""
+        answer = Response(status=0, reason="", headers=(), body=data)
+        self.exchanges.append(Exchange(method=GREETING, path=asked, body=b"", answer=answer))
+        return data
 
     def close(self) -> None:
         """Ends the connection; the next request opens another, which must show the same key."""

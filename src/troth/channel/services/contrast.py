@@ -11,7 +11,6 @@ from typing import Final
 from troth.channel.services import _leaf
 from troth.channel.services._service import Found, Service
 from troth.channel.web import Web
-from troth.errors import Unavailable
 from troth.model.channel import Binding
 from troth.model.composite import Composite, Part
 
@@ -39,30 +38,27 @@ def ask(web: Web, nonce: bytes) -> Found | None:
     """See the module; opens a session of its own."""
     if not web.secure:
         return None
-    try:
-        with web.another(alpn=(protocol(nonce), b"h2")) as session:
-            certificate, key = session.peer_certificate(), session.peer_key()
-    except Unavailable:
-        return None  # a server may refuse a handshake without a protocol that it knows
-    leaf = _leaf.read(certificate)
-    extensions = {} if leaf is None else leaf.extensions
-    found = extensions.get(SNP) or extensions.get(TDX)
+    shown = web.greet(alpn=(protocol(nonce), b"h2"))
+    leaf = None if shown is None else _leaf.read(shown.certificate)
+    if shown is None or leaf is None:
+        return None
+    found = leaf.extensions.get(SNP) or leaf.extensions.get(TDX)
     if found is None:
         return None
     part = Part(
         name="cpu",
         evidence=found.value,
         says="REPORT_DATA is the hash of the TLS key and your nonce",
-        user_data=user_data(key, nonce),
+        user_data=user_data(shown.key, nonce),
         over_nonce=True,
     )
     return Found(
         service=NAME,
         composite=Composite(parts=(part,), framing="Contrast's attested TLS"),
         binding=Binding.KEY,
-        keys={"tls": key},
+        keys={"tls": shown.key},
         not_bound=_NOT_BOUND,
-        raw={"certificate": certificate},
+        raw={"certificate": shown.certificate},
     )
 
 

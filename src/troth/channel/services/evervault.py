@@ -15,7 +15,7 @@ from typing import Any, Final
 from troth.channel.services import _leaf
 from troth.channel.services._service import Found, Service
 from troth.channel.web import Redirected, Web
-from troth.errors import Malformed, Unavailable
+from troth.errors import Malformed
 from troth.model.channel import Binding
 from troth.model.composite import Composite, Part
 from troth.platforms.nitro import format as documents
@@ -83,15 +83,13 @@ def _fresh(web: Web, nonce: bytes) -> Found | None:
 
     A key that the host shows in no other session would vouch for nothing that is sent.
     """
-    try:
-        with web.another(alpn=(b"http/1.1",), sni=server_name(nonce, web.host)) as session:
-            certificate, key = session.peer_certificate(), session.peer_key()
-    except Unavailable:
+    shown = web.greet(alpn=(b"http/1.1",), sni=server_name(nonce, web.host))
+    document = None if shown is None else in_certificate(shown.certificate, web.host)
+    if shown is None or document is None or shown.key != web.key:
         return None
-    document = in_certificate(certificate, web.host)
-    if document is None or key != web.key or documents.parse(document).nonce is None:
+    if documents.parse(document).nonce is None:
         return None
-    return _found(document, key=key, certificate=certificate, nonce=nonce)
+    return _found(document, key=shown.key, certificate=shown.certificate, nonce=nonce)
 
 
 def _well_known(web: Web) -> Found | None:

@@ -71,19 +71,40 @@ def attested(session: Session) -> Found:
         Malformed: not a message of this protocol.
         Unavailable: it attests nothing, or by a kind of evidence that is not read.
     """
-    kind, attestation = read(session.take)
+    message = first(session)
+    return found(message, key=session.peer_key(), exporter=session.exporter(None, label=LABEL))
+
+
+def first(session: Session) -> bytes:
+    """The server's message, answered by one that attests nothing."""
+    message = encode(*read(session.take))
     session.write(encode(NOTHING, b""))
+    return message
+
+
+def found(message: bytes, *, key: bytes, exporter: bytes) -> Found:
+    """What a server's message presents.
+
+    Args:
+        message: as `encode` writes it.
+        key: SubjectPublicKeyInfo (DER) of its leaf.
+        exporter: 32 bytes of the session.
+
+    Raises:
+        Malformed, Unavailable: as `attested`.
+    """
+    reader = Reader(message)
+    kind, attestation = read(lambda size: reader.take(size, _FIELD))
     if kind not in QUOTES:
         raise Unavailable(
             f"the service speaks {ALPN.decode()} and attests by {kind[:40]!r}, which is not read here",
             fix=f"use a service that attests by one of {', '.join(sorted(QUOTES))}",
         )
-    key = session.peer_key()
     part = Part(
         name="cpu",
         evidence=attestation,
         says="REPORTDATA is the TLS key's hash and this session's exporter",
-        user_data=user_data(key, session.exporter(None, label=LABEL)),
+        user_data=user_data(key, exporter),
         over_nonce=True,
     )
     return Found(
@@ -92,7 +113,7 @@ def attested(session: Session) -> Found:
         binding=Binding.SESSION,
         keys={"tls": key},
         not_bound=_NOT_BOUND,
-        raw={"message": encode(kind, attestation)},
+        raw={"message": message},
     )
 
 
@@ -100,12 +121,10 @@ def ask(web: Web, nonce: bytes) -> Found | None:  # noqa: ARG001 - the exporter 
     """Opens a session of its own and looks at what the server sends; nothing else goes over it."""
     if not web.secure:
         return None
-    try:
-        session = web.another(alpn=(ALPN,))
-    except Unavailable:
-        return None  # a server may refuse a handshake without a protocol that it knows
-    with session:
-        return attested(session) if session.protocol == ALPN else None
+    shown = web.greet(alpn=(ALPN,), label=LABEL, first=first)
+    if shown is None or shown.protocol != ALPN:
+        return None
+    return found(shown.said, key=shown.key, exporter=shown.exporter)
 
 
 SERVICE: Final = Service(name=NAME, title="Flashbots' attested TLS", ask=ask, not_bound=_NOT_BOUND)
