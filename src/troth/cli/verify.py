@@ -3,22 +3,18 @@
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from troth.cli import _again, _collateral, _expect
-from troth.cli._console import coloured, out, read_source, say, width, write_file
-from troth.errors import Malformed, Misuse, TrothError
+from troth.cli import _again, _collateral, _expect, _judge
+from troth.cli._console import coloured, out, say, width, write_file
+from troth.errors import Malformed, TrothError
 from troth.model.check import Waiver
 
 if TYPE_CHECKING:
-    from troth.model.collateral import Collateral
     from troth.model.report import Report
-    from troth.model.roots import Root
-    from troth.policy import Policy
     from troth.verifier.bundle import Bundle
 
 Format = Literal["text", "json", "json-v1", "html"]
@@ -35,6 +31,7 @@ def verify(
     trust: Sequence[Path] = (),
     collateral: Sequence[Path] = (),
     event_log: Path | None = None,
+    service: str = "",
     waive: Sequence[Waiver] = (),
     at: str | None = None,
     offline: bool = False,
@@ -47,8 +44,8 @@ def verify(
 ) -> int:
     r"""Is it genuine, and is it what I expect? Exit 0 means accepted, and nothing else does.
 
-    SOURCE is a file, `-` for stdin, a bundle (`.troth`), a dstack guest agent's answer, or
-    `https://HOST:PORT` of a running enclave.
+    SOURCE is a file, `-` for stdin, a bundle (`.troth`), a dstack guest agent's answer, or the address
+    of a running enclave or of an attested service (`https://HOST:PORT`): what it speaks is found out.
     What you do not expect is undecided: a document alone exits 4.
 
         troth verify evidence.bin --image app.eif --nonce 00112233445566778899aabbccddeeff
@@ -68,6 +65,7 @@ def verify(
             `troth trust update` fetches them; nothing is fetched here. Nitro needs none.
         event_log: what a TDX guest logged of its boot: a CCEL log, or dstack's. It must replay to the
             quote's registers.
+        service: the protocol by which a live service attests itself, where it is not to be found out.
         waive: give up an expectation by name; the exit code is then 6, never 0.
         at: the instant of judgement; your own claim if it is in the past. Default: now.
         offline: use no network; only a live https source needs it.
@@ -79,12 +77,14 @@ def verify(
         quiet: print nothing; the exit code tells.
     """
     try:
-        report, evidence, made = _judge(
-            source,
-            wanted=_expect.policy(policy, image=image, measurement=measurement),
-            roots=_expect.roots(trust),
+        roots, pem = _expect.roots(trust)
+        flags = _judge.Flags(
+            policy=_expect.policy(policy, image=image, measurement=measurement),
+            trust=roots,
+            pem=pem,
             collateral=_collateral.load(collateral),
             event_log=_expect.event_log(event_log),
+            service=service,
             nonce=_expect.nonce(nonce),
             key=_expect.key(key),
             waive=frozenset(waive),
@@ -92,6 +92,7 @@ def verify(
             offline=offline,
             replay=replay,
         )
+        report, evidence, made = _judge.judge(source, flags)
         if bundle is not None:
             _write_bundle(bundle, report, made)
     except TrothError as error:
@@ -131,125 +132,13 @@ def _line(
     replay: bool,
 ) -> str:
     """The command line that repeats this judgement from a file; empty where there is no file."""
-    if source == "-" or source.startswith("https://"):
+    if source == "-" or _judge.is_live(source):
         if bundle is None:
             return ""
         source = str(bundle)
     if replay:
         return f"{_again.command(source, at=None, named={}, listed={})} --replay"
     return _again.command(source, at=report.at, named=named, listed=listed)
-
-
-def _judge(
-    source: str,
-    *,
-    wanted: "Policy",
-    roots: "tuple[tuple[Root, ...], bytes]",
-    collateral: "Collateral",
-    event_log: bytes | None,
-    nonce: bytes | None,
-    key: bytes | None,
-    waive: frozenset[Waiver],
-    at: tuple[datetime, bool],
-    offline: bool,
-    replay: bool,
-) -> "tuple[Report, bytes, Bundle]":
-    """The report, the evidence, and what a bundle of this judgement would hold."""
-    from troth.verifier import appraise
-    from troth.verifier import bundle as bundles
-    from troth.verifier.bundle import Bundle, Maker
-
-    trust, pem = roots
-    if source.startswith("https://"):
-        _only_live(
-            offline=offline,
-            asked=replay or nonce is not None or bool(waive) or at[1],
-            beside=bool(collateral.items) or event_log is not None,
-        )
-        return _live(source, wanted=wanted, trust=trust, pem=pem, key=key)
-    if source.startswith("http://"):
-        raise Misuse("plain http carries no attested channel", fix="write https://HOST:PORT")
-    data = read_source(source)
-    name = "stdin" if source == "-" else Path(source).name
-    if bundles.looks_like(data):
-        packed = bundles.unpack(data)
-        if replay:
-            return bundles.replay(packed, name=name), packed.evidence, packed
-        packed = replace(packed, event_log=event_log or packed.event_log)
-        if not at[1] and nonce is None and key is None and not waive:
-            report = bundles.appraise_stored(
-                packed, name=name, policy=wanted, now=at[0], trust=trust, collateral=collateral
-            )
-            return report, packed.evidence, packed
-    elif replay:
-        raise Misuse("only a bundle can be replayed", fix="leave --replay away")
-    else:
-        packed = Bundle(evidence=data, event_log=event_log)
-    from troth.model.evidence import Evidence
-
-    collateral = packed.beside(collateral)
-    report = appraise(
-        Evidence(data=packed.evidence, name=name),
-        policy=wanted,
-        at=at[0],
-        nonce=nonce,
-        key=key,
-        trust=trust,
-        collateral=collateral,
-        event_log=packed.event_log,
-        receipts=packed.receipts,
-        waive=waive,
-        as_of=at[1],
-    )
-    maker = Maker(
-        policy=wanted.to_toml(), roots=pem, at=at[0], nonce=nonce, key=key, binding=None, report=b""
-    )
-    made = replace(packed, maker=maker, collateral=bundles.used(collateral, report))
-    return report, packed.evidence, made
-
-
-def _only_live(*, offline: bool, asked: bool, beside: bool) -> None:
-    """Refuses what has no meaning for a running enclave.
-
-    Raises:
-        Misuse: it was asked for.
-    """
-    if offline:
-        raise Misuse("a live source needs the network", fix="leave --offline away")
-    if asked:
-        raise Misuse(
-            "a live source is judged now, with a nonce of this program's own and no waiver",
-            fix="leave --nonce, --waive, --at and --replay away",
-        )
-    if beside:
-        raise Misuse(
-            "a live source is judged by its channel, which takes no collateral and no event log",
-            fix="leave --collateral and --event-log away",
-        )
-
-
-def _live(
-    source: str, *, wanted: "Policy", trust: "Sequence[Root]", pem: bytes, key: bytes | None
-) -> "tuple[Report, bytes, Bundle]":
-    """A running enclave: opens an attested channel, and closes it again."""
-    from troth.channel import client, dial
-    from troth.model.report import Rejected, Undecided
-    from troth.verifier.bundle import Bundle
-
-    if key is not None:
-        raise Misuse(
-            "a live channel binds its own certificate's key",
-            fix="leave --key away; verify evidence of an identity by file",
-        )
-    target = dial.parse(source)
-    try:
-        with client.connect(
-            target.dialler(), policy=wanted, trust=trust, name=target.authority
-        ) as stream:
-            made = _again.bundle_of(stream, policy=wanted, pem=pem)
-            return stream.verified.report, made.evidence, made
-    except (Rejected, Undecided) as judged:
-        return judged.report, b"", Bundle(evidence=b"")
 
 
 def _write_bundle(path: Path, report: "Report", made: "Bundle") -> None:

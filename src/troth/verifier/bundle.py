@@ -20,6 +20,7 @@ from troth.model.codes.fresh import R104
 from troth.model.codes.policy import P104
 from troth.model.collateral import NONE, Collateral, Kind
 from troth.model.collateral import name as collateral_name
+from troth.model.composite import Composite
 from troth.model.evidence import Evidence
 from troth.model.report import Report
 from troth.model.roots import Root
@@ -168,8 +169,13 @@ def unpack(data: bytes) -> Bundle:
     return bundle
 
 
-def replay(bundle: Bundle, *, name: str) -> Report:
+def replay(bundle: Bundle, *, name: str, parts: Composite | None = None) -> Report:
     """What the maker saw, judged again with the maker's own means; undecided at best.
+
+    Args:
+        bundle: evidence and what its maker used.
+        name: for reports.
+        parts: the evidence taken apart, where that is not the verifier's to do (a service's answers).
 
     Raises:
         Misuse: the bundle does not say what its maker used.
@@ -179,7 +185,7 @@ def replay(bundle: Bundle, *, name: str) -> Report:
     if maker is None:
         raise Misuse("this bundle does not say what its maker used, so it cannot be replayed")
     return appraise(
-        Evidence(data=bundle.evidence, name=name),
+        parts or Evidence(data=bundle.evidence, name=name),
         policy=_policy(maker),
         at=maker.at,
         nonce=maker.nonce,

@@ -6,8 +6,9 @@ which evidence was presented and what that must bind for this session and this n
 
 from typing import Final
 
+from troth.channel.services._asking import Asked, ask, read
 from troth.channel.services._service import Found, Service
 
 SERVICES: Final[tuple[Service, ...]] = ()
 
-__all__ = ["SERVICES", "Found", "Service"]
+__all__ = ["SERVICES", "Asked", "Found", "Service", "ask", "read"]
