@@ -206,3 +206,36 @@ def test_what_is_written_is_read(made: list[tuple[int, int, bytes]], padding: in
     log = tcg.read(data)
     assert [(e.index, e.type, e.data) for e in log.events] == made
     assert log.padding == padding
+
+
+def old(index: int, kind: int, data: bytes, *, digest: bytes = bytes(20)) -> bytes:
+    return u32(index) + u32(kind) + digest + u32(len(data)) + data
+
+
+def test_the_old_form_knows_sha1_alone() -> None:
+    log = tcg.read_any(old(0, 8, b"version") + old(0xFFFFFFFF, 3, b"Windows'") + bytes(100))
+    assert (dict(log.spec_id.algorithms), log.padding) == ({tcg.SHA1: 20}, 100)
+    assert [(e.index, e.type, e.data) for e in log.events] == [
+        (0, 8, b"version"),
+        (0xFFFFFFFF, 3, b"Windows'"),
+    ]
+    assert tcg.read_any(header()).spec_id.version == (2, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        bytes(64),
+        old(0, 8, b"four")[:-1],
+        old(0, 8, b"") + b"\1",
+        old(0xFFFFFFFF, 4, b""),
+        u32(0) + u32(8) + bytes(20) + u32(0xFFFFFFFF),
+        bytes(tcg.MAX_LOG + 1),
+        old(1, 4, b"") * (16 * 1024 + 1),
+    ],
+    ids=range(8),
+)
+def test_bad_logs_of_the_old_form(data: bytes) -> None:
+    with pytest.raises(Malformed):
+        tcg.read_old(data)

@@ -96,6 +96,7 @@ _MAX_ALGORITHMS: Final = 8
 _MAX_DIGEST: Final = 64
 _SIGNATURE: Final = b"Spec ID Event03\0"
 _CCEL_SIZE: Final = 56
+_NO_REGISTER: Final = 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +169,11 @@ class CcelTable:
     oem: str
 
 
+_OLD: Final = SpecId(
+    platform_class=0, version=(1, 2, 0), algorithms=MappingProxyType({SHA1: 20}), vendor=b""
+)
+
+
 def type_name(number: int) -> str:
     """The profile's name for an event type, or its number in hex."""
     return TYPES.get(number, f"0x{number:08x}")
@@ -194,6 +200,37 @@ def read(data: bytes) -> EventLog:
             )
         events.append(_event(reader, spec_id.algorithms))
     return EventLog(spec_id=spec_id, events=tuple(events), padding=reader.remaining)
+
+
+def read_any(data: bytes) -> EventLog:
+    """Reads a log in its crypto-agile form, or in the old one that knows SHA-1 alone.
+
+    Raises:
+        Malformed: as `read` and `read_old`.
+    """
+    begin = 4 + 4 + 20 + 4
+    return read(data) if data[begin : begin + 16] == _SIGNATURE else read_old(data)
+
+
+def read_old(data: bytes) -> EventLog:
+    """Reads a log of the form before crypto agility: one SHA-1 digest for each event, and no head.
+
+    Raises:
+        Malformed: too large, a short or huge event, bytes behind the end.
+    """
+    if len(data) > MAX_LOG:
+        raise Malformed(f"is larger than {MAX_LOG} bytes", field="event log", offset=0)
+    reader = Reader(data)
+    events: list[Event] = []
+    while not _ended(data, reader.offset):
+        if len(events) == _MAX_EVENTS:
+            raise Malformed(
+                f"has more than {_MAX_EVENTS} events", field="event log", offset=reader.offset
+            )
+        events.append(_old_event(reader))
+    if not events:
+        raise Malformed("has no event", field="event log", offset=0)
+    return EventLog(spec_id=_OLD, events=tuple(events), padding=reader.remaining)
 
 
 def read_ccel_table(data: bytes) -> CcelTable:
@@ -290,8 +327,7 @@ def _algorithms(body: Reader) -> dict[int, int]:
 
 def _event(reader: Reader, algorithms: Mapping[int, int]) -> Event:
     start = reader.offset
-    index = reader.uint(4, "measurement index", "little")
-    kind = reader.uint(4, "event type", "little")
+    index, kind = _which(reader)
     where = reader.offset
     count = reader.uint(4, "digest count", "little")
     if count != len(algorithms):
@@ -322,15 +358,42 @@ def _event(reader: Reader, algorithms: Mapping[int, int]) -> Event:
     )
 
 
+def _which(reader: Reader) -> tuple[int, int]:
+    """Index and type; an event that extends something names a register."""
+    where = reader.offset
+    index = reader.uint(4, "measurement index", "little")
+    kind = reader.uint(4, "event type", "little")
+    if index == _NO_REGISTER and kind != EV_NO_ACTION:
+        raise Malformed("is no register's", field="measurement index", offset=where)
+    return index, kind
+
+
+def _old_event(reader: Reader) -> Event:
+    start = reader.offset
+    index, kind = _which(reader)
+    digest = reader.take(_SIZES[SHA1], "digest")
+    where = reader.offset
+    size = reader.uint(4, "event size", "little")
+    if size > _MAX_EVENT:
+        raise Malformed(f"is {size}, at most {_MAX_EVENT}", field="event size", offset=where)
+    return Event(
+        index=index,
+        type=kind,
+        digests=MappingProxyType({SHA1: digest}),
+        data=reader.take(size, "event"),
+        offset=start,
+    )
+
+
 def _ended(data: bytes, offset: int) -> bool:
     """Whether only padding is left; what looks like its beginning must be all of it.
 
-    All ones begin with the index 0xFFFFFFFF, which no register has; all zeros with the index and the
-    type 0, which no log of this form holds.
+    It begins with an index and a type that are all ones, or all zeros; no event of a log has such a
+    pair. The index 0xFFFFFFFF alone is of events that extend nothing, such as Windows'.
     """
     head = data[offset : offset + 8]
-    for byte, enough in ((b"\xff", 4), (b"\0", 8)):
-        if head[:enough] == byte * min(enough, len(head)):
+    for byte in (b"\xff", b"\0"):
+        if head == byte * len(head):
             rest = len(data) - offset
             if data.count(byte, offset) != rest:
                 raise Malformed(

@@ -5,12 +5,12 @@ Words here are only as true as the event's binding: see `eventlog.Binding`. What
 `eventlog.compare` finds no mismatch.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from troth.errors import Malformed
+from troth.platforms import _tcg
 from troth.platforms.tdx.eventlog import AAEL, COMMAND_LINE, Binding, Replay, ReplayedEvent
 from troth.wire import efi, tcg
 
@@ -29,7 +29,6 @@ _IMAGES: Final = frozenset(
         tcg.EV_EFI_RUNTIME_SERVICES_DRIVER,
     }
 )
-_SEPARATOR: Final = hashlib.sha384(bytes(4)).digest()
 _SHOWN: Final = 160
 
 
@@ -84,24 +83,12 @@ def command_lines(replayed: Replay) -> tuple[bytes, ...]:
 
 
 def secure_boot(replayed: Replay) -> bool | None:
-    """Whether firmware measured Secure Boot as on; None if the log does not say so, bound and once.
-
-    Only what RTMR0 holds before firmware's first separator counts, and that one is known by its digest:
-    boot variables come behind it, have values of the host's choosing, and could be relabelled as others.
+    """Whether firmware measured Secure Boot as on, into RTMR0; None if the log does not say so.
 
     Raises:
         Malformed: a variable's payload hashes to its digest and yet is none.
     """
-    found: list[bytes] = []
-    for event in _extending(replayed, "rtmr0"):
-        if event.digest == _SEPARATOR:
-            return found[0] == b"\1" if len(found) == 1 else None
-        kind = event.type == tcg.EV_EFI_VARIABLE_DRIVER_CONFIG
-        if kind and event.binding is Binding.PAYLOAD:
-            variable = efi.variable(event.measured)
-            if (variable.vendor, variable.name) == (efi.GLOBAL, "SecureBoot"):
-                found.append(variable.data)
-    return None
+    return _tcg.secure_boot(replayed, "rtmr0")
 
 
 def agent_entries(replayed: Replay, *, rtmr3: str) -> tuple[AgentEntry, ...]:
@@ -120,19 +107,11 @@ def agent_entries(replayed: Replay, *, rtmr3: str) -> tuple[AgentEntry, ...]:
     """
     if replayed.registers["rtmr3"].hex() != rtmr3:
         raise Malformed("does not replay to the evidence's RTMR3", field="event log")
-    extending = _extending(replayed, "rtmr3")
+    extending = _tcg.extending(replayed, "rtmr3")
     # An event's type is in no digest, so it is not asked for: all must be entries.
     if any(e.binding is not Binding.PAYLOAD or not e.measured.startswith(AAEL) for e in extending):
         raise Malformed("has an event in RTMR3 that is no entry of the agent's", field="event log")
     return tuple(_agent_entry(event.measured) for event in extending)
-
-
-def _extending(replayed: Replay, register: str) -> list[ReplayedEvent]:
-    return [
-        event
-        for event in replayed.events
-        if event.register == register and event.binding is not Binding.NOTHING
-    ]
 
 
 def _meaning(kind: int, payload: bytes) -> str:
