@@ -47,7 +47,13 @@ def needs(paths: Sequence[Path], *, early: bool, product: str) -> "tuple[Request
 
 
 def servers(
-    pcs: str | None, pccs: str | None, authority: Path | None, kds: str | None
+    pcs: str | None,
+    pccs: str | None,
+    authority: Path | None,
+    kds: str | None,
+    *,
+    rim: str | None = None,
+    ocsp: str | None = None,
 ) -> "Servers":
     """Whom to ask, by the flags.
 
@@ -59,7 +65,12 @@ def servers(
     if pcs is not None and pccs is not None:
         raise Misuse("--pcs and --pccs both name whom to ask for Intel's", fix="leave one away")
     return fetch.Servers(
-        pcs=pcs or fetch.PCS, pccs=pccs or "", authority=authority, kds=kds or fetch.KDS
+        pcs=pcs or fetch.PCS,
+        pccs=pccs or "",
+        authority=authority,
+        kds=kds or fetch.KDS,
+        rim=rim or fetch.RIM,
+        ocsp=ocsp or fetch.OCSP,
     )
 
 

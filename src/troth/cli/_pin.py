@@ -9,6 +9,7 @@ from troth.model.check import Outcome, Waiver
 from troth.model.codes.fresh import R101
 from troth.model.codes.policy import P103
 from troth.model.report import Rejected, Report
+from troth.policy import device
 
 if TYPE_CHECKING:
     from troth.model.claims import Claims
@@ -91,7 +92,10 @@ def _settled(report: Report) -> bool:
 
 
 def _without_events(base: "Policy") -> "dict[str, Requirements]":
-    return {name: replace(asked, events={}) for name, asked in base.requirements.items()}
+    return {
+        name: replace(asked, events={}, driver_version=None, vbios_version=None)
+        for name, asked in base.requirements.items()
+    }
 
 
 def _with_events(policy: "Policy", claims: "Claims") -> "Policy":
@@ -101,12 +105,17 @@ def _with_events(policy: "Policy", claims: "Claims") -> "Policy":
         return policy
     platform = claims.platform
     registers = {n: v for n, v in policy.registers[platform].items() if n not in claims.covers}
-    events = {name: frozenset({claims.events[name]}) for name in sorted(names)}
+    words = {name: frozenset({claims.events[name]}) for name in sorted(names)}
+    if platform == device.PLATFORM:
+        asked = replace(
+            policy.asks(platform),
+            driver_version=words.get("driver_version"),
+            vbios_version=words.get("vbios_version"),
+        )
+    else:
+        asked = replace(policy.asks(platform), events=words)
     return replace(
         policy,
-        registers={platform: registers},
-        requirements={
-            **policy.requirements,
-            platform: replace(policy.asks(platform), events=events),
-        },
+        registers={platform: registers} if registers else {},
+        requirements={**policy.requirements, platform: asked},
     )

@@ -124,9 +124,11 @@ def update(
     pccs: str | None = None,
     pccs_authority: Path | None = None,
     kds: str | None = None,
+    rim: str | None = None,
+    ocsp: str | None = None,
     refresh: bool = False,
 ) -> int:
-    """Fetch what evidence needs from Intel and AMD, or out of the cache, into one file.
+    """Fetch what evidence needs from Intel, AMD and NVIDIA, or out of the cache, into one file.
 
     What was fetched within a day is not asked for again. Where a server is down, what is cached serves
     until its signer's end. Collateral older than was seen before is refused with exit 5.
@@ -143,9 +145,11 @@ def update(
         pccs: base address of a PCCS, to be asked for all that is Intel's.
         pccs_authority: PEM file of the authority that signed that PCCS's certificate.
         kds: base address in place of AMD's KDS.
+        rim: base address in place of NVIDIA's service of RIM documents.
+        ocsp: base address in place of NVIDIA's OCSP responder.
         refresh: ask the servers also for what is young in the cache.
     """
-    servers = _collateral.servers(pcs, pccs, pccs_authority, kds)
+    servers = _collateral.servers(pcs, pccs, pccs_authority, kds, rim=rim, ocsp=ocsp)
     obtained = _obtain(for_, servers, early=early, product=product, refresh=refresh)
     _write(output, obtained.collateral)
     return 0
@@ -189,19 +193,27 @@ def _obtain(
 
     from troth.trust import cache
     from troth.trust.fetch import fetch
+    from troth.trust.needs import following
     from troth.trust.seen import Seen
 
-    requests = _collateral.needs(evidence, early=early, product=product)
-    if not requests:
-        say("this evidence needs no collateral")
-    obtained = cache.obtain(
-        requests,
+    obtain = partial(
+        cache.obtain,
         cache=cache.Cache(),
         seen=Seen(),
         now=cache.utc_now(),
         fetch=None if servers is None else partial(fetch, servers=servers),
         refresh=refresh,
     )
+    requests = _collateral.needs(evidence, early=early, product=product)
+    if not requests:
+        say("this evidence needs no collateral")
+    obtained = obtain(requests)
+    if more := following(obtained.collateral.items):
+        further = obtain(more)
+        obtained = cache.Obtained(
+            collateral=obtained.collateral + further.collateral,
+            notes=(*obtained.notes, *further.notes),
+        )
     for note in obtained.notes:
         say(f"note: {note}")
     return obtained

@@ -39,7 +39,11 @@ def key_sha256(certificate: Certificate) -> str:
 
 
 def problems(
-    path: Sequence[Certificate], *, algorithms: frozenset[bytes], bare_leaf: bool = False
+    path: Sequence[Certificate],
+    *,
+    algorithms: frozenset[bytes],
+    bare_leaf: bool = False,
+    usage_leaf: bool = False,
 ) -> list[str]:
     """Everything that is wrong with a path, root first, leaf last; times aside.
 
@@ -47,17 +51,19 @@ def problems(
         path: a root, authorities if any, and a leaf.
         algorithms: AlgorithmIdentifiers that this platform's certificates are signed with.
         bare_leaf: whether the leaf carries neither basic constraints nor key usage (AMD's).
+        usage_leaf: whether the leaf carries key usage and no basic constraints (NVIDIA's).
 
     An empty list means: each certificate is signed by the one before it, names meet, authorities are
     authorities and within their path lengths, and the leaf is one that signs data.
     A pure function of the certificates' bytes, remembered for speed.
     """
-    return list(_problems(tuple(c.der for c in path), algorithms, bare_leaf))
+    ders = tuple(c.der for c in path)
+    return list(_problems(ders, algorithms, bare_leaf, usage_leaf))
 
 
 @lru_cache(maxsize=512)
 def _problems(
-    ders: tuple[bytes, ...], algorithms: frozenset[bytes], bare_leaf: bool
+    ders: tuple[bytes, ...], algorithms: frozenset[bytes], bare_leaf: bool, usage_leaf: bool
 ) -> tuple[str, ...]:
     if len(ders) < 2:
         return ("the path needs a root and a leaf",)
@@ -69,7 +75,7 @@ def _problems(
         if index < last:
             wrong += authority(certificate, last - index - 1)
         elif not bare_leaf or _KNOWN_CRITICAL & certificate.extensions.keys():
-            wrong += _leaf(certificate)
+            wrong += _leaf(certificate, usage_alone=usage_leaf)
         if index > 0:
             if certificate.algorithm not in algorithms:
                 wrong.append(f"is signed with another algorithm ({certificate.algorithm.hex()})")
@@ -138,10 +144,11 @@ def _unknown(certificate: Certificate) -> list[str]:
     ]
 
 
-def _leaf(certificate: Certificate) -> list[str]:
+def _leaf(certificate: Certificate, *, usage_alone: bool) -> list[str]:
     wrong = []
-    ca, limit = _constraints(certificate.extensions.get(BASIC_CONSTRAINTS))
-    if ca is not False or limit is not None:
+    extension = certificate.extensions.get(BASIC_CONSTRAINTS)
+    ca, limit = _constraints(extension)
+    if (ca is not False or limit is not None) and not (usage_alone and extension is None):
         wrong.append("the leaf must say that it is no authority")
     if not _usage(certificate) & _SIGNS_DATA:
         wrong.append("may not sign data")

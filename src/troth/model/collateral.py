@@ -19,6 +19,8 @@ class Kind(StrEnum):
     AMD_ENDORSEMENT = "amd-endorsement"
     AMD_CHAIN = "amd-chain"
     AMD_CRL = "amd-crl"
+    NVIDIA_RIM = "nvidia-rim"
+    NVIDIA_OCSP = "nvidia-ocsp"
     MAA_KEYS = "maa-keys"
     GCS_KEYS = "gcs-keys"
     ITA_KEYS = "ita-keys"

@@ -8,9 +8,19 @@ from typing import Final
 
 from troth.model.composite import Composite
 from troth.model.platform import Platform
-from troth.platforms import nitro, sgx, snp, tdx
+from troth.platforms import nitro, nvidia, sgx, snp, tdx, tokens
 
-PLATFORMS: Final[tuple[Platform, ...]] = (nitro.PLATFORM, sgx.PLATFORM, tdx.PLATFORM, snp.PLATFORM)
+PLATFORMS: Final[tuple[Platform, ...]] = (
+    nitro.PLATFORM,
+    sgx.PLATFORM,
+    tdx.PLATFORM,
+    snp.PLATFORM,
+    nvidia.PLATFORM,
+    tokens.MAA,
+    tokens.GCS,
+    tokens.ITA,
+    tokens.NRAS,
+)
 
 
 def detect(data: bytes) -> tuple[Platform, bytes, str] | None:
@@ -26,7 +36,7 @@ def detect(data: bytes) -> tuple[Platform, bytes, str] | None:
     return None
 
 
-CONTAINERS: Final[tuple[Callable[[bytes], Composite | None], ...]] = ()
+CONTAINERS: Final[tuple[Callable[[bytes], Composite | None], ...]] = (nvidia.carrier.composite,)
 
 
 def assemble(data: bytes) -> Composite | None:

@@ -28,6 +28,7 @@ TEXT: Final = frozenset(
         Kind.INTEL_EVALUATION_NUMBERS,
         Kind.INTEL_PCK_CHAIN,
         Kind.AMD_CHAIN,
+        Kind.NVIDIA_RIM,
     }
 )
 

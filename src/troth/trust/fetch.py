@@ -1,4 +1,6 @@
-"""Sends requests for collateral to Intel's PCS, a PCCS, or AMD's KDS, and makes items of the answers.
+"""Sends requests for collateral to its vendors' servers, and makes items of the answers.
+
+Intel's PCS or a PCCS, AMD's KDS, NVIDIA's RIM service and OCSP responder.
 
 Over HTTPS alone, but for this machine's own loopback; redirections are not followed. Standard proxy
 variables are honoured. Nothing that decides may import this module.
@@ -9,6 +11,7 @@ by the platforms.
 
 import http.client
 import io
+import secrets
 import ssl
 import time
 import urllib.error
@@ -25,6 +28,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from troth import _version
 from troth.errors import Malformed, Misuse, Unavailable
 from troth.model.collateral import Item, Kind, Request
+from troth.platforms.nvidia import collateral as nvidia
 from troth.trust import served, stated
 from troth.wire import json as strict
 from troth.wire import x509
@@ -32,6 +36,8 @@ from troth.wire import x509
 PCS: Final = "https://api.trustedservices.intel.com"
 CERTIFICATES: Final = "https://certificates.trustedservices.intel.com"
 KDS: Final = "https://kdsintf.amd.com"
+RIM: Final = nvidia.RIM
+OCSP: Final = nvidia.OCSP
 MAX_BODY: Final = 4 * 1024 * 1024
 _ROOT_CRL_AT_PCCS: Final = "/sgx/certification/v4/rootcacrl"
 _LOOPBACK: Final = ("127.0.0.1", "::1")
@@ -40,8 +46,12 @@ _LIMITED: Final = timedelta(seconds=5)  # AMD's service gives one certificate in
 _BUSY: Final = frozenset({429, 500, 502, 503, 504})
 _GONE: Final = frozenset({404, 410})
 _DOCUMENTS: Final = frozenset(
-    {Kind.INTEL_TCB_INFO, Kind.INTEL_QE_IDENTITY, Kind.INTEL_EVALUATION_NUMBERS}
+    {
+        *(Kind.INTEL_TCB_INFO, Kind.INTEL_QE_IDENTITY, Kind.INTEL_EVALUATION_NUMBERS),
+        Kind.NVIDIA_RIM,
+    }
 )
+_NONCE: Final = 32  # RFC 9654 asks for no more
 
 
 class NotServed(Unavailable):
@@ -65,15 +75,19 @@ class Servers:
         pccs: base address of a PCCS, which is then asked for all that is Intel's.
         authority: PEM file of the authority that signed the certificate of that PCCS.
         kds: base address of AMD's KDS.
+        rim: base address of NVIDIA's service of RIM documents.
+        ocsp: base address of NVIDIA's OCSP responder.
     """
 
     pcs: str = PCS
     pccs: str = ""
     authority: Path | None = None
     kds: str = KDS
+    rim: str = RIM
+    ocsp: str = OCSP
 
     def __post_init__(self) -> None:
-        for base in filter(None, (self.pcs, self.pccs, self.kds)):
+        for base in filter(None, (self.pcs, self.pccs, self.kds, self.rim, self.ocsp)):
             _checked(base)
         if self.authority is not None and not self.pccs:
             raise Misuse("an authority's file is for a PCCS", fix="name the PCCS too")
@@ -82,15 +96,19 @@ class Servers:
         """Where this request goes.
 
         Raises:
-            Misuse: it is for a server that is none of the three.
+            Misuse: it is for a server that is none of these.
         """
         parts = urlsplit(request.url)
         rest = parts.path + (f"?{parts.query}" if parts.query else "")
         origin = f"{parts.scheme}://{parts.netloc}"
         if origin == KDS:
             return self.kds.rstrip("/") + rest
+        if origin == RIM:
+            return self.rim.rstrip("/") + rest
+        if origin == OCSP:
+            return self.ocsp.rstrip("/")  # what is asked goes into the body, with a nonce
         if origin not in (PCS, CERTIFICATES):
-            raise Misuse(f"{origin} is neither Intel's nor AMD's server")
+            raise Misuse(f"{origin} is none of Intel's, AMD's or NVIDIA's servers")
         if self.pccs:
             rest = _ROOT_CRL_AT_PCCS if request.kind is Kind.INTEL_ROOT_CRL else rest
             return self.pccs.rstrip("/") + rest
@@ -139,9 +157,10 @@ def fetch(
     patience = patience or Patience()
     address = servers.address(request)
     opener = _opener(address, servers.authority if servers.pccs else None)
+    nonce = secrets.token_bytes(_NONCE) if request.kind is Kind.NVIDIA_OCSP else b""
     for attempt in range(1, patience.attempts + 1):
         try:
-            body, headers = _ask(opener, address, request, patience)
+            body, headers = _ask(opener, address, request, patience, nonce)
         except urllib.error.HTTPError as error:
             error.close()
             first = _LIMITED if error.code == 429 else _FIRST
@@ -173,18 +192,30 @@ def fetch(
                 ) from None
             pause = _pause(None, attempt, now(), first=_FIRST)
         else:
-            return _item(request, address, body, headers, now())
+            return _item(request, address, (body, headers), now(), nonce)
         sleep(pause.total_seconds())
     raise Misuse("patience for no attempt at all")
 
 
 def _ask(
-    opener: urllib.request.OpenerDirector, address: str, request: Request, patience: Patience
+    opener: urllib.request.OpenerDirector,
+    address: str,
+    request: Request,
+    patience: Patience,
+    nonce: bytes,
 ) -> tuple[bytes, Message]:
     headers = {"User-Agent": f"troth/{_version.__version__}"}
+    sent = None
+    if nonce:
+        from troth.platforms.nvidia import ocsp
+
+        sent = ocsp.with_nonce(nvidia.asked(urlsplit(request.url).path), nonce)
+        headers["Content-Type"] = "application/ocsp-request"
     if request.accept:
         headers["Accept"] = request.accept
-    asked = urllib.request.Request(address, headers=headers)  # noqa: S310 - checked in `_checked`
+    asked = urllib.request.Request(  # noqa: S310 - checked in `_checked`
+        address, data=sent, headers=headers
+    )
     end = time.monotonic() + patience.whole.total_seconds()
     with opener.open(asked, timeout=patience.timeout.total_seconds()) as answer:
         if answer.status != 200:
@@ -248,8 +279,11 @@ def _pause(headers: Message | None, attempt: int, at: datetime, *, first: timede
     return first * (1 << (attempt - 1))
 
 
-def _item(request: Request, address: str, body: bytes, headers: Message, at: datetime) -> Item:
+def _item(
+    request: Request, address: str, answer: tuple[bytes, Message], at: datetime, nonce: bytes
+) -> Item:
     """The answer as an item, if it is one to this request."""
+    body, headers = answer
     try:
         if request.kind in _DOCUMENTS:
             value = strict.parse(body, field="answer", limit=MAX_BODY)
@@ -263,7 +297,7 @@ def _item(request: Request, address: str, body: bytes, headers: Message, at: dat
             source=address,
             fetched_at=at.replace(microsecond=0),
         )
-        wrong = stated.fits(found, request)
+        wrong = stated.fits(found, request) or _not_echoed(found, nonce)
     except Malformed as error:
         wrong = f"cannot be read: {error}"
     if wrong:
@@ -272,6 +306,14 @@ def _item(request: Request, address: str, body: bytes, headers: Message, at: dat
             fix="check the address of the server; a proxy may have answered in its place",
         )
     return found
+
+
+def _not_echoed(item: Item, nonce: bytes) -> str:
+    if not nonce:
+        return ""
+    from troth.platforms.nvidia import ocsp
+
+    return "" if ocsp.echoes(item.data, nonce) else "does not echo the nonce, so it may be old"
 
 
 def _chain(request: Request, headers: Message) -> bytes:

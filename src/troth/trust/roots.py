@@ -44,9 +44,8 @@ def load_roots(path: Path) -> tuple[Root, ...]:
 def parse_roots(pem: bytes, *, source: str) -> tuple[Root, ...]:
     """As `load_roots`, of a file's content."""
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding
-
-    from troth.crypto.path import LIBRARY_ERRORS
 
     if len(pem) > _MAX_FILE:
         raise Malformed(f"is larger than {_MAX_FILE} bytes", field=source)
@@ -54,7 +53,15 @@ def parse_roots(pem: bytes, *, source: str) -> tuple[Root, ...]:
         certificates = x509.load_pem_x509_certificates(pem)
         # Read at once: the library reads fields late, and raises for hostile ones then.
         read = [(c, _key(c), _organisations(c), c.not_valid_after_utc) for c in certificates]
-    except LIBRARY_ERRORS:
+    except (
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+        x509.DuplicateExtension,
+        x509.InvalidVersion,
+        x509.UnsupportedGeneralNameType,
+        Warning,  # raised where the interpreter was told to: an environment must not make this a crash
+    ):
         raise Malformed("holds no PEM certificates that can be read", field=source) from None
     return tuple(
         Root(

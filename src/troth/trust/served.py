@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from troth.errors import Malformed
 from troth.model.collateral import Item, Kind
+from troth.platforms.nvidia import rim
 from troth.wire import x509
 from troth.wire.der import INTEGER, SEQUENCE, span
-from troth.wire.text import from_hex
+from troth.wire.text import from_base64, from_hex
 
 _PEM: Final = b"-----BEGIN "
 _PEM_CRL: Final = re.compile(
@@ -37,6 +38,10 @@ _OTHERS: Final = frozenset(
 _KNOWN: Final = _OTHERS.union(
     *((name, signature, chain) for name, (_, signature, chain) in _PIECES.items())
 )
+# What NVIDIA's service answers with: a document, its name, and a digest that the document's own
+# signature makes superfluous.
+_RIM: Final = frozenset({"id", "rim", "sha256"})
+_ENUMERATED: Final = 0x0A
 _INTEL_ROOT: Final = "Intel SGX Root CA"
 _TCB_SIGNER: Final = "Intel SGX TCB Signing"
 _PCK: Final = "Intel SGX PCK Certificate"
@@ -45,7 +50,9 @@ _AMD_CA: Final = re.compile(r"(?:ARK|SEV)-(?:VLEK-)?[A-Za-z0-9]+")
 
 
 def item(data: bytes, *, name: str) -> Item:
-    """One endorsement that is not JSON: certificates or a CRL, as DER, PEM, or hex of DER.
+    """One endorsement that is not JSON: certificates, a CRL, an OCSP answer or a RIM document.
+
+    Certificates and CRLs come as DER, PEM, or hex of DER.
 
     Raises:
         Malformed: it is none that troth knows.
@@ -55,6 +62,10 @@ def item(data: bytes, *, name: str) -> Item:
         if match is None:
             return _certificates(data, name)
         return _crl(_base64(match[1], name), name)
+    if rim.looks_like(data):
+        return Item(kind=Kind.NVIDIA_RIM, data=data, source=name)
+    if _is_ocsp(data):
+        return Item(kind=Kind.NVIDIA_OCSP, data=data, source=name)
     text = data.strip()
     if _HEX.fullmatch(text):
         return _crl(from_hex(text.decode("ascii"), field=name), name)
@@ -66,11 +77,13 @@ def item(data: bytes, *, name: str) -> Item:
 
 
 def document(value: Mapping[str, Any], data: bytes, *, name: str) -> Item:
-    """A signed JSON document as Intel serves it, its issuer chain apart.
+    """A signed JSON document as Intel serves it, its issuer chain apart; or NVIDIA's RIM in JSON.
 
     Raises:
         Malformed: it is none.
     """
+    if value.keys() >= _RIM:
+        return Item(kind=Kind.NVIDIA_RIM, data=_rim(value, name), source=name)
     outer = set(value) - {"signature"}
     kind = _DOCUMENTS.get(next(iter(outer), "")) if len(outer) == 1 else None
     if kind is None or "signature" not in value:
@@ -80,6 +93,25 @@ def document(value: Mapping[str, Any], data: bytes, *, name: str) -> Item:
             fix="give a file of `troth trust freeze`, or endorsements as their vendor serves them",
         )
     return Item(kind=kind, data=data, source=name)
+
+
+def _rim(value: Mapping[str, Any], name: str) -> bytes:
+    text = value["rim"]
+    if not isinstance(text, str) or not text.isascii():
+        raise Malformed("is no text of ASCII", field=f"{name}: rim")
+    data = from_base64(text.encode("ascii"), field=f"{name}: rim")
+    if not rim.looks_like(data):
+        raise Malformed("is no RIM document", field=f"{name}: rim")
+    return data
+
+
+def _is_ocsp(data: bytes) -> bool:
+    """An OCSP answer begins with its status, an ENUMERATED, where a CRL or certificate has a SEQUENCE."""
+    try:
+        begin, end = span(data, 0, len(data), "OCSP answer", SEQUENCE)
+    except Malformed:
+        return False
+    return end == len(data) and data[begin : begin + 1] == bytes((_ENUMERATED,))
 
 
 def is_quote_collateral(value: Mapping[str, Any]) -> bool:

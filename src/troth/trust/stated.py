@@ -53,6 +53,7 @@ def read(item: Item) -> Stated:
 
     Raises:
         Malformed: it is not of its kind, or says no window.
+        Unavailable: a library that reads this kind is not installed.
     """
     chain = None
     if item.chain:
@@ -72,8 +73,12 @@ def read(item: Item) -> Stated:
             )
         case Kind.AMD_ENDORSEMENT:
             return _path([x509.read(item.data)])
-        case Kind.INTEL_PCK_CHAIN | Kind.AMD_CHAIN:
+        case Kind.INTEL_PCK_CHAIN | Kind.AMD_CHAIN | Kind.TPM_CHAIN:
             return _path(_certificates(item.data, str(item.kind)))
+        case Kind.NVIDIA_RIM:
+            return _rim(item)
+        case Kind.NVIDIA_OCSP:
+            return _ocsp(item)
 
 
 def fits(item: Item, request: Request) -> str:
@@ -93,6 +98,13 @@ def fits(item: Item, request: Request) -> str:
     fmspc = query.get("fmspc", [""])[0].lower()
     if item.kind is Kind.INTEL_TCB_INFO and fmspc and stated.fmspc != fmspc:
         return f"is for FMSPC {stated.fmspc}, should be for {fmspc}"
+    if item.kind is Kind.NVIDIA_RIM:
+        return _other_rim(item, parts.path)
+    if item.kind is Kind.NVIDIA_OCSP:
+        from troth.platforms.nvidia import collateral as nvidia
+        from troth.platforms.nvidia import ocsp
+
+        return ocsp.another(item.data, nvidia.asked(parts.path))
     authority = query.get("ca", [""])[0].lower()
     if item.kind is Kind.INTEL_PCK_CRL and authority not in stated.about.lower():
         return f"is of {stated.about!r}, should be of the {authority} authority"
@@ -119,6 +131,40 @@ def _document(item: Item, chain: datetime | None) -> Stated:
         fmspc=fmspc,
         number=None if lists else _number(value, member),
         numbers=tuple(_numbers(value, member)) if lists else (),
+    )
+
+
+def _rim(item: Item) -> Stated:
+    """A document's window is its signers'."""
+    from troth.platforms.nvidia import rim
+
+    found = rim.read(item.data)
+    return Stated(
+        about=f"{found.product} {found.edition} {found.version}",
+        begins=max(certificate.not_before for certificate in found.signers),
+        ends=min(certificate.not_after for certificate in found.signers),
+    )
+
+
+def _other_rim(item: Item, path: str) -> str:
+    """Services name a document by its version at the end, with or without its dots."""
+    from troth.platforms.nvidia import rim
+
+    wanted = path.rpartition("_")[2].upper()
+    version = rim.read(item.data).version.upper()
+    if wanted not in (version, version.replace(".", "")):
+        return f"is of version {version}, should be of {wanted}"
+    return ""
+
+
+def _ocsp(item: Item) -> Stated:
+    from troth.platforms.nvidia import ocsp
+
+    found = ocsp.read(item.data)
+    return Stated(
+        about=f"{found.status} for serial number {found.serial:x}",
+        begins=found.this_update,
+        ends=found.ends,
     )
 
 

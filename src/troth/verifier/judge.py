@@ -19,7 +19,7 @@ from troth.model.platform import Platform, Replayed
 from troth.model.report import Report
 from troth.model.roots import Root, RootClass
 from troth.platforms import detect
-from troth.policy import Policy
+from troth.policy import Policy, device
 from troth.policy import appraise as against
 from troth.policy.appraise import Expectation
 from troth.trust import development_by_digest, vendor_roots
@@ -205,7 +205,7 @@ def sensible(policy: Policy, expectation: Expectation) -> None:
         raise Misuse("the expected key is empty")
     both = {
         Waiver.MEASUREMENT: bool(policy.registers)
-        or any(asked.events for asked in policy.requirements.values()),
+        or any(a.events or device.names_image(a) for a in policy.requirements.values()),
         Waiver.FRESHNESS: nonce is not None,
         Waiver.KEY: expectation.key is not None,
     }

@@ -81,3 +81,12 @@ R204: Final = Code(
     "The revocation list of the authority that issued it is missing or outside of its window.",
     "Pass a current list with `--collateral`; `troth trust update --for EVIDENCE` fetches it.",
 )
+R205: Final = Code(
+    "R205",
+    "certificate-on-hold",
+    "a certificate of the chain is on hold",
+    "Its vendor has revoked the certificate for the time being (certificateHold): it may be good again "
+    "later, and is not now. Nothing says why.",
+    "Ask the device's operator; to count it all the same, say so in the policy: `[nvidia] hold = "
+    '"allowed"`.',
+)

@@ -173,3 +173,21 @@ G704: Final = Code(
     "there with exactly that token, and no other.",
     "Ask the service again and keep its whole answer. If it stays so, tokens were put together.",
 )
+G302: Final = Code(
+    "G302",
+    "device-of-another-kind",
+    "the certificates are of another kind of device than the report",
+    "NVIDIA's certificates name the chip and the role of each: leaf, device, provisioner, identity. All "
+    "must be of one architecture (the switch LS10 is issued for by Hopper's identity authority), and a "
+    "GPU's report must come with a GPU's certificates.",
+    "Treat the evidence as forged, or as put together from two devices.",
+)
+G303: Final = Code(
+    "G303",
+    "firmware-not-certified",
+    "the firmware in the report is not the one in the leaf certificate",
+    "An NVIDIA device makes its signing key when it starts, and its leaf certificate names the firmware "
+    "that it started with (FWID). The report of a GPU names it again, and both must be the same. Drivers "
+    "before the field existed leave the answer open; the switch LS10 has no such field.",
+    "Have the driver updated; if the two differ, treat the evidence as forged.",
+)

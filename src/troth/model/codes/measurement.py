@@ -93,3 +93,13 @@ M211: Final = Code(
     "that was not quoted may hold anything, and the answer stays open.",
     "Ask for a quote over all registers: PCR 0 to 23 of one bank.",
 )
+M401: Final = Code(
+    "M401",
+    "not-the-reference-values",
+    "the measurements are not the vendor's reference values",
+    "NVIDIA publishes what a driver and a VBIOS of each version measure to, in signed RIM documents. Every "
+    "index that they make active must have one of its values in the report; the two documents must not "
+    "speak of the same index. Debug modes and changed firmware show here and nowhere else.",
+    "Treat the device as not running the firmware that it names. If the documents at hand are of another "
+    "project, fetch the right ones: `troth trust update --for EVIDENCE`.",
+)

@@ -42,6 +42,12 @@ def architecture(document: Document) -> str:
     return _of(document.chain[0], _LEAF) if document.chain else ""
 
 
+def chip(document: Document) -> str:
+    """The chip that the leaf names, as RIM documents write it, such as `GH100` or `LS10`; or empty."""
+    match = _LEAF.fullmatch(x509.common_name(document.chain[0].subject)) if document.chain else None
+    return match[1].replace("_", "") if match else ""
+
+
 def misfits(document: Document) -> list[str]:
     """Where certificates and report are not of one kind of device, in words.
 
