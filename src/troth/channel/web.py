@@ -218,6 +218,7 @@ class Web:
         except BaseException:
             self.close()
             raise
+        self.exchanges.append(Exchange(method=method, path=path, body=body, answer=answer))
         if 300 <= answer.status < 400 and answer.status != 304:
             where = next((v for n, v in answer.headers if n.lower() == "location"), "nowhere")
             raise Redirected(
