@@ -18,7 +18,7 @@ from OpenSSL import SSL
 from troth.channel import client
 from troth.channel.server import accept, make_credentials
 from troth.channel.session import ALPN, Session, context
-from troth.crypto import path
+from troth.crypto import issued
 from troth.errors import TrothError
 from troth.platforms.nitro.collect import Nsm
 from troth.platforms.nitro.simulate import DevelopmentPki, SimulatedNsm, new_instance
@@ -98,7 +98,7 @@ def lines() -> list[Line]:
             assert stream.read(1) == b"x"
 
     def cold() -> None:
-        path.forget()
+        issued.forget()
         attested()
 
     key = ec.generate_private_key(ec.SECP384R1())

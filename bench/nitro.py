@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 import troth
-from troth.crypto import path
+from troth.crypto import issued
 from troth.platforms import detect
 from troth.platforms.nitro import format as nitro_format
 from troth.policy import Policy
@@ -45,7 +45,7 @@ def _verify(evidence: bytes, at: datetime, *, cold: bool) -> Callable[[], object
 
     def run() -> object:
         if cold:
-            path.forget()
+            issued.forget()
         return troth.appraise(evidence, policy=policy, at=at, nonce=document.nonce)
 
     return run

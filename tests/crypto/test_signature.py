@@ -81,3 +81,11 @@ def test_ed25519_of_another_length(size: int) -> None:
 @given(key=st.binary(min_size=32, max_size=32))
 def test_ed25519_any_key(key: bytes) -> None:
     assert (ed25519_raw(key, ED_SIGNATURE, b"") == "") == (key == ED_KEY)
+
+
+def test_a_raw_signature_is_of_the_profile() -> None:
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    assert ecdsa_p384_raw(key, bytes(96), b"") == "the key is on secp256r1, should be on P-384"
+    key = ec.generate_private_key(ec.SECP384R1()).public_key()
+    assert ecdsa_p384_raw(key, bytes(95), b"") == "the signature is 95 bytes, should be 96"
+    assert ecdsa_p384_raw(key, bytes(96), b"") == "the signature does not verify"

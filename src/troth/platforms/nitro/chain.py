@@ -7,8 +7,9 @@ check CRLs for attestation; the platform lists it as something it has not).
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
-from troth.crypto import path
+from troth.crypto import issued, keys
 from troth.crypto.signature import ecdsa_p384_raw
 from troth.errors import Malformed
 from troth.model.check import Check, failed, passed, stamp, undecided
@@ -18,6 +19,9 @@ from troth.model.roots import Root
 from troth.platforms._review import review as _review
 from troth.platforms.nitro.format import Document
 from troth.wire.cose import ES384
+from troth.wire.x509 import Certificate
+
+ALGORITHMS: Final = frozenset({keys.ECDSA_SHA384})
 
 
 def genuine(document: Document, roots: Sequence[Root], at: datetime) -> Genuineness:
@@ -45,10 +49,10 @@ def genuine(document: Document, roots: Sequence[Root], at: datetime) -> Genuinen
     )
 
 
-def _read_chain(document: Document) -> tuple[tuple[path.Certificate, ...], str]:
+def _read_chain(document: Document) -> tuple[tuple[Certificate, ...], str]:
     """Root first, leaf last; empty with the trouble in words where one cannot be read."""
     try:
-        return tuple(path.read(der) for der in (*document.cabundle, document.certificate)), ""
+        return tuple(issued.read(der) for der in (*document.cabundle, document.certificate)), ""
     except Malformed as error:
         return (), str(error)
 
@@ -67,27 +71,27 @@ def _root(sha256: str, root: Root | None) -> Check:
     return passed(G101, "cabundle[0]", presented=presented, source=root.source)
 
 
-def _path(chain: Sequence[path.Certificate], trouble: str) -> Check:
-    found = [trouble] if trouble else path.problems(chain)
+def _path(chain: Sequence[Certificate], trouble: str) -> Check:
+    found = [trouble] if trouble else issued.problems(chain, algorithms=ALGORITHMS)
     if found:
         return failed(G102, "certificate chain", why="; ".join(found))
     return passed(G102, "certificate chain", presented=f"{len(chain)} certificates")
 
 
-def _validity(chain: Sequence[path.Certificate], at: datetime) -> Check:
+def _validity(chain: Sequence[Certificate], at: datetime) -> Check:
     if not chain:
         return undecided(G103, "certificate chain", why="the chain could not be read")
-    found = path.not_valid(chain, at)
+    found = issued.not_valid(chain, at)
     instant = f"valid at {stamp(at)}"
     if found:
         return failed(G103, "certificate chain", presented="; ".join(found), expected=instant)
     return passed(G103, "certificate chain", expected=instant)
 
 
-def _signature(document: Document, chain: Sequence[path.Certificate]) -> Check:
-    key = chain[-1].key if chain else None
-    if key is None:
-        return undecided(G104, "signature", why="the leaf certificate gives no P-384 key")
+def _signature(document: Document, chain: Sequence[Certificate]) -> Check:
+    key = keys.load(chain[-1].key) if chain else None
+    if not isinstance(key, keys.EllipticCurveKey):
+        return undecided(G104, "signature", why="the leaf certificate gives no key on a curve")
     sign1 = document.sign1
     wrong = ecdsa_p384_raw(key, sign1.signature, sign1.to_be_signed())
     return failed(G104, "signature", why=wrong) if wrong else passed(G104, "signature")
