@@ -18,7 +18,9 @@ NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 def test_the_vendor_root_is_pinned_and_has_a_review_date(vectors: Path) -> None:
     assert {root.root_class for root in vendor_roots()} == {RootClass.VENDOR}
-    assert {root.platform for root in vendor_roots()} == {p.name for p in PLATFORMS}
+    # Google and Intel publish no authority of their token services that could be pinned.
+    without = {"gcs", "ita"}
+    assert {root.platform for root in vendor_roots()} == {p.name for p in PLATFORMS} - without
     (root,) = (root for root in vendor_roots() if root.platform == "nitro")
     assert root.review_by is not None
     assert root.not_after is not None

@@ -109,6 +109,16 @@ P206: Final = Code(
     "The policy names the only value that counts.",
     "Deploy the product that the policy means, or correct the policy.",
 )
+P207: Final = Code(
+    "P207",
+    "says-otherwise",
+    "the token does not say what the policy wants",
+    "A service says in words what it saw: the kind of machine, versions, for whom the token is, whether "
+    "an advisory is open. Each is compared, letter by letter, with the values that the policy lists. Some "
+    "must be listed: Azure's issuer, Google's audience and kind of machine, NVIDIA's driver and VBIOS, "
+    "and how many devices there are. Where the policy is silent on these the answer stays open.",
+    'List what you take: `says.hwmodel = ["GCP_INTEL_TDX"]` in the platform\'s section.',
+)
 P211: Final = Code(
     "P211",
     "bank-refused",
@@ -124,4 +134,13 @@ P212: Final = Code(
     "The key that signs a TPM's quotes counts by a certificate of Azure's or Google's, or because "
     "somebody whom you trust names this very key: a machine's own hardware report, or you.",
     'Name whom you admit: `ak = ["bound"]` takes only keys that hardware, or you, vouch for.',
+)
+P301: Final = Code(
+    "P301",
+    "version-not-listed",
+    "a version or mode of the device is not among those that the policy names",
+    "Reference values tell that a driver is NVIDIA's own, and not that it is new enough. The policy names "
+    "the versions of driver and VBIOS, the architectures and the modes that count.",
+    "Have the device updated, or review the version and add it to the policy: `[nvidia] "
+    'driver_version = ["580.159.03"]`.',
 )
