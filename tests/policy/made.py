@@ -133,6 +133,24 @@ EVERYTHING: dict[str, dict[str, Any]] = {
         "vmpl": {0, 1},
     },
 }
+TOKENS: dict[str, dict[str, Any]] = {
+    "maa": {
+        "says": {"issuer": {"https://tenant.eus.attest.azure.net"}},
+        "minimum": {"isvsvn": 3},
+        "exact": {"isvprodid": 7},
+    },
+    "gcs": {"says": {"hwmodel": {"GCP_INTEL_TDX"}}, "exact": {"oemid": 11129}},
+    "ita": {
+        "says": {"attester_type": {"tdx"}},
+        "minimum": {"isvsvn": 3},
+        "exact": {"isvprodid": 7},
+    },
+    "nras": {
+        "says": {"driver_version": {"550.90.07"}},
+        "minimum": {"devices": 1},
+        "exact": {"devices": 8},
+    },
+}
 
 
 def claims(

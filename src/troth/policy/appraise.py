@@ -13,8 +13,9 @@ from troth.model.codes.fresh import R101, R102
 from troth.model.codes.measurement import M101, M201, M202, M203
 from troth.model.codes.policy import P101, P102, P103, P105, P106
 from troth.model.roots import RootClass
-from troth.policy import events, guest, tcb
+from troth.policy import device, events, guest, says, tcb
 from troth.policy.document import DEFAULT_MAX_AGE, Policy
+from troth.policy.requirements import Requirements
 
 CLOCK_SKEW: Final = timedelta(minutes=1)
 _ALWAYS: Final = (P101, P102, P103, P105, P106, M201, R101, R102)
@@ -48,7 +49,8 @@ def required(policy: Policy, expectation: Expectation, platform: str) -> tuple[C
     """The questions that must be answered for acceptance under this policy and expectation."""
     asked = policy.asks(platform)
     codes = [*_ALWAYS, *tcb.required(asked, platform), *guest.required(asked, platform)]
-    codes += events.required(asked.events)
+    codes += device.required(asked, platform)
+    codes += (*events.required(asked.events), *says.required(platform))
     if expectation.nonce is not None:
         codes.append(B101)
     if expectation.key is not None or policy.require_key or Waiver.KEY in expectation.waive:
@@ -87,9 +89,11 @@ def checks(
     source = policy.name if claims.platform in policy.requirements else "troth's defaults"
     yield from tcb.checks(policy.asks(claims.platform), claims, source=source, at=at)
     yield from guest.checks(policy, claims, source=source)
+    asked = policy.asks(claims.platform)
+    yield from says.checks(asked.says, asked.exact, claims, source=policy.name)
+    yield from device.checks(policy.asks(claims.platform), claims, source=source)
     yield from _measurements(policy, claims, expectation)
-    asked = policy.asks(claims.platform).events
-    yield from events.checks(asked, claims, logged=logged, source=policy.name)
+    yield from events.checks(asked.events, claims, logged=logged, source=policy.name)
     yield _not_future(claims, at)
     yield _fresh(policy, claims, expectation, at)
     if expectation.nonce is not None:
@@ -102,12 +106,20 @@ def checks(
 
 
 def _covered(policy: Policy, claims: Claims) -> Check:
-    names = ", ".join(policy.registers) or "no platform in particular"
-    if policy.registers and claims.platform not in policy.registers:
+    known = dict.fromkeys(
+        (*policy.registers, *(p for p, a in policy.requirements.items() if _named(p, a)))
+    )
+    names = ", ".join(known) or "no platform in particular"
+    if known and claims.platform not in known:
         return failed(
             P106, "platform", presented=claims.platform, expected=names, source=policy.name
         )
     return passed(P106, "platform", presented=claims.platform, source=policy.name)
+
+
+def _named(platform: str, asked: Requirements) -> bool:
+    """Whether versions alone say what runs, and the policy names them."""
+    return device.names_image(asked) or says.identify(asked.says, platform)
 
 
 def _root_class(policy: Policy, root_class: RootClass | None) -> Check:
@@ -141,6 +153,11 @@ def _measurements(policy: Policy, claims: Claims, expectation: Expectation) -> I
         yield waived(M201, "measurements", why="you gave up expecting an image")
         return
     wanted = policy.registers.get(claims.platform, {})
+    asked, left = policy.asks(claims.platform), guest.identity(policy, claims)
+    if not wanted and not left and _named(claims.platform, asked):
+        # Which of these versions it is, P301 and P207 ask; that it is what it says, the reference values tell.
+        yield passed(M201, "measurements", source=policy.name, why="named by their versions")
+        return
     if not wanted:
         yield undecided(M101, "measurements", presented=", ".join(claims.identity))
         return
@@ -152,9 +169,11 @@ def _measurements(policy: Policy, claims: Claims, expectation: Expectation) -> I
         else:
             make = passed if presented in allowed else failed
             yield make(M201, name, presented=presented, expected=expected, source=policy.name)
-    for name in guest.identity(policy, claims):
+    for name in left:
         if name not in wanted:
-            why = events.instead(policy.asks(claims.platform).events, claims, name)
+            why = events.instead(asked.events, claims, name)
+            if claims.platform == device.PLATFORM:
+                why = device.instead(asked, claims, name)
             yield undecided(
                 M203, name, presented=claims.registers[name], source=policy.name, why=why
             )

@@ -7,7 +7,7 @@ from troth.model.check import Check, failed, passed, undecided
 from troth.model.claims import Claims
 from troth.model.codes import Code
 from troth.model.codes.policy import P201, P202, P203, P204, P205, P206
-from troth.policy import events
+from troth.policy import device, events
 from troth.policy.document import Policy
 from troth.policy.names import PARTS
 from troth.policy.requirements import Bits, Requirements
@@ -20,13 +20,11 @@ _SERVICE_TDS: Final = ("mrservicetd", "init_servtd_hash", "cur_servtd_hash")
 _MIGRATE_MA: Final = 1 << 18
 _NO_AGENT: Final = "ff" * 32
 _MACHINE: Final = ("dynamic_platform", "cached_keys", "smt")
-_PLATFORMS: Final = frozenset({"sgx", "tdx", "snp"})
+_MIGRATE: Final = frozenset({"tdx", "snp"})
 
 
 def required(asked: Requirements, platform: str) -> tuple[Code, ...]:
     """The questions about guest and machine that must be answered for a platform."""
-    if platform not in _PLATFORMS:
-        return ()
     codes = []
     if asked.bits or _septs(asked, platform) or any(_machine_refused(asked)):
         codes.append(P201)
@@ -36,7 +34,7 @@ def required(asked: Requirements, platform: str) -> tuple[Code, ...]:
         codes.append(P206)
     if asked.machines is not None:
         codes.append(P203)
-    if platform != "sgx":
+    if platform in _MIGRATE:
         codes.append(P204)
     if platform == "snp":
         codes.append(P205)
@@ -46,8 +44,6 @@ def required(asked: Requirements, platform: str) -> tuple[Code, ...]:
 def checks(policy: Policy, claims: Claims, *, source: str) -> Iterator[Check]:
     """Every check of guest and machine; none for a platform that has no such things."""
     platform, numbers = claims.platform, claims.numbers
-    if platform not in _PLATFORMS:
-        return
     asked = policy.asks(platform)
     if _septs(asked, platform):
         yield _bits("td_attributes", _SEPT_VE_DISABLE, numbers, source, why="SEPT_VE_DISABLE")
@@ -76,7 +72,7 @@ def checks(policy: Policy, claims: Claims, *, source: str) -> Iterator[Check]:
             expected=f"on the policy's list of {len(asked.machines)}",
             source=source,
         )
-    if platform != "sgx":
+    if platform in _MIGRATE:
         yield _migration(policy, claims, source)
     if platform == "snp":
         make = passed if numbers.get("vmpl") in asked.vmpl else failed
@@ -102,7 +98,8 @@ def identity(policy: Policy, claims: Claims) -> tuple[str, ...]:
         and ("isvsvn" in asked.minimum or "isvsvn" in asked.exact)
     ):
         return claims.alternative
-    return events.uncovered(asked.events, claims, claims.identity)
+    named = {**asked.events, **device.stated(asked)}
+    return events.uncovered(named, claims, claims.identity)
 
 
 def _septs(asked: Requirements, platform: str) -> bool:

@@ -5,6 +5,10 @@ from types import MappingProxyType
 from typing import Final
 
 _ANY_DIGEST: Final = (32, 48, 64)
+_TOKEN_TDX: Final = (
+    *("mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3", "mrconfigid"),
+    *("mrowner", "mrownerconfig", "mrservicetd", "mrseam", "mrsignerseam"),
+)
 _PCK: Final = ("sgx_type", "dynamic_platform", "cached_keys", "smt")
 
 PARTS: Final = ("boot_loader", "tee", "snp", "microcode", "fmc")
@@ -45,6 +49,27 @@ REGISTERS: Final[Mapping[str, Mapping[str, tuple[int, ...]]]] = MappingProxyType
             "report_id": (32,),
             "report_id_ma": (32,),
         },
+        "maa": {
+            "x_ms_policy_hash": (32,),
+            "x_ms_sgx_mrenclave": (32,),
+            "x_ms_sgx_mrsigner": (32,),
+            "x_ms_sevsnpvm_launchmeasurement": (48,),
+            "x_ms_sevsnpvm_hostdata": (32,),
+            "x_ms_sevsnpvm_idkeydigest": (48,),
+            "x_ms_sevsnpvm_authorkeydigest": (48,),
+            "x_ms_sevsnpvm_familyid": (16,),
+            "x_ms_sevsnpvm_imageid": (16,),
+            "x_ms_sevsnpvm_reportid": (32,),
+            **{f"x_ms_tdx_{name}": (48,) for name in _TOKEN_TDX},
+        },
+        "gcs": {"image_digest": (32,), "container_overrides": (32,)},
+        "ita": {
+            "sgx_mrenclave": (32,),
+            "sgx_mrsigner": (32,),
+            **{f"tdx_{name}": (48,) for name in _TOKEN_TDX},
+        },
+        "nras": {},
+        "nvidia": {"measurements": (48,)},
     }
 )
 """Platform to register to the sizes in bytes that its value may have."""
@@ -74,16 +99,48 @@ NUMBERS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
                 ),
             }
         ),
+        "nvidia": frozenset({"opaque_version", "ppcie", "nvdec0", "feature_flag"}),
+        "maa": frozenset({"isvprodid", "isvsvn", "guest_svn", "vmpl"}),
+        "gcs": frozenset({"oemid"}),
+        "ita": frozenset({"isvprodid", "isvsvn"}),
+        "nras": frozenset({"devices"}),
     }
 )
 """Platform to the numbers of its claims."""
+
+TEXTS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "maa": frozenset(
+            {
+                *("issuer", "attestation_type", "compliance_status", "attester_tcb_status"),
+                *("secureboot", "os_type", "os_distro"),
+            }
+        ),
+        "gcs": frozenset(
+            {
+                *("hwmodel", "swname", "swversion", "secboot", "audience", "support_attributes"),
+                *("image_reference", "service_accounts", "project_id", "zone", "cc_mode"),
+            }
+        ),
+        "ita": frozenset(
+            {
+                *("issuer", "attester_type", "attester_tcb_status", "policies_matched"),
+                "advisories",
+            }
+        ),
+        "nras": frozenset(
+            {"hwmodel", "secboot", "measres", "driver_version", "vbios_version", "warnings"}
+        ),
+    }
+)
+"""Platform to what its tokens say in words."""
 
 MACHINE_BYTES: Final[Mapping[str, int]] = MappingProxyType({"sgx": 16, "tdx": 16, "snp": 64})
 """Platform to the size of the name that it gives to a machine: PPID, or chip id."""
 
 # What a debug enclave shows, or one that nobody measured. Elsewhere zero means «not used», which is a
 # fine thing to expect.
-_NEVER_ZERO: Final = frozenset({"mrenclave", "mrsigner", "mrtd", "measurement"})
+_NEVER_ZERO: Final = frozenset({"mrenclave", "mrsigner", "mrtd", "measurement", "measurements"})
 _PLATFORM_OF: Final = {
     register: platform for platform, registers in REGISTERS.items() for register in registers
 }

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeGuard
 
 from troth.errors import Misuse
-from troth.policy import events, names
+from troth.policy import device, events, names, says
 
 Leave = Literal["allowed", "refused"]
 Need = Literal["required", "optional"]
@@ -34,19 +34,24 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "sgx": _INTEL,
         "tdx": (*_INTEL, "migration", "sept_ve_disable", "events"),
         "snp": ("bits", "minimum", "exact", "machines", "migration", "vmpl"),
+        "nvidia": (*device.WORDS, "hold", "minimum", "exact"),
+        "maa": ("says", "minimum", "exact"),
+        "gcs": ("says", "exact"),
+        "ita": ("says", "minimum", "exact"),
+        "nras": ("says", "minimum", "exact"),
     }
 )
 """Platform to the fields of `Requirements` that have a meaning for it."""
 
+_LEAVES: Final = ("migration", "dynamic_platform", "cached_keys", "smt", "hold")
 _CHOICES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
-    dict.fromkeys(("migration", "dynamic_platform", "cached_keys", "smt"), ("allowed", "refused"))
-    | {"sept_ve_disable": ("required", "optional")}
+    dict.fromkeys(_LEAVES, ("allowed", "refused")) | {"sept_ve_disable": ("required", "optional")}
 )
 _ADVISORY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_NUMBER: Final = 2**53 - 1  # what has one exact form in the digest; wider fields are for `bits`
 _MAX_BITS: Final = 2**64 - 1
 _LEVELS: Final = frozenset(range(4))
-_VIEWS: Final = ("advisories", "bits", "minimum", "exact", "events")
+_VIEWS: Final = ("advisories", "bits", "minimum", "exact", "events", "says")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +106,12 @@ class Requirements:
         vmpl: privilege levels at which a report may have been asked for.
         events: name of what an event log says to its allowed values. Together they may stand for the
             register that the log replays to; see `troth.policy.events`.
+        says: name of what a token says in words to its allowed values; see `troth.policy.says`.
+        driver_version, vbios_version: versions that count of an NVIDIA device. Together they stand for
+            its measurements, which are compared with the vendor's values for just these versions.
+        arch: its architectures that count: `hopper`, `blackwell`, `ls10`.
+        mode: its modes that count: `spt`, `mpt`, `ppcie`. Of all four None is any.
+        hold: whether certificates that the vendor has put on hold count.
 
     Raises:
         Misuse: a value that means nothing, or that would admit what must not be.
@@ -121,14 +132,23 @@ class Requirements:
     smt: Leave = "allowed"
     vmpl: frozenset[int] = frozenset({0})
     events: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    says: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    driver_version: frozenset[str] | None = None
+    vbios_version: frozenset[str] | None = None
+    arch: frozenset[str] | None = None
+    mode: frozenset[str] | None = None
+    hold: Leave = "refused"
 
     def __post_init__(self) -> None:
-        for name in ("tcb_status", "vmpl", "machines"):
-            if name != "machines" or self.machines is not None:
+        for name in ("tcb_status", "vmpl", "machines", *device.WORDS):
+            if name in ("tcb_status", "vmpl") or getattr(self, name) is not None:
                 object.__setattr__(self, name, _listed(name, getattr(self, name)))
+        for name in device.WORDS:
+            device.check(name, getattr(self, name) or ())
         for name in ("advisories", "bits", "minimum", "exact"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         object.__setattr__(self, "events", events.checked(self.events))
+        object.__setattr__(self, "says", says.checked(self.says))
         _check_statuses(self.tcb_status)
         _check_advisories(self.advisories)
         if self.min_tcb_date is not None:
@@ -178,7 +198,8 @@ def checked(given: Mapping[str, Requirements]) -> Mapping[str, Requirements]:
             if name not in known:
                 raise Misuse(f"{platform}.{name} has no meaning; known are {_join(known)}")
         _check_names(platform, wanted)
-        size = names.MACHINE_BYTES[platform]
+        says.check_names(platform, wanted.says)
+        size = names.MACHINE_BYTES.get(platform, 0)
         for machine in wanted.machines or ():
             if len(machine) != 2 * size:
                 raise Misuse(f"{platform}.machines: {machine!r} is not {size} bytes in hex")

@@ -6,13 +6,14 @@ from datetime import date
 from typing import Any, Final
 
 from troth.errors import Misuse
+from troth.policy.device import WORDS
 from troth.policy.events import SIZES
 from troth.policy.requirements import KEYS, Bits, Requirements
 from troth.policy.toml_values import array, only, quoted, strings
 
 _BITS: Final = re.compile(r"0x[0-9a-fA-F]{1,16}")
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
-_TABLES: Final = frozenset({"advisories", "bits", "minimum", "exact", "events"})
+_TABLES: Final = frozenset({"advisories", "bits", "minimum", "exact", "events", "says"})
 
 
 def read(document: dict[str, Any], source: str) -> dict[str, Requirements]:
@@ -41,8 +42,12 @@ def read(document: dict[str, Any], source: str) -> dict[str, Requirements]:
 
 def write(wanted: Requirements) -> list[str]:
     """The lines of a section; `read` gives the same requirements back."""
-    lines = [f"{k} = {_written(getattr(wanted, k))}" for k in wanted.stated() if k != "events"]
-    return lines + [f"events.{name} = {array(sorted(v))}" for name, v in wanted.events.items()]
+    plain = (k for k in wanted.stated() if k not in ("events", "says"))
+    lines = [f"{k} = {_written(getattr(wanted, k))}" for k in plain]
+    for table in ("events", "says"):
+        said = getattr(wanted, table).items()
+        lines += [f"{table}.{name} = {array(sorted(values))}" for name, values in said]
+    return lines
 
 
 def _value(key: str, value: Any, where: str) -> Any:
@@ -52,9 +57,14 @@ def _value(key: str, value: Any, where: str) -> Any:
             raise Misuse(f"{where} should be a table")
         if key == "events":
             return {n: _event(n, v, f"{where}.{n}") for n, v in value.items()}
+        if key == "says":
+            return {n: _words(v, f"{where}.{n}") for n, v in value.items()}
         return {n: _bits(v, f"{where}.{n}") for n, v in value.items()} if key == "bits" else value
     if key == "tcb_status":
         return strings(value, where)
+    if key in WORDS:  # one value may stand without its brackets, and hex in either case
+        found = strings([value] if isinstance(value, str) else value, where)
+        return [item.upper() if key == "vbios_version" else item.lower() for item in found]
     if key == "machines":
         return [item.lower() for item in strings(value, where)]
     if key == "vmpl" and not (isinstance(value, list) and all(type(item) is int for item in value)):
@@ -66,6 +76,10 @@ def _event(name: str, value: Any, where: str) -> list[str]:
     """One value may stand without its brackets, and hex in either case, as with registers."""
     found = strings([value] if isinstance(value, str) else value, where)
     return [item.lower() for item in found] if name in SIZES else found
+
+
+def _words(value: Any, where: str) -> list[str]:
+    return strings([value] if isinstance(value, str) else value, where)
 
 
 def _bits(value: Any, where: str) -> Bits:
