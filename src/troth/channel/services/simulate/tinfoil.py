@@ -123,10 +123,10 @@ class Enclave:
     def v3(self, nonce: bytes) -> bytes:
         """The true document of version 3."""
         crypto = json.canonical({"format": tinfoil_document.CRYPTO_MATERIAL, "items": self._keys()})
-        devices = [] if self._devices is None else list(self._devices(nonce))
+        devices: list[Any] = list(self._devices(nonce)) if self._devices else []
         device = json.canonical({"format": tinfoil_document.DEVICE_EVIDENCE, "items": devices})
         bound = tinfoil_document.report_data(nonce, crypto, device)
-        document = {
+        document: dict[str, Any] = {
             "format": tinfoil_document.FORMAT,
             "challenge": {
                 "nonce": nonce.hex(),
