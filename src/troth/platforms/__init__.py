@@ -8,7 +8,8 @@ from typing import Final
 
 from troth.model.composite import Composite
 from troth.model.platform import Platform
-from troth.platforms import nitro, nvidia, sgx, snp, tdx, tokens
+from troth.platforms import nitro, nvidia, sgx, snp, tdx, tokens, tpm
+from troth.platforms.tpm import azure
 
 PLATFORMS: Final[tuple[Platform, ...]] = (
     nitro.PLATFORM,
@@ -16,6 +17,7 @@ PLATFORMS: Final[tuple[Platform, ...]] = (
     tdx.PLATFORM,
     snp.PLATFORM,
     nvidia.PLATFORM,
+    tpm.PLATFORM,
     tokens.MAA,
     tokens.GCS,
     tokens.ITA,

@@ -72,7 +72,7 @@ def path_of(document: Document, collateral: Collateral, roots: Sequence[Root]) -
     chain = [document.certificates[0]]
     items: list[Item] = []
     root = None
-    while root is None and len(chain) < _LONGEST:
+    while root is None and len(chain) < _LONGEST and chain[-1].issuer != chain[-1].subject:
         above = next(_issuers(chain, pool, roots), None)
         if above is None:
             break

@@ -1,7 +1,7 @@
 """What does a confidential VM of Azure present? Its hardware's report, the paravisor's claims, a quote.
 
 Confidential Containers' evidence `az-snp-vtpm` and `az-tdx-vtpm` (JSON): version 0 has bytes as lists of
-numbers and the VCEK as PEM; version 1 has hex, and base64url without padding.
+numbers and the VCEK as PEM; version 1 has hex, and base64 in the URL-safe alphabet, padded.
 
 What binds the parts: REPORT_DATA of the hardware's report (SNP), or of the TD quote, is the hash of the
 runtime claims; these name the attestation key; that key signs the quote; and the quote carries the nonce
@@ -152,12 +152,12 @@ class _Old:
 
 @dataclass(frozen=True, slots=True)
 class _New:
-    """Bytes in version 1: base64url outside of the quote, hex inside."""
+    """Bytes in version 1: base64 outside of the quote, hex inside."""
 
     value: Mapping[str, Any]
 
     def outside(self, holder: Mapping[str, Any], name: str) -> bytes:
-        return from_base64url(_text(holder.get(name), name), field=name)
+        return from_base64url(_text(holder.get(name), name), field=name, padded=True)
 
     def inside(self, holder: Mapping[str, Any], name: str) -> bytes:
         return _lower_hex(holder.get(name), name)

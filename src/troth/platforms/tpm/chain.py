@@ -32,6 +32,7 @@ from troth.model.tcb import Finding, Tcb
 from troth.platforms._review import review
 from troth.platforms.tpm import authorities, certified, roots
 from troth.platforms.tpm.authorities import Path
+from troth.platforms.tpm.claims import is_empty
 from troth.platforms.tpm.format import Document, attributes
 from troth.wire import tpm
 from troth.wire.x509 import Certificate
@@ -155,6 +156,8 @@ def _left_out(document: Document) -> Check:
         return undecided(
             M211, "registers", presented=f"without {', '.join(absent)}", expected="pcr0 to pcr15"
         )
+    if all(is_empty(document.pcrs[index]) for index in _CODE):
+        return undecided(M211, "registers", why="nothing was measured into pcr0 to pcr15")
     return passed(M211, "registers", presented=f"{len(document.pcrs)} of {tpm.PCRS}")
 
 

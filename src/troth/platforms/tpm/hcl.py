@@ -167,17 +167,18 @@ def _base64url(value: Any, field: str) -> bytes:
     return from_base64url(value, field=field)
 
 
-def from_base64url(text: str, *, field: str) -> bytes:
-    """Bytes of base64 in the URL-safe alphabet without padding.
+def from_base64url(text: str, *, field: str, padded: bool = False) -> bytes:
+    """Bytes of base64 in the URL-safe alphabet, without padding (RFC 7515) or with it.
 
     Raises:
         Malformed: another character, a wrong length, or bits set behind the end.
     """
     try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        data = base64.urlsafe_b64decode(text if padded else text + "=" * (-len(text) % 4))
     except (binascii.Error, ValueError):
         raise Malformed("is not base64url", field=field) from None
-    if base64.urlsafe_b64encode(data).rstrip(b"=") != text.encode():  # the library skips the rest
+    one = base64.urlsafe_b64encode(data)
+    if (one if padded else one.rstrip(b"=")) != text.encode():  # the library skips the rest
         raise Malformed("is not base64url in its one form", field=field)
     return data
 
