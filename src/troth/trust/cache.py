@@ -22,6 +22,9 @@ from troth.trust.seen import Seen
 from troth.wire import json as strict
 
 ASK_AGAIN: Final = timedelta(days=1)
+# Services that sign tokens take a new key every hour or so.
+ASK_FOR_KEYS_AGAIN: Final = timedelta(minutes=5)
+_KEY_SETS: Final = frozenset({Kind.MAA_KEYS, Kind.GCS_KEYS, Kind.ITA_KEYS, Kind.NRAS_KEYS})
 _DENIED: Final = "troth/denied/1"
 _MAX_DENIED: Final = 64 * 1024
 # What its address names does not change until it ends.
@@ -214,7 +217,8 @@ def _young(item: Item, now: datetime) -> bool:
     """Whether its server need not be asked. An item from the future means that a clock was wrong."""
     if item.fetched_at is None:
         return False
-    return item.kind in _SETTLED or timedelta() <= now - item.fetched_at < ASK_AGAIN
+    again = ASK_FOR_KEYS_AGAIN if item.kind in _KEY_SETS else ASK_AGAIN
+    return item.kind in _SETTLED or timedelta() <= now - item.fetched_at < again
 
 
 def utc_now() -> datetime:

@@ -1,6 +1,6 @@
 """Sends requests for collateral to its vendors' servers, and makes items of the answers.
 
-Intel's PCS or a PCCS, AMD's KDS, NVIDIA's RIM service and OCSP responder.
+Intel's PCS or a PCCS, AMD's KDS, NVIDIA's RIM service and OCSP responder, key sets of tokens.
 
 Over HTTPS alone, but for this machine's own loopback; redirections are not followed. Standard proxy
 variables are honoured. Nothing that decides may import this module.
@@ -29,6 +29,7 @@ from troth import _version
 from troth.errors import Malformed, Misuse, Unavailable
 from troth.model.collateral import Item, Kind, Request
 from troth.platforms.nvidia import collateral as nvidia
+from troth.platforms.tokens import collateral as tokens
 from troth.trust import served, stated
 from troth.wire import json as strict
 from troth.wire import x509
@@ -51,6 +52,7 @@ _DOCUMENTS: Final = frozenset(
         Kind.NVIDIA_RIM,
     }
 )
+_KEY_SETS: Final = frozenset(tokens.BY_KIND)
 _NONCE: Final = 32  # RFC 9654 asks for no more
 
 
@@ -77,6 +79,8 @@ class Servers:
         kds: base address of AMD's KDS.
         rim: base address of NVIDIA's service of RIM documents.
         ocsp: base address of NVIDIA's OCSP responder.
+        tokens: base address in place of the services that sign tokens, which are folders of it by their
+            names; empty asks each at its own.
     """
 
     pcs: str = PCS
@@ -85,9 +89,11 @@ class Servers:
     kds: str = KDS
     rim: str = RIM
     ocsp: str = OCSP
+    tokens: str = ""
 
     def __post_init__(self) -> None:
-        for base in filter(None, (self.pcs, self.pccs, self.kds, self.rim, self.ocsp)):
+        bases = (self.pcs, self.pccs, self.kds, self.rim, self.ocsp, self.tokens)
+        for base in filter(None, bases):
             _checked(base)
         if self.authority is not None and not self.pccs:
             raise Misuse("an authority's file is for a PCCS", fix="name the PCCS too")
@@ -107,8 +113,10 @@ class Servers:
             return self.rim.rstrip("/") + rest
         if origin == OCSP:
             return self.ocsp.rstrip("/")  # what is asked goes into the body, with a nonce
+        if request.kind in _KEY_SETS and tokens.is_address(request.url):
+            return f"{self.tokens.rstrip('/')}/{parts.netloc}{rest}" if self.tokens else request.url
         if origin not in (PCS, CERTIFICATES):
-            raise Misuse(f"{origin} is none of Intel's, AMD's or NVIDIA's servers")
+            raise Misuse(f"{origin} is none of the vendors' servers")
         if self.pccs:
             rest = _ROOT_CRL_AT_PCCS if request.kind is Kind.INTEL_ROOT_CRL else rest
             return self.pccs.rstrip("/") + rest
@@ -288,6 +296,8 @@ def _item(
         if request.kind in _DOCUMENTS:
             value = strict.parse(body, field="answer", limit=MAX_BODY)
             found = served.document(value if isinstance(value, dict) else {}, body, name="answer")
+        elif request.kind in _KEY_SETS:
+            found = Item(kind=request.kind, data=body)
         else:
             found = served.item(body, name="answer")
         found = replace(

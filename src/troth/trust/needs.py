@@ -54,6 +54,10 @@ def _of(name: str, data: bytes, *, early: bool, product: str) -> Iterable[Reques
             from troth.platforms.nvidia import collateral as nvidia
 
             yield from nvidia.requests(document)
+        case "maa" | "gcs" | "ita" | "nras":
+            from troth.platforms.tokens import collateral as tokens
+
+            yield from tokens.requests(document)
         case "snp":
             from troth.platforms.snp import collateral as amd
 

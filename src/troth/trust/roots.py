@@ -42,13 +42,24 @@ def load_roots(path: Path) -> tuple[Root, ...]:
 
 
 def parse_roots(pem: bytes, *, source: str) -> tuple[Root, ...]:
-    """As `load_roots`, of a file's content."""
+    """As `load_roots`, of a file's content.
+
+    Key sets of services that sign tokens may stand before the certificates, or alone: each of their keys
+    is then a root, of that service's platform.
+    """
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding
 
     if len(pem) > _MAX_FILE:
         raise Malformed(f"is larger than {_MAX_FILE} bytes", field=source)
+    keys: tuple[Root, ...] = ()
+    if pem.lstrip().startswith(b"{"):
+        from troth.trust import keysets
+
+        keys, pem = keysets.take(pem, source=source)
+        if not pem.strip():
+            return keys
     try:
         certificates = x509.load_pem_x509_certificates(pem)
         # Read at once: the library reads fields late, and raises for hostile ones then.
@@ -63,7 +74,7 @@ def parse_roots(pem: bytes, *, source: str) -> tuple[Root, ...]:
         Warning,  # raised where the interpreter was told to: an environment must not make this a crash
     ):
         raise Malformed("holds no PEM certificates that can be read", field=source) from None
-    return tuple(
+    return keys + tuple(
         Root(
             platform=platform.name,
             sha256=hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest(),

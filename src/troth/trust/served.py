@@ -82,6 +82,10 @@ def document(value: Mapping[str, Any], data: bytes, *, name: str) -> Item:
     Raises:
         Malformed: it is none.
     """
+    if isinstance(value.get("keys"), list):
+        from troth.platforms.tokens.collateral import kind as whose
+
+        return Item(kind=whose(data), data=data, source=name)
     if value.keys() >= _RIM:
         return Item(kind=Kind.NVIDIA_RIM, data=_rim(value, name), source=name)
     outer = set(value) - {"signature"}

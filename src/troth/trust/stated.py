@@ -19,6 +19,8 @@ _MEMBERS: Final = {
     Kind.INTEL_QE_IDENTITY: "enclaveIdentity",
     Kind.INTEL_EVALUATION_NUMBERS: "tcbEvaluationDataNumbers",
 }
+_ALWAYS: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NEVER: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _TEE: Final = {"SGX": "sgx", "QE": "sgx", "TDX": "tdx", "TD_QE": "tdx"}
 
 
@@ -79,6 +81,8 @@ def read(item: Item) -> Stated:
             return _rim(item)
         case Kind.NVIDIA_OCSP:
             return _ocsp(item)
+        case Kind.MAA_KEYS | Kind.GCS_KEYS | Kind.ITA_KEYS | Kind.NRAS_KEYS:
+            return _key_set(item)
 
 
 def fits(item: Item, request: Request) -> str:
@@ -131,6 +135,20 @@ def _document(item: Item, chain: datetime | None) -> Stated:
         fmspc=fmspc,
         number=None if lists else _number(value, member),
         numbers=tuple(_numbers(value, member)) if lists else (),
+    )
+
+
+def _key_set(item: Item) -> Stated:
+    """A set is of use while the last of its certificates is; one without certificates says no end."""
+    from troth.platforms.tokens.collateral import usable
+
+    keys = usable(item.data)
+    leaves = [x509.read(key.x5c[0]) for key in keys if key.x5c]
+    bare = not all(key.x5c for key in keys)
+    return Stated(
+        about=f"{len(keys)} keys",
+        begins=_ALWAYS if bare else min(leaf.not_before for leaf in leaves),
+        ends=_NEVER if bare else max(leaf.not_after for leaf in leaves),
     )
 
 

@@ -14,7 +14,7 @@ from troth.crypto import issued, keys
 from troth.errors import Malformed
 from troth.model.roots import Root, RootClass
 from troth.platforms.tokens.jwks import Candidate
-from troth.platforms.tokens.roots import DEVELOPMENT_KEYS
+from troth.platforms.tokens.roots import of_a_test_service
 from troth.wire.x509 import BASIC_CONSTRAINTS, KEY_USAGE, Certificate
 
 ALGORITHMS: Final = frozenset(
@@ -60,14 +60,15 @@ class Anchor:
 
 def anchor(candidate: Candidate, roots: Sequence[Root]) -> Anchor:
     """The first root by which the key counts."""
+    try:
+        certificates = [issued.read(der) for der in candidate.x5c]
+        test = of_a_test_service(candidate.x5c)
+    except Malformed as error:
+        return Anchor(root=None, trouble=str(error))
     own = hashlib.sha256(candidate.spki).hexdigest() if candidate.spki else ""
     root = _vouching(roots, certificate=own, key=own) if own else None
     if root is not None:
-        return Anchor(root=root, root_class=_class(root, own), named=True)
-    try:
-        certificates = [issued.read(der) for der in candidate.x5c]
-    except Malformed as error:
-        return Anchor(root=None, trouble=str(error))
+        return Anchor(root=root, root_class=_class(root, test), named=True)
     if not certificates:
         return Anchor(root=None)
     if certificates[0].key != candidate.spki:
@@ -78,7 +79,7 @@ def anchor(candidate: Candidate, roots: Sequence[Root]) -> Anchor:
         root = _vouching(roots, certificate=digest, key=key)
         if root is not None:
             path = tuple(reversed(certificates[: place + 1]))
-            return Anchor(root=root, root_class=_class(root, key), path=path, top=key)
+            return Anchor(root=root, root_class=_class(root, test), path=path, top=key)
     last = certificates[-1]
     signed_itself = len(certificates) == 1 and last.issuer == last.subject
     return Anchor(root=None, top="" if signed_itself else issued.key_sha256(last))
@@ -121,5 +122,5 @@ def _vouching(roots: Sequence[Root], *, certificate: str, key: str) -> Root | No
     return next((r for r in roots if r.vouches_for(certificate=certificate, key=key)), None)
 
 
-def _class(root: Root, key: str) -> RootClass:
-    return RootClass.DEVELOPMENT if key in DEVELOPMENT_KEYS else root.root_class
+def _class(root: Root, test: bool) -> RootClass:
+    return RootClass.DEVELOPMENT if test else root.root_class

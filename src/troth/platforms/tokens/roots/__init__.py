@@ -3,10 +3,13 @@
 Google's and Intel's have none that troth could look at: their keys count where a caller names them.
 """
 
+import hashlib
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
 from troth.model.roots import Root, RootClass
+from troth.wire import x509
 
 # We read the vendors' pages again before this day.
 _REVIEW: Final = datetime(2028, 1, 1, tzinfo=UTC)
@@ -57,6 +60,16 @@ DEVELOPMENT_KEYS: Final = frozenset(
     }
 )
 """Keys of vendors' test services: never pinned, and *development* where a caller names them."""
+
+
+def of_a_test_service(certificates: Iterable[bytes]) -> bool:
+    """Whether one of these is of such a key, whether or not it has signed the others.
+
+    Raises:
+        Malformed: one is no certificate.
+    """
+    keys = (hashlib.sha256(x509.read(der).key).hexdigest() for der in certificates)
+    return any(key in DEVELOPMENT_KEYS for key in keys)
 
 
 def maa() -> tuple[Root, ...]:
