@@ -58,10 +58,12 @@ class Reply:
         status: HTTP's number.
         body: all of it.
         headers: beside the body's length.
+        last: whether the server goes away after it.
     """
 
     status: int = 200
     body: bytes = b""
+    last: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -277,7 +279,10 @@ class Loopback:
                     return
                 buffered += data
             body, buffered = buffered[:size], buffered[size:]
-            stream.write(_encoded(self._answer(_request(first, headers, body))))
+            reply = self._answer(_request(first, headers, body))
+            stream.write(_encoded(reply))
+            if reply.last:
+                return
 
 
 def _request(first: str, headers: Mapping[str, str], body: bytes) -> Request:
