@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Final
 
 from cryptography import x509 as library
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import ocsp
 
@@ -39,6 +40,11 @@ _EXTENDED_USAGE: Final = bytes.fromhex("551d25")
 _OCSP_SIGNING: Final = bytes.fromhex("06082b06010505070309")
 _NONCE: Final = library.ObjectIdentifier("1.3.6.1.5.5.7.48.1.2")
 _BIT_STRING: Final = 0x03
+# What the library raises for bytes that are not what they should be, some of it only when it is asked.
+LIBRARY_ERRORS: Final = (
+    *(ValueError, TypeError, NotImplementedError),
+    *(UnsupportedAlgorithm, library.DuplicateExtension),
+)
 
 
 class Status(StrEnum):
@@ -137,9 +143,7 @@ def read(der: bytes) -> Answer:
                 c.public_bytes(serialization.Encoding.DER) for c in found.certificates
             ),
         )
-    except (ValueError, TypeError, library.DuplicateExtension, NotImplementedError) as error:
-        if isinstance(error, Malformed):
-            raise
+    except LIBRARY_ERRORS as error:
         raise Malformed(f"cannot be read: {str(error)[:120]}", field=FIELD) from None
 
 
@@ -221,7 +225,7 @@ def echoes(der: bytes, nonce: bytes) -> bool:
 def _request(asked: bytes) -> ocsp.OCSPRequest:
     try:
         return ocsp.load_der_ocsp_request(asked)
-    except (ValueError, NotImplementedError):
+    except LIBRARY_ERRORS:
         raise Malformed("is none", field="OCSP request") from None
 
 
