@@ -38,7 +38,10 @@ def detect(data: bytes) -> tuple[Platform, bytes, str] | None:
     return None
 
 
-CONTAINERS: Final[tuple[Callable[[bytes], Composite | None], ...]] = (nvidia.carrier.composite,)
+CONTAINERS: Final[tuple[Callable[[bytes], Composite | None], ...]] = (
+    nvidia.carrier.composite,
+    azure.composite,
+)
 
 
 def assemble(data: bytes) -> Composite | None:

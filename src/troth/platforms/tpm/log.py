@@ -48,7 +48,7 @@ def replay(claims: Claims, data: bytes, pinned: Collection[str]) -> Replayed:
         return Replayed(checks=checks)
     wrong = {mismatch.register for mismatch in _tcg.compare(log, claims.registers)}
     try:
-        events = {} if "pcr7" in wrong else _said(log)
+        events = {} if "pcr7" in wrong else said(log)
     except Malformed as error:
         return Replayed(checks=(*checks, failed(m.M305, "events", source=_SOURCE, why=str(error))))
     return Replayed(checks=checks, events=events)
@@ -68,6 +68,11 @@ def banks(data: bytes) -> dict[str, Replay]:
     }
 
 
-def _said(log: Replay) -> dict[str, str]:
+def said(log: Replay) -> dict[str, str]:
+    """What a log says, by name; as true as its replay to PCR 7.
+
+    Raises:
+        Malformed: a variable's payload hashes to its digest and yet is none.
+    """
     on = _tcg.secure_boot(log, "pcr7")
     return {} if on is None else {"secure_boot": "on" if on else "off"}
