@@ -33,6 +33,13 @@ SPKI = {
     ),
 }
 NO_DEVICES = b'{"format":"https://tinfoil.sh/device-evidence/v1","items":[]}'
+# Of inference.tinfoil.sh, August 2026 (tinfoil-conformance, vectors/v3/real-frozen): an SEV-SNP machine.
+REAL = {
+    "nonce": "7f31a89205a4636f21bebbd1622163c4ce66ee4ba9d83aba6a6f8ab3d9b69c63",
+    "tls": "198c3340b8b007efdb5aa9b2bff68eb6776c4710f0731121f195c65e6410c232",
+    "hpke": "4539df144c761e852824083b1e0e23026ab8fec4fa0612ca16b2672a7a45983e",
+    "report_data": "27c73cd5018258fd54c59053915cd1d22e2824de00504cf5a69a598a842b719b",
+}
 
 
 def keys_section(items: Any = None) -> dict[str, Any]:
@@ -103,6 +110,16 @@ def test_the_protocol_s_own_report_data(name: str) -> None:
         f'"format":"https://tinfoil.sh/key/spki/v1","data":"{spki}"}}]}}'
     ).encode()
     assert documents.report_data(NONCE, section, NO_DEVICES).hex() == wanted + "00" * 32
+
+
+def test_the_report_data_of_a_live_enclave() -> None:
+    tls, hpke = (
+        f'{{"id":"{name}","format":"https://tinfoil.sh/key/{kind}/v1","data":"{REAL[name]}"}}'
+        for name, kind in (("tls", "spki-fp-sha256"), ("hpke", "x25519-hpke"))
+    )
+    section = f'{{"format":"https://tinfoil.sh/crypto-material/v1","items":[{tls},{hpke}]}}'
+    bound = documents.report_data(bytes.fromhex(REAL["nonce"]), section.encode(), NO_DEVICES)
+    assert bound.hex() == REAL["report_data"] + "00" * 32
 
 
 def test_a_document_is_read() -> None:
