@@ -151,6 +151,15 @@ TOKENS: dict[str, dict[str, Any]] = {
         "exact": {"devices": 8},
     },
 }
+OTHERS: dict[str, dict[str, Any]] = {
+    "tpm": {
+        "bank": {"sha256"},
+        "ak": {"bound"},
+        "minimum": {"firmware_version_1": 538314001},
+        "exact": {"safe": 1},
+        "events": {"secure_boot": {"on"}},
+    },
+}
 
 
 def claims(

@@ -108,7 +108,9 @@ def test_a_platform_is_asked_only_what_it_knows() -> None:
     for platform, known in KEYS.items():
         for name in {item.name for item in fields(Requirements)} - set(known):
             other = next(p for p in KEYS if name in KEYS[p])
-            wanted = Requirements(**{name: (made.EVERYTHING | made.TOKENS)[other][name]})
+            wanted = Requirements(
+                **{name: (made.EVERYTHING | made.TOKENS | made.OTHERS)[other][name]}
+            )
             with pytest.raises(Misuse, match="has no meaning; known are"):
                 Policy(name="a", requirements={platform: wanted})
     for platform in ("nitro", "cca"):

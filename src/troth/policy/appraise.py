@@ -13,7 +13,7 @@ from troth.model.codes.fresh import R101, R102
 from troth.model.codes.measurement import M101, M201, M202, M203
 from troth.model.codes.policy import P101, P102, P103, P105, P106
 from troth.model.roots import RootClass
-from troth.policy import device, events, guest, says, tcb
+from troth.policy import device, events, guest, says, tcb, vtpm
 from troth.policy.document import DEFAULT_MAX_AGE, Policy
 from troth.policy.requirements import Requirements
 
@@ -50,6 +50,7 @@ def required(policy: Policy, expectation: Expectation, platform: str) -> tuple[C
     asked = policy.asks(platform)
     codes = [*_ALWAYS, *tcb.required(asked, platform), *guest.required(asked, platform)]
     codes += device.required(asked, platform)
+    codes += vtpm.required(asked, platform)
     codes += (*events.required(asked.events), *says.required(platform))
     if expectation.nonce is not None:
         codes.append(B101)
@@ -92,6 +93,7 @@ def checks(
     asked = policy.asks(claims.platform)
     yield from says.checks(asked.says, asked.exact, claims, source=policy.name)
     yield from device.checks(policy.asks(claims.platform), claims, source=source)
+    yield from vtpm.checks(policy.asks(claims.platform), claims, source=source)
     yield from _measurements(policy, claims, expectation)
     yield from events.checks(asked.events, claims, logged=logged, source=policy.name)
     yield _not_future(claims, at)

@@ -70,6 +70,7 @@ REGISTERS: Final[Mapping[str, Mapping[str, tuple[int, ...]]]] = MappingProxyType
         },
         "nras": {},
         "nvidia": {"measurements": (48,)},
+        "tpm": {f"pcr{index}": _ANY_DIGEST for index in range(24)},
     }
 )
 """Platform to register to the sizes in bytes that its value may have."""
@@ -100,6 +101,14 @@ NUMBERS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
             }
         ),
         "nvidia": frozenset({"opaque_version", "ppcie", "nvdec0", "feature_flag"}),
+        "tpm": frozenset(
+            {
+                *("bank", "clock", "reset_count", "restart_count", "safe"),
+                *("firmware_version", "firmware_version_1", "firmware_version_2"),
+                *("google_project", "google_instance"),
+                *("google_security_version", "google_production"),
+            }
+        ),
         "maa": frozenset({"isvprodid", "isvsvn", "guest_svn", "vmpl"}),
         "gcs": frozenset({"oemid"}),
         "ita": frozenset({"isvprodid", "isvsvn"}),
@@ -142,7 +151,9 @@ MACHINE_BYTES: Final[Mapping[str, int]] = MappingProxyType({"sgx": 16, "tdx": 16
 # fine thing to expect.
 _NEVER_ZERO: Final = frozenset({"mrenclave", "mrsigner", "mrtd", "measurement", "measurements"})
 _PLATFORM_OF: Final = {
-    register: platform for platform, registers in REGISTERS.items() for register in registers
+    register: platform
+    for platform, registers in reversed(list(REGISTERS.items()))
+    for register in registers
 }
 
 
@@ -161,5 +172,5 @@ def may_be_zero(platform: str, register: str) -> bool:
 
 
 def platform_of(register: str) -> str | None:
-    """The platform that has a register of this name; no two share one."""
+    """The platform that has a register of this name; of those of Nitro and of TPMs, Nitro."""
     return _PLATFORM_OF.get(register)

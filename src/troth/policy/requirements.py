@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeGuard
 
 from troth.errors import Misuse
-from troth.policy import device, events, names, says
+from troth.policy import device, events, names, says, vtpm
 
 Leave = Literal["allowed", "refused"]
 Need = Literal["required", "optional"]
@@ -35,6 +35,7 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "tdx": (*_INTEL, "migration", "sept_ve_disable", "events"),
         "snp": ("bits", "minimum", "exact", "machines", "migration", "vmpl"),
         "nvidia": (*device.WORDS, "hold", "minimum", "exact"),
+        "tpm": (*vtpm.WORDS, "minimum", "exact", "events"),
         "maa": ("says", "minimum", "exact"),
         "gcs": ("says", "exact"),
         "ita": ("says", "minimum", "exact"),
@@ -112,6 +113,9 @@ class Requirements:
         arch: its architectures that count: `hopper`, `blackwell`, `ls10`.
         mode: its modes that count: `spt`, `mpt`, `ppcie`. Of all four None is any.
         hold: whether certificates that the vendor has put on hold count.
+        bank: banks of a TPM's registers that count: `sha256`, `sha384`, `sha512`; None is any of these.
+        ak: who may vouch for a TPM's key: `azure`, `google`, or `bound` for whoever names this very key,
+            such as the machine's own hardware report. None is anybody whose root counts.
 
     Raises:
         Misuse: a value that means nothing, or that would admit what must not be.
@@ -138,13 +142,14 @@ class Requirements:
     arch: frozenset[str] | None = None
     mode: frozenset[str] | None = None
     hold: Leave = "refused"
+    bank: frozenset[str] | None = None
+    ak: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("tcb_status", "vmpl", "machines", *device.WORDS):
+        for name in ("tcb_status", "vmpl", "machines", *device.WORDS, *vtpm.WORDS):
             if name in ("tcb_status", "vmpl") or getattr(self, name) is not None:
                 object.__setattr__(self, name, _listed(name, getattr(self, name)))
-        for name in device.WORDS:
-            device.check(name, getattr(self, name) or ())
+        _check_words(self)
         for name in ("advisories", "bits", "minimum", "exact"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         object.__setattr__(self, "events", events.checked(self.events))
@@ -243,6 +248,13 @@ def _check_statuses(statuses: frozenset[str]) -> None:
             raise Misuse(f"tcb_status: no policy can admit {status}")
         if status not in STATUSES:
             raise Misuse(f"tcb_status: unknown {status!r}; known are {', '.join(STATUSES)}")
+
+
+def _check_words(wanted: Requirements) -> None:
+    for name in device.WORDS:
+        device.check(name, getattr(wanted, name) or ())
+    for name in vtpm.WORDS:
+        vtpm.check(name, getattr(wanted, name) or ())
 
 
 def _check_day(where: str, day: object) -> None:

@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any, Final
 
 from troth.errors import Misuse
+from troth.policy import vtpm
 from troth.policy.device import WORDS
 from troth.policy.events import SIZES
 from troth.policy.requirements import KEYS, Bits, Requirements
@@ -62,7 +63,10 @@ def _value(key: str, value: Any, where: str) -> Any:
         return {n: _bits(v, f"{where}.{n}") for n, v in value.items()} if key == "bits" else value
     if key == "tcb_status":
         return strings(value, where)
-    if key in WORDS:  # one value may stand without its brackets, and hex in either case
+    if key in (
+        *WORDS,
+        *vtpm.WORDS,
+    ):  # one value may stand without its brackets, and hex in either case
         found = strings([value] if isinstance(value, str) else value, where)
         return [item.upper() if key == "vbios_version" else item.lower() for item in found]
     if key == "machines":
