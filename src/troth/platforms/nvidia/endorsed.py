@@ -8,9 +8,9 @@ from typing import Final
 from troth.crypto import issued, keys
 from troth.model.collateral import Item
 from troth.model.roots import Root
-from troth.platforms.nvidia import golden
+from troth.platforms.nvidia import golden, rim
 from troth.platforms.nvidia.collateral import Shelf, wanted
-from troth.platforms.nvidia.format import Document
+from troth.platforms.nvidia.format import Document, Kind
 from troth.platforms.nvidia.rim import Rim
 from troth.platforms.nvidia.roots import RIM_ROOT
 from troth.wire.x509 import Certificate
@@ -58,7 +58,9 @@ def references(
     """
     found = []
     for role, version in wanted(document):
-        at_hand = [_judged(role, version, pair, roots) for pair in _fitting(chip, version, shelf)]
+        at_hand = [
+            _judged(role, version, pair, roots) for pair in _fitting(document, chip, version, shelf)
+        ]
         best = min(at_hand, key=lambda reference: _rank(document, reference), default=None)
         found.append(best or Reference(role=role, version=version))
     return tuple(found)
@@ -80,12 +82,14 @@ def vouching(root: Certificate, roots: Sequence[Root], name: str) -> tuple[Root 
     return found, wrong
 
 
-def _fitting(chip: str, version: str, shelf: Shelf) -> list[tuple[Item, Rim]]:
+def _fitting(document: Document, chip: str, version: str, shelf: Shelf) -> list[tuple[Item, Rim]]:
     """The documents about this version for this chip."""
+    edition = rim.SWITCH if document.kind is Kind.SWITCH else rim.GPU
+    asked = (chip, edition, version.upper())
     return [
         pair
         for pair in shelf.rims
-        if (pair[1].product, pair[1].version.upper()) == (chip, version.upper())
+        if (pair[1].product, pair[1].edition, pair[1].version.upper()) == asked
     ]
 
 

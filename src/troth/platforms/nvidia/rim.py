@@ -10,6 +10,7 @@ Does not verify: the certificates in it. `signers` says whose they are.
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -52,6 +53,7 @@ _SHAPE: Final[tuple[tuple[str, dict[str, str]], ...]] = (
     ("KeyInfo", {}),
     ("X509Data", {}),
 )
+_DECLARATION: Final = re.compile(rb"<\?xml [^?<>]*\?>")
 _CERTIFICATE: Final[tuple[str, dict[str, str]]] = ("X509Certificate", {})
 
 
@@ -126,7 +128,8 @@ def _tree(data: bytes) -> "Element":
         raise Malformed(f"is larger than {MAX_BYTES} bytes", field=FIELD)
     if b"<!" in data:  # document types, entities, comments and CDATA
         raise Malformed("has a document type, an entity, a comment or CDATA", field=FIELD)
-    if b"\0" in data or b"<?" in data.lstrip()[1:]:
+    declared = _DECLARATION.match(data)
+    if b"\0" in data or b"<?" in data[declared.end() if declared else 0 :]:
         raise Malformed("is no UTF-8, or has a processing instruction", field=FIELD)
     parser = etree.XMLParser(
         encoding="utf-8",
