@@ -6,9 +6,28 @@ which evidence was presented and what that must bind for this session and this n
 
 from typing import Final
 
+from troth.channel.services import (
+    contrast,
+    dstack,
+    evervault,
+    flashbots,
+    nitriding,
+    oyster,
+    ratls,
+)
 from troth.channel.services._asking import Asked, ask, read
 from troth.channel.services._service import Found, Service
 
-SERVICES: Final[tuple[Service, ...]] = ()
+# What a certificate or one question of its own shows comes first; those that shake hands for a protocol
+# of theirs come last, since other servers may think ill of it.
+SERVICES: Final[tuple[Service, ...]] = (
+    nitriding.SERVICE,
+    evervault.SERVICE,
+    ratls.SERVICE,
+    dstack.SERVICE,
+    oyster.SERVICE,
+    contrast.SERVICE,
+    flashbots.SERVICE,
+)
 
 __all__ = ["SERVICES", "Asked", "Found", "Service", "ask", "read"]
