@@ -112,11 +112,36 @@ def _why_no_firmware() -> str:
     return ""
 
 
+PEERS = ("tinfoil", "ehbp")
+
+
+@functools.cache
+def peer_python(package: str) -> str:
+    """The interpreter that can import another project's package: this one, or that of $TROTH_PEERS."""
+    folder = os.environ.get("TROTH_PEERS")
+    for candidate in (sys.executable, *([f"{folder}/bin/python"] if folder else ())):
+        if Path(candidate).exists() and _run(candidate, "-c", f"import {package}").returncode == 0:
+            return candidate
+    return ""
+
+
+def _why_no_peers() -> str:
+    """Ask the interpreters for the clients of other projects."""
+    absent = [package for package in PEERS if not peer_python(package)]
+    if not absent:
+        return ""
+    names = ", ".join(absent)
+    return (
+        f"no {names} here nor where TROTH_PEERS says; scripts/install_peers.sh makes such a place"
+    )
+
+
 _PROBES: dict[str, Callable[[], str]] = {
     "namespaces": _why_no_namespaces,
     "network": _why_no_network,
     "variation": _why_no_variation,
     "firmware": _why_no_firmware,
+    "peers": _why_no_peers,
 }
 
 
