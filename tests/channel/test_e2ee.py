@@ -145,6 +145,10 @@ def test_prompts_inputs_and_embeddings() -> None:
     assert isinstance(answer["data"][0]["embedding"], str)
     e2ee.open_answer(answer, key=client, context=CONTEXT)
     assert answer == {"data": [{"index": 3, "embedding": [0.5, -1.25]}]}
+    packed = {"data": [{"embedding": "AAAAPw=="}]}
+    e2ee.seal_answer(packed, to=e2ee.public(client), context=CONTEXT)
+    e2ee.open_answer(packed, key=client, context=CONTEXT)
+    assert packed == {"data": [{"embedding": "AAAAPw=="}]}
 
 
 def _sealed() -> tuple[dict[str, Any], e2ee.Private]:

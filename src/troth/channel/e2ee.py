@@ -229,7 +229,8 @@ def seal_answer(body: dict[str, Any], *, to: bytes, context: Context) -> None:
     """Encrypts an answer's content in place, or that of one piece of a stream: the service's side."""
     for place in answer_fields(body):
         value = place.value
-        plain = value.encode("utf-8") if isinstance(value, str) else compact(value)
+        text = isinstance(value, str) and place.name != "embedding"
+        plain = value.encode("utf-8") if text else compact(value)
         aad = context.answer_aad(place.path, _id(body))
         place.put(seal(plain, to=to, algo=context.algo, aad=aad))
 

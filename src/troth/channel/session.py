@@ -9,6 +9,7 @@ OpenSSL does check that the other side holds the key of the certificate it shows
 """
 
 import contextlib
+import select
 import socket
 import threading
 import time
@@ -113,9 +114,14 @@ class Session:
         """Sets the deadline anew: all that is read and written from now on must be done by then."""
         self._deadline = time.monotonic() + seconds
 
-    def begin(self) -> None:
-        """Lifts the deadline of the handshake: the application's bytes follow."""
+    def begin(self, *, idle: float | None = None) -> None:
+        """Lifts the deadline of the handshake: the application's bytes follow.
+
+        Args:
+            idle: seconds without a byte from now on, where they are to be others.
+        """
         self._deadline = None
+        self._idle = self._idle if idle is None else idle
         self._socket.settimeout(self._idle)
 
     def exporter(self, nonce: bytes | None, *, label: bytes = LABEL) -> bytes:
@@ -173,6 +179,13 @@ class Session:
             except SSL.Error as error:
                 raise Unavailable(f"the TLS session broke: {_words(error)}") from error
         return b""
+
+    def is_quiet(self) -> bool:
+        """Whether nothing has come that is not read: what comes unasked is the other side's goodbye."""
+        try:
+            return not select.select([self._socket], [], [], 0)[0] and not self._tls.pending()
+        except (OSError, ValueError):  # it is closed
+            return False
 
     def take(self, size: int) -> bytes:
         """Exactly `size` bytes.

@@ -7,13 +7,16 @@ which evidence was presented and what that must bind for this session and this n
 from typing import Final
 
 from troth.channel.services import (
+    aci,
     contrast,
     dstack,
     evervault,
     flashbots,
     nitriding,
     oyster,
+    phala,
     ratls,
+    tinfoil,
 )
 from troth.channel.services._asking import Asked, ask, read
 from troth.channel.services._service import Found, Service
@@ -21,6 +24,9 @@ from troth.channel.services._service import Found, Service
 # What a certificate or one question of its own shows comes first; those that shake hands for a protocol
 # of theirs come last, since other servers may think ill of it.
 SERVICES: Final[tuple[Service, ...]] = (
+    aci.SERVICE,
+    phala.SERVICE,
+    tinfoil.SERVICE,
     nitriding.SERVICE,
     evervault.SERVICE,
     ratls.SERVICE,

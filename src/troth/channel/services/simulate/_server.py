@@ -1,6 +1,7 @@
 """A web server on loopback with a TLS key of its own, for simulated services."""
 
 import contextlib
+import ipaddress
 import ssl
 import tempfile
 import threading
@@ -133,6 +134,7 @@ class _Listening(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: _Listening
 
     def do_GET(self) -> None:
@@ -203,5 +205,6 @@ def _certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
         not_valid_before=now - timedelta(days=1),
         not_valid_after=now + timedelta(days=1),
     )
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
+    here = ipaddress.IPv4Address("127.0.0.1")
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(here)])
     return builder.add_extension(names, critical=False).sign(key, hashes.SHA256())

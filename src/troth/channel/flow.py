@@ -1,0 +1,127 @@
+"""One answer on its way to the caller: hashed as it comes, shown as it may be, checked at its end."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from troth.channel import sse
+from troth.channel.e2ee import compact
+from troth.channel.manners import Came, Proof, Request, Sent
+from troth.channel.pinned import Link
+from troth.model.answer import AnswerRefused
+from troth.model.check import failed
+from troth.model.codes.answer import B414
+
+_MAX_RECEIPT: Final = 8 * 1024 * 1024
+_PAUSE: Final = 0.1  # seconds before a receipt is asked for again
+_KEYS: Final = ("authorization", "x-api-key")
+_MAX_ID: Final = 256
+
+
+class Flow:
+    """An answer.
+
+    Args:
+        link: that it comes over; closed when it does not count.
+        request: that it is to.
+        sent: as it was sent.
+        headers: of the answer.
+        release: takes the connection back when it can be used again.
+        done: called when the answer counts.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        request: Request,
+        sent: Sent,
+        headers: tuple[tuple[str, str], ...],
+        *,
+        release: Callable[[Link], None],
+        done: Callable[[Came, Proof], None],
+    ) -> None:
+        self._link, self._request, self._sent = link, request, sent
+        self._release, self._done = release, done
+        self.headers: Final = {name.lower(): value for name, value in headers}
+        self._hash = hashlib.sha256()
+        self._id = ""
+
+    def whole(self, pieces: Iterator[bytes]) -> bytes:
+        """A body in one.
+
+        Raises:
+            AnswerRefused: it does not count.
+        """
+        body = b"".join(self._hashed(pieces))
+        value = parsed(body)
+        if value is not None:
+            self._take_id(value)
+            if self._sent.shows:
+                self._sent.show(value)
+                body = compact(value)
+        elif self._sent.shows:
+            raise AnswerRefused([failed(B414, "answer", why="it is no JSON object")])
+        self._check()
+        return body
+
+    def stream(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """A stream's events, the last of them not before the whole was checked; raises as `whole`."""
+        done = False
+        try:
+            events = sse.events(self._hashed(pieces))
+            yield from sse.held_back(events, show=self._show, check=self._check)
+            done = True
+        finally:
+            if not done:
+                self._link.close()
+
+    def _hashed(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self._hash.update(piece)
+            yield piece
+
+    def _show(self, event: bytes) -> bytes:
+        data = sse.data(event)
+        value = None if data.strip() == sse.DONE else parsed(data)
+        if value is None:
+            return event
+        self._take_id(value)
+        if not self._sent.shows:
+            return event
+        self._sent.show(value)
+        return sse.with_data(event, compact(value))
+
+    def _take_id(self, value: dict[str, Any]) -> None:
+        found = value.get("id")
+        if not self._id and isinstance(found, str) and len(found) <= _MAX_ID:
+            self._id = found
+
+    def _check(self) -> None:
+        came = Came(headers=self.headers, sha256=self._hash.hexdigest(), answer_id=self._id)
+        proof = self._sent.check(came, self._get)
+        self._release(self._link)
+        self._done(came, proof)
+
+    def _get(self, path: str) -> tuple[int, bytes]:
+        own = {n: v for n, v in self._request.headers.items() if n.lower() in _KEYS}
+        answer = self._link.open("GET", path, headers=said(own, {}), limit=_MAX_RECEIPT)
+        body = b"".join(answer.pieces)
+        if answer.status != 200:
+            time.sleep(_PAUSE)
+        return answer.status, body
+
+
+def said(own: Mapping[str, str], added: Mapping[str, str]) -> dict[str, str]:
+    """What goes out: what is signed is bytes as they came, so nothing may pack them on the way."""
+    return {**own, **added, "Accept-Encoding": "identity"}
+
+
+def parsed(data: bytes) -> dict[str, Any] | None:
+    """A JSON object, or None where this is none; fractions may be in it."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
