@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def inspect(source: str, *, files: bool = False, json: bool = False) -> int:
-    """What does it say? Evidence, an event log, a bundle, an image or a policy; never a verdict.
+    """What does it say? Evidence, reference values, a log, a bundle, an image or a policy; never a verdict.
 
         troth inspect evidence.bin
         troth inspect app.eif --files
@@ -37,7 +37,8 @@ def inspect(source: str, *, files: bool = False, json: bool = False) -> int:
 
 def _read(data: bytes, source: str, *, files: bool, log: bytes | None = None) -> dict[str, Any]:
     from troth.cli import _logs
-    from troth.platforms import detect
+    from troth.platforms import assemble, detect
+    from troth.platforms.nvidia import rim
     from troth.platforms.tdx import log as logs
     from troth.verifier import bundle
     from troth.wire import eif
@@ -46,9 +47,17 @@ def _read(data: bytes, source: str, *, files: bool, log: bytes | None = None) ->
         return _image(data, files=files)
     if bundle.looks_like(data):
         return _bundle(bundle.unpack(data))
-    if logs.looks_like(data):
+    if rim.looks_like(data):
+        return _reference_values(data)
+    several = assemble(data)
+    if several is not None:
+        parts = {part.name: _read(part.evidence, source, files=files) for part in several.parts}
+        return {"kind": "composite", "framing": several.framing or "none", "parts": parts}
+    # Logs of dstack and evidence of NVIDIA's are lists in JSON, and only the second kind says so.
+    found = detect(data) if data[:16].lstrip().startswith(b"[") else None
+    if found is None and logs.looks_like(data):
         return _logs.document(data)
-    found = detect(data)
+    found = found or detect(data)
     if found is not None:
         return _evidence(data, *found, log=log)
     if b"troth/policy/1" in data[:4096]:
@@ -61,7 +70,7 @@ def _read(data: bytes, source: str, *, files: bool, log: bytes | None = None) ->
             **strict.parse(policy.canonical(), field=""),
         }
     raise Malformed(
-        "is no evidence, event log, bundle, image or policy that troth reads",
+        "is no evidence, reference values, event log, bundle, image or policy that troth reads",
         field=source,
         offset=0,
     )
@@ -88,12 +97,36 @@ def _evidence(
     return document
 
 
+def _reference_values(data: bytes) -> dict[str, Any]:
+    """What a RIM document of NVIDIA's expects, index by index, and who is said to have signed it."""
+    from troth.platforms.nvidia import rim
+
+    found = rim.read(data)
+    return {
+        "kind": "reference values",
+        "product": found.product,
+        "edition": found.edition,
+        "version": found.version,
+        "values": {
+            f"measurement[{index}]": sorted(value.hex() for value in values)
+            for index, values in found.golden.items()
+        },
+        "signers": _fields(
+            (f"certificate[{place}]", signer.der.hex())
+            for place, signer in enumerate(found.signers)
+        ),
+    }
+
+
 def _with_meanings(document: dict[str, Any]) -> dict[str, Any]:
     """For people: each field of evidence, also of that in a bundle, with what it means."""
     from troth.cli._meanings import meaning
 
     if document["kind"] == "bundle":
         return {**document, "evidence": _with_meanings(document["evidence"])}
+    if document["kind"] == "composite":
+        parts = {name: _with_meanings(part) for name, part in document["parts"].items()}
+        return {**document, "parts": parts}
     if document["kind"] != "evidence":
         return document
     fields = {}
