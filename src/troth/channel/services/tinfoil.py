@@ -240,7 +240,10 @@ def _format(body: bytes) -> Any:
 
 def _served(web: Web) -> bytes | None:
     """The key that the host gives out for encrypted bodies, which proves nothing by itself."""
-    answer = web.get(ehbp.KEYS_PATH, limit=64 * 1024)
+    try:
+        answer = web.get(ehbp.KEYS_PATH, limit=64 * 1024)
+    except Redirected:
+        return None
     kind = next((v for n, v in answer.headers if n.lower() == "content-type"), "")
     if answer.status != 200 or kind.partition(";")[0].strip().lower() != ehbp.KEYS_TYPE:
         return None
