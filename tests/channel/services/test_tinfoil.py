@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.channel.services.tinfoil_made import NONCE, ask, failing, judged, of_image, quote
 from tests.platforms.dcap.made import OTHER
 
-from troth.channel import dial, ehbp
+from troth.channel import dial, ehbp, services, transcript
 from troth.channel.services import tinfoil
 from troth.channel.services import tinfoil_document as documents
 from troth.channel.services.simulate.tinfoil import Enclave
@@ -67,6 +67,19 @@ def test_version_2_binds_keys_and_no_nonce(v2: Enclave) -> None:
     assert waived.verdict is not Verdict.UNDECIDED
     assert statement(found, "certificate_names") is Status.ASSERTED
     assert any("no freshness" in sentence for sentence in found.not_bound)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_it_is_found_among_all_protocols_and_read_again_from_what_was_kept(version: int) -> None:
+    with Enclave(quote, platform="tdx", version=version) as enclave:
+        asked = services.ask(enclave.url, services.SERVICES, seconds=20)
+    assert asked.service is tinfoil.SERVICE
+    assert asked.found.service == f"tinfoil-v{version}"
+    kept = transcript.unpack(transcript.pack(asked.transcript))
+    again = services.read(kept, services.SERVICES)
+    assert again.found.composite == asked.found.composite
+    assert again.found.keys == asked.found.keys
+    assert not failing(judged(again.found))
 
 
 def test_a_host_without_the_document_is_no_tinfoil() -> None:
