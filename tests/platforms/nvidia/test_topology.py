@@ -39,6 +39,7 @@ def test_a_whole_machine(machine: Machine) -> None:
     assert found.gpus == 8
     own = {str(machine[f"switch-{n}"].opaque[Field.PDI].hex()) for n in range(4)}  # type: ignore[union-attr]
     assert set(found.switches) == own
+    assert found.same_gpus
 
 
 def test_names_of_switches_are_the_other_way_round_in_a_gpu(machine: Machine) -> None:
@@ -98,7 +99,7 @@ def test_a_gpu_that_lists_no_switches(machine: Machine, value: bytes | None) -> 
     assert "gpu-0 lists no switches" in problems({**machine, "gpu-0": silent})
 
 
-@pytest.mark.parametrize("value", [None, b"", bytes(8), b"1234567"])
+@pytest.mark.parametrize("value", [None, b"", bytes(8), b"1234567", b"12345678"])
 def test_a_switch_that_does_not_name_itself(machine: Machine, value: bytes | None) -> None:
     silent = saying(machine["switch-0"], Field.PDI, value)
     assert "switch-0 does not name itself" in problems({**machine, "switch-0": silent})
@@ -106,6 +107,7 @@ def test_a_switch_that_does_not_name_itself(machine: Machine, value: bytes | Non
 
 def test_two_switches_of_one_name(machine: Machine) -> None:
     twin = saying(machine["switch-1"], Field.PDI, machine["switch-0"].opaque[Field.PDI])
+    assert "switch-1 does not name itself" in problems({**machine, "switch-1": twin})
     assert "two switches have one name" in problems({**machine, "switch-1": twin})
 
 
@@ -113,10 +115,31 @@ def test_switches_that_list_different_gpus(machine: Machine) -> None:
     raw = machine["switch-0"].opaque[Field.SWITCH_GPU_PDIS] or b""
     other = saying(machine["switch-0"], Field.SWITCH_GPU_PDIS, b"stranger" + raw[8:])
     assert "the switches list different GPUs" in problems({**machine, "switch-0": other})
+    assert not topology.check(documents({**machine, "switch-0": other})).same_gpus
     fewer = saying(machine["switch-0"], Field.SWITCH_GPU_PDIS, bytes(8) + raw[8:])
     assert "switch-0 lists 7 GPUs, 8 are here" in problems({**machine, "switch-0": fewer})
     torn = saying(machine["switch-0"], Field.SWITCH_GPU_PDIS, raw + b"1")
     assert "switch-0 lists 8 GPUs, 8 are here" in problems({**machine, "switch-0": torn})
+
+
+def test_gpus_of_another_machine_in_the_place_of_these(
+    machine: Machine, pki: DevelopmentPki
+) -> None:
+    """As many, and linked to the same switches by their own word: only the names in serial numbers tell."""
+    foreign = {
+        f"gpu-{n}": Device.create(pki, "hopper", START, opaque=machine["gpu-0"].opaque)
+        for n in range(8)
+    }
+    found = topology.check(documents({**machine, **foreign}))
+    assert found.problems == ()
+    assert not found.same_gpus
+
+
+def test_a_real_switch_names_itself_as_its_certificate_does(vectors: Path) -> None:
+    switch = parse(evidence(vectors, "switch-ls10"))
+    found = topology.check({"switch-0": switch})
+    assert not any("name itself" in problem for problem in found.problems)
+    assert not found.same_gpus
 
 
 def test_real_gpus_of_one_machine_agree_on_their_switches(vectors: Path) -> None:

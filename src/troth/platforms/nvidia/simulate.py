@@ -74,6 +74,7 @@ class Device:
         fwid: bytes = FWID,
         debug: bool = False,
         opaque: Mapping[int, bytes | None] | None = None,
+        pdi: bytes = b"",
     ) -> Self:
         """Starts a device.
 
@@ -84,10 +85,14 @@ class Device:
             fwid: digest of its firmware, for its leaf and its reports.
             debug: whether the leaf says so (Blackwell).
             opaque: see the class.
+            pdi: the device's name among others, 8 bytes; any where empty. A switch's is in its reports.
         """
         kind = ARCHITECTURES[architecture]
-        brom = pki.device(architecture, authorities.provisioners[architecture], now)
         switch = kind is Made.SWITCH
+        said = _usual(architecture, fwid) | dict(opaque or {})
+        if switch:
+            pdi = said.get(Field.PDI) or pdi
+        brom = pki.device(architecture, authorities.provisioners[architecture], now, pdi=pdi)
         return cls(
             pki=authorities,
             architecture=architecture,
@@ -96,7 +101,7 @@ class Device:
             measurements=tuple(measured(architecture, index) for index in range(_COUNTS[kind])),
             driver_version="" if switch else DRIVER_VERSION,
             vbios_version=SWITCH_VERSION if switch else VBIOS_VERSION,
-            opaque=_usual(architecture, fwid) | dict(opaque or {}),
+            opaque=said,
         )
 
     @property
@@ -304,7 +309,7 @@ def fabric(
         Field.PDI: links,
     }
     return (
-        tuple(Device.create(authorities, HOPPER, now, opaque=on) for _ in range(gpus)),
+        tuple(Device.create(authorities, HOPPER, now, opaque=on, pdi=pdi) for pdi in ports),
         tuple(
             Device.create(
                 authorities,

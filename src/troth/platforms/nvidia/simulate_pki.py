@@ -7,6 +7,7 @@ Does not protect anything: whoever holds these keys signs what he likes.
 """
 
 import hashlib
+import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -133,20 +134,30 @@ class DevelopmentPki:
 
 
 def authority(
-    name: str, issuer: Authority | None, start: datetime, end: datetime, *, depth: int | None = None
+    name: str,
+    issuer: Authority | None,
+    start: datetime,
+    end: datetime,
+    *,
+    depth: int | None = None,
+    serial: int | None = None,
 ) -> Authority:
     """A certificate authority; its own issuer where none is given."""
     extensions = [
         (x509.BasicConstraints(ca=True, path_length=depth), True),
         (_usage(signs=False), True),
     ]
-    return issue(subject(name), issuer, (start, end), extensions)
+    return issue(subject(name), issuer, (start, end), extensions, serial=serial)
 
 
-def device(architecture: str, provisioner: Authority, start: datetime) -> Authority:
-    """What one chip keeps for life, and makes its leaves with."""
+def device(
+    architecture: str, provisioner: Authority, start: datetime, *, pdi: bytes = b""
+) -> Authority:
+    """What one chip keeps for life, and makes its leaves with; its serial number ends with its PDI."""
     name = f"{_CHIPS[architecture]} A01 {_ENGINES[architecture]} BROM"
-    return authority(name, provisioner, start, FOREVER)
+    prefix = b"\x50" if architecture == LS10 else b"\x41"
+    serial = int.from_bytes(prefix + (pdi or secrets.token_bytes(8)), "big")
+    return authority(name, provisioner, start, FOREVER, serial=serial)
 
 
 def leaf(
@@ -255,6 +266,7 @@ def issue(
     extensions: Iterable[tuple[x509.ExtensionType, bool]],
     *,
     key: ec.EllipticCurvePrivateKey | None = None,
+    serial: int | None = None,
 ) -> Authority:
     """Any certificate, signed by the issuer's key, or by its own where there is no issuer."""
     key = key or ec.generate_private_key(ec.SECP384R1())
@@ -263,7 +275,7 @@ def issue(
         issuer_name=name if issuer is None else issuer.certificate.subject,
         subject_name=name,
         public_key=key.public_key(),
-        serial_number=x509.random_serial_number(),
+        serial_number=x509.random_serial_number() if serial is None else serial,
         not_valid_before=validity[0],
         not_valid_after=validity[1],
     )

@@ -4,8 +4,12 @@ A GPU's report lists the switches at its links, a switch's report names itself a
 ports: eight bytes each (PDI), in a GPU's report in the other order of bytes than in a switch's. Slots
 that are not used are zero.
 
-Does not verify: the reports, and which GPU is meant: no report of a GPU carries the GPU's own PDI, so
-that switches can only be asked for the same GPUs and for as many as there are.
+A GPU's report does not carry its own PDI. The serial number of a switch's device certificate ends with
+its PDI; a GPU's looks the same, but no published evidence shows a GPU beside its switches. So switches
+are asked for the same GPUs and for as many as there are; whether they list these very ones is told as
+`same_gpus`, and is no problem by itself.
+
+Does not verify: the reports.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,11 +29,13 @@ class Topology:
         problems: where they do not agree, in words; empty if they do.
         switches: PDIs of the switches, in hex as a switch writes its own.
         gpus: how many GPUs there are.
+        same_gpus: whether the switches list these very GPUs, by their certificates' serial numbers.
     """
 
     problems: tuple[str, ...]
     switches: tuple[str, ...]
     gpus: int
+    same_gpus: bool
 
 
 def check(devices: Mapping[str, Document]) -> Topology:
@@ -50,6 +56,7 @@ def check(devices: Mapping[str, Document]) -> Topology:
         problems=tuple(problems),
         switches=tuple(sorted(pdi.hex() for pdi in own.values())),
         gpus=len(gpus),
+        same_gpus=_same(gpus, switches),
     )
 
 
@@ -82,12 +89,27 @@ def _switches(
     }
     for name, document in switches.items():
         raw = document.opaque.get(Field.SWITCH_GPU_PDIS, b"")
-        if len(own[name]) != PDI or not any(own[name]):
-            yield f"{name} does not name itself"
+        if len(own[name]) != PDI or own[name] != _certified(document):
+            yield f"{name} does not name itself as its certificate does"
         if len(raw) % PDI or len(listed[name]) != gpus:
             yield f"{name} lists {len(listed[name])} GPUs, {gpus} are here"
     if len(set(listed.values())) > 1:
         yield "the switches list different GPUs"
+
+
+def _same(gpus: Mapping[str, Document], switches: Mapping[str, Document]) -> bool:
+    """Whether each switch lists the PDIs of all GPUs, in either order of bytes."""
+    here = {_certified(document) for document in gpus.values()}
+    listed = [set(_slots(d.opaque.get(Field.SWITCH_GPU_PDIS, b""))) for d in switches.values()]
+    turned = {pdi[::-1] for pdi in here}
+    return bool(here) and bool(listed) and all(found in (here, turned) for found in listed)
+
+
+def _certified(document: Document) -> bytes:
+    """The PDI in the serial number of the device's certificate; empty where there is none."""
+    if len(document.chain) < 2:
+        return b""
+    return (document.chain[1].serial & ((1 << 8 * PDI) - 1)).to_bytes(PDI, "big")
 
 
 def _twice(devices: Mapping[str, Document]) -> Iterator[str]:
