@@ -1,6 +1,7 @@
 """What the tests of NVIDIA's evidence share: rows of the vectors, a policy, and how to ask for a verdict."""
 
 import csv
+import dataclasses
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -151,3 +152,8 @@ def rims(held: Collateral) -> list[Item]:
 
 def answers(held: Collateral) -> list[Item]:
     return [item for item in held.items if item.kind is Kind.NVIDIA_OCSP]
+
+
+def remade(device: Device, **changes: object) -> Device:
+    """The same device, saying something else of itself."""
+    return dataclasses.replace(device, **changes)  # type: ignore[arg-type]
