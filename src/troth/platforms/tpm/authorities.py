@@ -89,7 +89,9 @@ def path_of(document: Document, collateral: Collateral, roots: Sequence[Root]) -
 
 
 def problems(path: Path) -> list[str]:
-    """Everything that is wrong with a path, times aside; a root's own signature counts, too.
+    """Everything that is wrong with a path, times aside.
+
+    A root that is not the pinned certificate itself, and only has its key, must have signed itself.
 
     An empty list means: each certificate is signed by the one above it, names meet, authorities are
     authorities and within their path lengths, no critical extension is unknown, and the first one is of
@@ -109,7 +111,7 @@ def problems(path: Path) -> list[str]:
             wrong.append(f"is signed with another algorithm ({certificate.algorithm.hex()})")
         if index < last:
             wrong += issued.link(certificate.der, path.certificates[index + 1].der)
-        elif certificate.issuer == certificate.subject:
+        elif path.root is not None and _sha256(certificate) != path.root.sha256:
             wrong += issued.link(certificate.der, certificate.der)
         name = issued.title(certificate) if index else "the attestation key's certificate"
         found += [f"{name}: {problem}" for problem in wrong]
@@ -151,5 +153,9 @@ def _issuers(
 
 def _root(certificate: Certificate, roots: Sequence[Root]) -> Root | None:
     key = issued.key_sha256(certificate)
-    der = hashlib.sha256(certificate.der).hexdigest()
+    der = _sha256(certificate)
     return next((root for root in roots if root.vouches_for(certificate=der, key=key)), None)
+
+
+def _sha256(certificate: Certificate) -> str:
+    return hashlib.sha256(certificate.der).hexdigest()

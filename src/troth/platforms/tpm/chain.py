@@ -241,6 +241,8 @@ def _attestation_key(judged: _Judged) -> Check:
             return passed(
                 G602, "attributes", presented=attributes(public), why="the quote names this key"
             )
+        why = "the quote does not name this public area as that of a primary key; send the quote without"
+        return undecided(G602, "attributes", presented=attributes(public), why=why)
     if judged.bound is not None:
         return passed(G602, "attributes", why="whoever vouches for the key vouches for its kind")
     path = judged.path
