@@ -13,7 +13,9 @@ from troth._version import __version__
 
 if TYPE_CHECKING:
     from troth.channel import connect
+    from troth.channel.openai import async_openai, openai
     from troth.errors import Malformed, Misuse, TrothError, Unavailable
+    from troth.model.answer import AnswerRefused
     from troth.model.check import Check, Outcome, Waiver
     from troth.model.claims import Claims
     from troth.model.collateral import Collateral
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 _HOMES: Final[dict[str, str]] = {
     "connect": "troth.channel",
+    "openai": "troth.channel.openai",
+    "async_openai": "troth.channel.openai",
+    "AnswerRefused": "troth.model.answer",
     "Malformed": "troth.errors",
     "Misuse": "troth.errors",
     "TrothError": "troth.errors",
@@ -62,6 +67,7 @@ _OTHERWISE: Final[dict[str, str]] = {"load_collateral": "load"}
 
 __all__ = [
     "Answer",
+    "AnswerRefused",
     "Check",
     "Claims",
     "Collateral",
@@ -83,9 +89,11 @@ __all__ = [
     "Waiver",
     "__version__",
     "appraise",
+    "async_openai",
     "connect",
     "load_collateral",
     "load_roots",
+    "openai",
     "vendor_roots",
     "verify",
     "verify_many",
