@@ -18,6 +18,7 @@ from tests.platforms.dcap.made import OTHER
 from troth.channel import dial, ehbp, services, transcript
 from troth.channel.services import tinfoil
 from troth.channel.services import tinfoil_document as documents
+from troth.channel.services.simulate._server import Reply, Server
 from troth.channel.services.simulate.tinfoil import Enclave
 from troth.channel.web import Web, open_tls
 from troth.errors import Malformed, Misuse, Unavailable
@@ -84,7 +85,7 @@ def test_it_is_found_among_all_protocols_and_read_again_from_what_was_kept(versi
 
 def test_a_host_without_the_document_is_no_tinfoil() -> None:
     for status, body in ((404, b"nothing"), (200, b"<html>"), (200, b'{"format":"x"}')):
-        with hostile(status, body) as url, Web(url, seconds=5) as web:
+        with hostile(status, body) as host, Web(host.url, seconds=5) as web:
             assert tinfoil.ask(web, NONCE) is None
     with Web("http://127.0.0.1:1") as web:
         assert tinfoil.ask(web, NONCE) is None
@@ -269,10 +270,10 @@ def test_a_key_that_changes_between_two_answers_is_refused() -> None:
         Enclave(quote, platform="tdx", version=2) as one,
         Enclave(quote, platform="tdx", version=2) as other,
     ):
-        ports = iter([one.port, other.port])
+        diallers = iter([dial.parse(one.url).dialler(), dial.parse(other.url).dialler()])
 
         def dialler() -> socket.socket:
-            return socket.create_connection(("127.0.0.1", next(ports)), timeout=5)
+            return next(diallers)()
 
         with Web(one.url, seconds=10, dialler=dialler) as web:
             web.get(tinfoil.PATH)
@@ -420,40 +421,28 @@ def test_names_in_another_form_are_refused(names: list[str]) -> None:
         tinfoil.chunks(names, "hpke")
 
 
-class hostile:  # noqa: N801 - reads as a word
-    """A TLS host that gives one answer to everything, maybe a byte at a time."""
+def hostile(status: int, body: bytes, *, pause: float = 0, times: int = 1) -> Server:
+    """A TLS host that gives one answer to everything, maybe a byte at a time, maybe many times over."""
 
-    def __init__(self, status: int, body: bytes, *, pause: float = 0, length: int | None = None):
-        self._enclave = Enclave(quote, platform="tdx")
-        size = len(body) if length is None else length
-        head = f"HTTP/1.1 {status} X\r\nContent-Length: {size}\r\n\r\n".encode()
+    def pieces() -> Iterator[bytes]:
+        for at in range(0, len(body) * times, 1 if pause else len(body)):
+            yield body[at : at + 1] if pause else body
+            time.sleep(pause)
 
-        def answer(handler: Any) -> None:
-            for at in range(len(head + body)) if pause else [slice(None)]:
-                part = (head + body)[at : at + 1] if isinstance(at, int) else head + body
-                handler.wfile.write(part)
-                time.sleep(pause)
-
-        self._enclave._server.RequestHandlerClass.do_GET = answer  # type: ignore[attr-defined]
-
-    def __enter__(self) -> str:
-        return self._enclave.url
-
-    def __exit__(self, *_: object) -> None:
-        self._enclave.close()
+    return Server(lambda _: Reply(status=status, pieces=pieces()))
 
 
 def test_a_host_that_answers_a_byte_at_a_time_is_left() -> None:
-    with hostile(200, b"x" * 1000, pause=0.05) as url, Web(url, seconds=1) as web:
+    with hostile(200, b"x" * 60, pause=0.05) as host, Web(host.url, seconds=1) as web:
         start = time.monotonic()
         with pytest.raises(Unavailable):
             tinfoil.ask(web, NONCE)
         assert time.monotonic() - start < 4
 
 
-def test_an_answer_of_50_mb_is_refused_at_its_length() -> None:
+def test_an_answer_of_50_mb_is_refused_at_the_limit() -> None:
     longer = pytest.raises(Malformed, match="longer")
-    with hostile(200, b"x", length=50_000_000) as url, Web(url, seconds=5) as web, longer:
+    with hostile(200, bytes(1_000_000), times=50) as host, Web(host.url) as web, longer:
         tinfoil.ask(web, NONCE)
 
 
@@ -468,7 +457,8 @@ def test_an_answer_of_50_mb_is_refused_at_its_length() -> None:
     ],
 )
 def test_a_host_that_speaks_it_and_says_nonsense_is_malformed(body: bytes) -> None:
-    with hostile(200, body) as url, Web(url, seconds=5) as web, pytest.raises(Malformed):
+    nonsense = pytest.raises(Malformed)
+    with hostile(200, body) as host, Web(host.url, seconds=5) as web, nonsense:
         tinfoil.ask(web, NONCE)
 
 
@@ -515,19 +505,7 @@ def test_a_key_of_yesterday_is_told_and_nothing_is_read(v3: Enclave) -> None:
 
 def test_stream_cut_tinfoil() -> None:
     """Cut within a frame, or before HTTP's own end, is refused; what EHBP cannot show is in its words."""
-    with Enclave(quote, platform="tdx") as enclave:
-
-        def cut(handler: Any, status: int, _: str, pieces: Any, sealed: Any) -> None:
-            handler.close_connection = True
-            handler.send_response(status)
-            handler.send_header("Transfer-Encoding", "chunked")
-            for name, value in sealed.headers.items():
-                handler.send_header(name, value)
-            handler.end_headers()
-            frame = sealed.seal(next(iter(pieces)))
-            handler.wfile.write(b"%x\r\n%s\r\n" % (len(frame), frame))
-
-        enclave._server.RequestHandlerClass._stream = cut  # type: ignore[attr-defined]
+    with Enclave(quote, platform="tdx", cut=1) as enclave:
         answer = client(enclave).open("POST", "/v1/chat/completions", body=[chat("x", stream=True)])
         assert next(answer.pieces).startswith(b"data: ")
         with pytest.raises((Malformed, Unavailable)):

@@ -232,7 +232,7 @@ def theirs(
     services = Services(cases | {"chat": cases["good"]}, processor.endorsement)
     asked = {
         name: {
-            "enclave": f"{HOST}:{case.enclave.port}",
+            "enclave": case.enclave.url.replace("https://127.0.0.1", HOST),
             "repository": WHO.repository,
             "do": "verify",
             "transport": case.transport,
@@ -248,7 +248,7 @@ def theirs(
         "cases": asked,
     }
     try:
-        certificates = b"".join({case.enclave.certificate for case in cases.values()})
+        certificates = to_pem(*{case.enclave.certificate for case in cases.values()})
         return driven(given, certificates, folder)
     finally:
         services.close()

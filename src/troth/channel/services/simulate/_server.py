@@ -2,10 +2,11 @@
 
 import contextlib
 import ipaddress
+import secrets
 import ssl
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 _SECONDS: Final = 30.0
+_LINE: Final = 64
 
 
 class Cut(Exception):  # noqa: N818 - what it does, not what went wrong
@@ -59,6 +61,7 @@ class Server:
     Args:
         answer: question to reply; called from several threads.
         key: of TLS; made if not given.
+        names: DNS names that its certificate has beside localhost.
 
     Attributes:
         spki: SubjectPublicKeyInfo (DER) of the TLS key.
@@ -67,13 +70,17 @@ class Server:
     """
 
     def __init__(
-        self, answer: Callable[[Question], Reply], *, key: ec.EllipticCurvePrivateKey | None = None
+        self,
+        answer: Callable[[Question], Reply],
+        *,
+        key: ec.EllipticCurvePrivateKey | None = None,
+        names: Iterable[str] = (),
     ) -> None:
         key = ec.generate_private_key(ec.SECP256R1()) if key is None else key
         self.spki: Final = key.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        leaf = _certificate(key)
+        leaf = _certificate(key, names)
         self.certificate: Final = leaf.public_bytes(serialization.Encoding.DER)
         self._server = _Listening(_context(key, leaf), answer)
         self.url: Final = f"https://127.0.0.1:{self._server.server_address[1]}"
@@ -146,6 +153,15 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
         """Nothing is logged."""
 
+    def _body(self) -> Iterator[bytes]:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            yield self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            return
+        while size := int(self.rfile.readline(_LINE).partition(b";")[0], 16):
+            yield self.rfile.read(size)
+            self.rfile.readline(_LINE)
+        self.rfile.readline(_LINE)
+
     def _answer(self) -> None:
         parts = urlsplit(self.path)
         question = Question(
@@ -153,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
             path=parts.path,
             query=dict(parse_qsl(parts.query)),
             headers={name.lower(): value for name, value in self.headers.items()},
-            body=self.rfile.read(int(self.headers.get("Content-Length", "0"))),
+            body=b"".join(self._body()),
         )
         reply = self.server.answer(question)
         self.send_response(reply.status)
@@ -194,8 +210,10 @@ def _context(key: ec.EllipticCurvePrivateKey, leaf: x509.Certificate) -> ssl.SSL
     return made
 
 
-def _certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "troth development")])
+def _certificate(key: ec.EllipticCurvePrivateKey, names: Iterable[str]) -> x509.Certificate:
+    # Each its own: a client that trusts several of these looks them up by their name.
+    common = f"troth development {secrets.token_hex(8)}"
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common)])
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder(
         issuer_name=name,
@@ -206,5 +224,6 @@ def _certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
         not_valid_after=now + timedelta(days=1),
     )
     here = ipaddress.IPv4Address("127.0.0.1")
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(here)])
-    return builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
+    every = [*map(x509.DNSName, ("localhost", *names)), x509.IPAddress(here)]
+    alternatives = x509.SubjectAlternativeName(every)
+    return builder.add_extension(alternatives, critical=False).sign(key, hashes.SHA256())
