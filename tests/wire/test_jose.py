@@ -149,6 +149,8 @@ def test_every_truncation() -> None:
         b'{"a":NaN}',
         b'\xef\xbb\xbf{"alg":"RS256"}',
         b'{"alg":"\xff"}',
+        b'{"alg":"\\ud800"}',
+        b'{"\\udfff":1}',
         b'{"a":' * 100 + b"1" + b"}" * 100,
         b"[" * 40_000,
         b'{"a":' + b"[" * 20_000 + b"]" * 20_000 + b"}",

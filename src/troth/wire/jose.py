@@ -9,6 +9,7 @@ followed, no key in it used. `alg` is a word for the caller to compare with the 
 
 import base64
 import binascii
+import json as library
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -206,7 +207,17 @@ def _object(data: bytes, field: str, limit: int) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise Malformed("is not an object", field=field)
     _shallow(value, field)
+    if b"\\u" in data:
+        _text(value, field)
     return value
+
+
+def _text(value: Any, field: str) -> None:
+    """Refuses half a surrogate pair, which only an escape can hold (RFC 7493, 2.1)."""
+    try:
+        library.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise Malformed("holds half a surrogate pair", field=field) from None
 
 
 def _shallow(value: Any, field: str) -> None:

@@ -9,7 +9,7 @@ The tenant writes the policy that makes a token, so its hash belongs to what ide
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from troth.model.claims import Claims, Source
 from troth.platforms.tokens.said import (
@@ -40,6 +40,8 @@ _HOST_DATA: Final = "x-ms-sevsnpvm-hostdata"
 _SNP_NUMBERS: Final = {"guestsvn": "guest_svn", "vmpl": "vmpl"}
 _BOOT_DEBUG: Final = ("bootdebug-enabled", "kerneldebug-enabled", "hypervisordebug-enabled")
 _GUEST: Final = "pcrs_not_in_token"
+# What a token of this kind always says: silence on it is no good word.
+_MUST: Final = frozenset({("compliance_status", "sevsnpvm"), ("attester_tcb_status", "tdxvm")})
 
 
 def claims(said: Said, made: datetime | None, tdx: Read) -> Claims:
@@ -50,10 +52,10 @@ def claims(said: Said, made: datetime | None, tdx: Read) -> Claims:
         made: when it was made.
         tdx: reads a TD's registers.
     """
-    outer = inner(said, "x-ms-attestation-type")
+    outer = _kind(said)
     below = outer == "azurevm"
     tee = part(said, "x-ms-isolation-tee") if below else said
-    kind = inner(tee, "x-ms-attestation-type")
+    kind = _kind(tee)
     registers, identity, numbers = _tee(kind, tee, tdx)
     registers["x_ms_policy_hash"] = (unbase64(said.get("x-ms-policy-hash")) or b"").hex()
     identity = (*identity, "x_ms_policy_hash")
@@ -64,7 +66,7 @@ def claims(said: Said, made: datetime | None, tdx: Read) -> Claims:
     carried = _nonces(said, runtime)
     texts = {
         "issuer": words(said.get("iss")),
-        "attestation_type": tuple(word for k in (outer, kind) for word in words(k))[: 1 + below],
+        "attestation_type": (outer, kind) if below else (outer,),
     }
     for name, value in {
         "compliance_status": tee.get("x-ms-compliance-status"),
@@ -93,10 +95,12 @@ def claims(said: Said, made: datetime | None, tdx: Read) -> Claims:
     )
 
 
-_MUST: Final = frozenset({("compliance_status", "sevsnpvm"), ("attester_tcb_status", "tdxvm")})
+def _kind(said: Said) -> str:
+    kind = said.get("x-ms-attestation-type")
+    return kind if isinstance(kind, str) else ""
 
 
-def _tee(kind: Any, tee: Said, tdx: Read) -> Found:
+def _tee(kind: str, tee: Said, tdx: Read) -> Found:
     match kind:
         case "sgx":
             registers = {
@@ -124,13 +128,13 @@ def _numbers(tee: Said, names: dict[str, str]) -> dict[str, int]:
     return {ours: tee[name] for name, ours in names.items() if type(tee.get(name)) is int}
 
 
-def _debug(kind: Any, tee: Said) -> bool:
+def _debug(kind: str, tee: Said) -> bool:
     """Only a plain no is no; a kind of TEE that is not read says nothing that could be believed."""
     name = {
         "sgx": "x-ms-sgx-is-debuggable",
         "sevsnpvm": "x-ms-sevsnpvm-is-debuggable",
         "tdxvm": "tdx_td_attributes_debug",
-    }.get(kind if isinstance(kind, str) else "", "")
+    }.get(kind, "")
     return tee.get(name) is not False or tee.get("is-debuggable", False) is not False
 
 
@@ -140,13 +144,13 @@ def _boot_debug(said: Said) -> bool:
     return said.get("x-ms-azurevm-debuggersdisabled", True) is not True
 
 
-def _report_data(kind: Any, tee: Said) -> bytes | None:
+def _report_data(kind: str, tee: Said) -> bytes | None:
     names = {
         "sgx": "x-ms-sgx-report-data",
         "sevsnpvm": "x-ms-sevsnpvm-reportdata",
         "tdxvm": "tdx_report_data",
     }
-    return octets(tee.get(names.get(kind, ""))) if isinstance(kind, str) else None
+    return octets(tee.get(names.get(kind, "")))
 
 
 def _nonces(said: Said, runtime: Said) -> tuple[bytes, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from troth.errors import Misuse
 from troth.model.claims import Claims, Source
 from troth.model.tcb import Tcb
 from troth.platforms.tokens import azure
@@ -51,7 +52,7 @@ def gcs(document: Document, _tcb: Tcb | None = None) -> Claims:
     registers = {"image_digest": digest(_hash(container.get("image_digest")), 32)}
     changed = {name: container.get(name) for name in ("cmd_override", "env_override")}
     if any(changed.values()):
-        registers["container_overrides"] = hashlib.sha256(json.canonical(changed)).hexdigest()
+        registers["container_overrides"] = _digest(changed)
     texts = {
         "hwmodel": words(said.get("hwmodel")),
         "swname": words(said.get("swname")),
@@ -224,6 +225,14 @@ def _made(token: Token) -> datetime | None:
 def _debug(status: Any) -> bool:
     """Anything but a word for «off» is debug, and so is silence (RFC 9711, 4.2.9)."""
     return not isinstance(status, str) or status not in _NO_DEBUG
+
+
+def _digest(value: Any) -> str:
+    """SHA-256 of canonical JSON; empty for a value that has none, such as half a surrogate pair."""
+    try:
+        return hashlib.sha256(json.canonical(value)).hexdigest()
+    except Misuse:
+        return ""
 
 
 def _hash(value: Any) -> Any:
