@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from troth.model.check import Waiver
+from troth.model.check import Check, Waiver, failed
+from troth.model.codes.binding import B101
 
 if TYPE_CHECKING:
     from troth.channel.services import Asked
@@ -109,8 +110,12 @@ def stored(
     from troth.channel import services, transcript
 
     asked = services.read(transcript.unpack(data), services.SERVICES)
-    composite = asked.found.composite
-    if nonce != asked.transcript.nonce:
+    composite, carried = asked.found.composite, asked.found.nonce
+    extra: tuple[Check, ...] = ()
+    if nonce is not None and nonce != carried:
+        presented = "none" if carried is None else carried.hex()
+        extra = (failed(B101, "nonce", presented=presented, expected=nonce.hex()),)
+    if nonce != carried:
         parts = tuple(replace(part, over_nonce=False) for part in composite.parts)
         composite = replace(composite, parts=parts)
     report = _report(
@@ -124,6 +129,7 @@ def stored(
         collateral=_with(collateral, asked),
         as_of=at[1],
         live=False,
+        extra=extra,
     )
     return replace(report, subject=name, subject_sha256=hashlib.sha256(data).hexdigest())
 
@@ -160,6 +166,7 @@ def _report(
     collateral: "Collateral",
     as_of: bool,
     live: bool,
+    extra: "Sequence[Check]" = (),
 ) -> "Report":
     from troth.verifier import appraise, statements
 
@@ -173,6 +180,7 @@ def _report(
         trust=trust,
         collateral=collateral,
         as_of=as_of,
+        extra=extra,
         channel=found.binding if live else None,
     )
     spoken = f"spoke {asked.service.title} ({asked.service.name})"

@@ -55,12 +55,20 @@ def ask(
     if not tried:
         raise Misuse(f"no service is called {only!r}; known are {names}")
     nonce = secrets.token_bytes(NONCE_SIZE)
+    nonsense: list[Malformed] = []
     for service in tried:
         with Web(url, seconds=seconds, dialler=dialler) as web:
-            found = service.ask(web, nonce)
+            try:
+                found = service.ask(web, nonce)
+            except Malformed as error:
+                # Many hosts answer any path with a page; what they speak may be the next one.
+                nonsense.append(error)
+                continue
             if found is not None:
                 transcript = of(web, service=service.name, nonce=nonce)
                 return Asked(service=service, found=found, transcript=transcript)
+    if nonsense:
+        raise nonsense[0]
     raise Unavailable(
         f"{url} attests itself by none of {names}",
         fix="check the address; name the protocol with `--service` where it stands at another path",
