@@ -112,7 +112,7 @@ def _why_no_firmware() -> str:
     return ""
 
 
-PEERS = ("tinfoil", "ehbp")
+PEERS = ("tinfoil", "ehbp", "dstack_sdk")
 
 
 @functools.cache
