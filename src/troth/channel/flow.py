@@ -18,6 +18,7 @@ _MAX_RECEIPT: Final = 8 * 1024 * 1024
 _PAUSE: Final = 0.1  # seconds before a receipt is asked for again
 _KEYS: Final = ("authorization", "x-api-key")
 _MAX_ID: Final = 256
+_MARKED: Final = ("/chat/completions", "/completions")  # whose streams end with a mark
 
 
 class Flow:
@@ -47,6 +48,7 @@ class Flow:
         self.headers: Final = {name.lower(): value for name, value in headers}
         self._hash = hashlib.sha256()
         self._id = ""
+        self._marked = False
 
     def whole(self, pieces: Iterator[bytes]) -> bytes:
         """A body in one.
@@ -71,7 +73,7 @@ class Flow:
         done = False
         try:
             events = sse.events(self._hashed(pieces))
-            yield from sse.held_back(events, show=self._show, check=self._check)
+            yield from sse.held_back(events, show=self._show, check=self._check_stream)
             done = True
         finally:
             if not done:
@@ -84,7 +86,8 @@ class Flow:
 
     def _show(self, event: bytes) -> bytes:
         data = sse.data(event)
-        value = None if data.strip() == sse.DONE else parsed(data)
+        self._marked = self._marked or data.strip() == sse.DONE
+        value = parsed(data)
         if value is None:
             return event
         self._take_id(value)
@@ -97,6 +100,13 @@ class Flow:
         found = value.get("id")
         if not self._id and isinstance(found, str) and len(found) <= _MAX_ID:
             self._id = found
+
+    def _check_stream(self) -> None:
+        """Where nothing signs a stream, the mark at its end is all that shows that it is whole."""
+        marks = self._request.endpoint.endswith(_MARKED)
+        if marks and not self._sent.signed and not self._marked:
+            raise AnswerRefused([failed(B414, "answer", why="the stream ends without its mark")])
+        self._check()
 
     def _check(self) -> None:
         came = Came(headers=self.headers, sha256=self._hash.hexdigest(), answer_id=self._id)

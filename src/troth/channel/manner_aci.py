@@ -152,7 +152,7 @@ class AciSent(PlainSent):
     """A request whose answer must have a receipt."""
 
     def __init__(self, manner: Aci, request: Request, body: bytes, exchange: Exchange) -> None:
-        super().__init__(body)
+        super().__init__(body, signed=True)
         self._manner = manner
         self._exchange = exchange
         self._request = request

@@ -85,11 +85,13 @@ class Sent(Protocol):
         headers: what is said beside the application's.
         body: what goes out.
         shows: whether an answer's JSON is to be changed before the caller sees it.
+        signed: whether `check` looks at a signature over the whole answer.
     """
 
     headers: Mapping[str, str]
     body: bytes | Iterable[bytes]
     shows: bool
+    signed: bool
 
     def open(
         self, status: int, headers: tuple[tuple[str, str], ...], pieces: Iterator[bytes]
@@ -137,6 +139,7 @@ class PlainSent:
     body: bytes | Iterable[bytes]
     headers: Mapping[str, str] = field(default_factory=dict)
     shows: bool = False
+    signed: bool = False
 
     def open(
         self, _: int, __: tuple[tuple[str, str], ...], pieces: Iterator[bytes]
@@ -199,7 +202,7 @@ class OlderSent(PlainSent):
     """A request whose answer must have a signature over both."""
 
     def __init__(self, request: Request, addresses: frozenset[bytes], algorithm: str) -> None:
-        super().__init__(request.body)
+        super().__init__(request.body, signed=True)
         self._request = request.body
         self._model = model_of(request.body)
         self._addresses = addresses
