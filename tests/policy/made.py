@@ -159,6 +159,15 @@ OTHERS: dict[str, dict[str, Any]] = {
         "exact": {"safe": 1},
         "events": {"secure_boot": {"on"}},
     },
+    "nvidia": {
+        "driver_version": {"580.159.03"},
+        "vbios_version": {"96.00.9F.00.01", "96.00.A5.00.01"},
+        "arch": {"hopper"},
+        "mode": {"spt", "ppcie"},
+        "hold": "allowed",
+        "minimum": {"opaque_version": 1},
+        "exact": {"nvdec0": 0},
+    },
 }
 
 

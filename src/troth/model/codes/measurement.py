@@ -90,7 +90,8 @@ M211: Final = Code(
     "register-left-out",
     "the quote leaves out registers that identify code",
     "Whoever asks a TPM for a quote chooses its registers. PCR 0 to 15 take up what was booted, so one "
-    "that was not quoted may hold anything, and the answer stays open.",
+    "that was not quoted may hold anything, and the answer stays open. So it does where none of them is "
+    "set: then nothing measured what was booted.",
     "Ask for a quote over all registers: PCR 0 to 23 of one bank.",
 )
 M401: Final = Code(

@@ -34,7 +34,7 @@ def is_address(url: str) -> bool:
     """Whether this is where a key set of one of the services lies, and nothing else."""
     if url == f"{_EUROPE}/certs":
         return True
-    if any(url == issuer.key_set for issuer in ISSUERS):
+    if any(url == issuer.key_set for issuer in ISSUERS if issuer is not MAA):
         return True
     tenant = url.removesuffix("/certs")
     return tenant != url and MAA.iss.fullmatch(tenant) is not None
