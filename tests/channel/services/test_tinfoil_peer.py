@@ -6,20 +6,14 @@ And the package that it encrypts bodies with, against ours in both directions.
 import base64
 import dataclasses
 import gzip
-import http.server
-import json as plain
-import os
-import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from tests.conftest import peer_python
+from tests.channel.services import tinfoil_peers as peers
 
 import troth
 from troth.channel import ehbp
@@ -40,7 +34,6 @@ from troth.wire import json
 
 pytestmark = pytest.mark.peers
 
-HERE = Path(__file__).parent
 NOW = datetime.now(UTC)
 CODE = b"\x5a" * 48
 WHO = releases.Identity(repository="owner/model", tag="v1.2.3", workflow="build.yml")
@@ -150,75 +143,6 @@ def cases(processor: Processor, instance: Sigstore) -> Iterator[dict[str, Case]]
         enclave.close()
 
 
-class Services:
-    """Where releases, bundles and VCEKs are fetched, for the case that was named last."""
-
-    def __init__(self, cases: dict[str, Case], vcek: bytes) -> None:
-        now: dict[str, Case] = {}
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                answer = self.answer()
-                self.send_response(200 if answer is not None else 404)
-                self.send_header("Content-Length", str(len(answer or b"")))
-                self.end_headers()
-                self.wfile.write(answer or b"")
-
-            def answer(self) -> bytes | None:
-                if self.path.startswith("/case/"):
-                    now["case"] = cases[unquote(self.path.removeprefix("/case/"))]
-                    return b""
-                if self.path == "/vcek":
-                    return vcek
-                if self.path == f"/repos/{WHO.repository}/releases/latest":
-                    said = {"tag_name": WHO.tag, "body": f"Digest: `{DIGEST}`"}
-                    return plain.dumps(said).encode()
-                if self.path == f"/repos/{WHO.repository}/attestations/sha256:{DIGEST}":
-                    found = {"bundle": plain.loads(now["case"].bundle)}
-                    return plain.dumps({"attestations": [found]}).encode()
-                return None
-
-            def log_message(self, *_: object) -> None: ...
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-def driven(given: dict[str, Any], certificates: bytes, folder: Path) -> dict[str, Any]:
-    """Their client over these cases, in a process and a home of its own."""
-    authorities = folder / "authorities.pem"
-    authorities.write_bytes(certificates)
-    environment = {
-        "HOME": str(folder),
-        "SSL_CERT_FILE": str(authorities),
-        "REQUESTS_CA_BUNDLE": str(authorities),
-    }
-    return run("tinfoil", "tinfoil_client.py", given, environment)
-
-
-def run(
-    package: str, script: str, given: dict[str, Any], environment: dict[str, str]
-) -> dict[str, Any]:
-    """A script of `peers/`, with nothing of this process's environment that could reach the network."""
-    done = subprocess.run(
-        [peer_python(package), str(HERE / "peers" / script)],
-        input=plain.dumps(given),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={"PATH": os.environ["PATH"], "NO_PROXY": "*"} | environment,
-    )
-    assert done.returncode == 0, done.stderr
-    # Their code prints of its own; what was asked for is the last line.
-    return plain.loads(done.stdout.splitlines()[-1])
-
-
 @pytest.fixture(scope="module")
 def theirs(
     cases: dict[str, Case],
@@ -229,7 +153,15 @@ def theirs(
     folder = tmp_path_factory.mktemp("home")
     root = folder / "trusted_root.txt"
     root.write_bytes(instance.trusted_root())
-    services = Services(cases | {"chat": cases["good"]}, processor.endorsement)
+    bundles = {name: case.bundle for name, case in cases.items()}
+    bundles["chat"] = cases["good"].bundle
+
+    def fetched(path: str, case: str) -> tuple[bytes, dict[str, str]] | None:
+        if path == "/vcek":
+            return processor.endorsement, {}
+        return peers.github(path, WHO, DIGEST, bundles[case])
+
+    services = peers.Fetched(fetched)
     asked = {
         name: {
             "enclave": case.enclave.url.replace("https://127.0.0.1", HOST),
@@ -249,7 +181,7 @@ def theirs(
     }
     try:
         certificates = to_pem(*{case.enclave.certificate for case in cases.values()})
-        return driven(given, certificates, folder)
+        return peers.driven(given, certificates, folder)
     finally:
         services.close()
 
@@ -331,7 +263,7 @@ def test_their_encryption_reads_what_ours_writes_and_ours_what_theirs_does(tmp_p
         "frames": b"".join(exchange.seal([body])).hex(),
         "body": body[::-1].hex(),
     }
-    said = run("ehbp", "ehbp_client.py", given, {"HOME": str(tmp_path)})
+    said = peers.run("ehbp", "ehbp_client.py", given, {"HOME": str(tmp_path)})
     assert bytes.fromhex(said["opened"]) == body
     assert ehbp.read_keys(bytes.fromhex(said["keys"])) == receiver.key
     theirs = [(ehbp.ENCAPSULATED, said["encapsulated"])]

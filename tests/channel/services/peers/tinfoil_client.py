@@ -2,7 +2,7 @@
 
 Runs under an interpreter that has `tinfoil`, and none of troth. Reads cases as JSON on standard input and
 writes what became of each on standard output. What is replaced is what a deployment of one's own would
-have to replace: AMD's certificates, Sigstore's trusted root, and where releases and VCEKs are fetched.
+have to replace: AMD's and Intel's certificates, Sigstore's trusted root, and where releases and VCEKs are fetched.
 """
 
 import json
@@ -16,13 +16,17 @@ from sigstore.models import TrustedRoot
 from sigstore.verify import Verifier
 from tinfoil import github
 from tinfoil import sigstore as releases
-from tinfoil.attestation import verify_sev
+from tinfoil.attestation import collateral_tdx, intel_root_ca, verify_sev
 
 
 def replace(given: dict) -> None:
-    verify_sev.ARK_CERT = given["ark"].encode()
-    verify_sev.ASK_CERT = given["ask"].encode()
-    verify_sev._VCEKCertURL = lambda *_: f"{given['services']}/vcek"
+    if "ark" in given:
+        verify_sev.ARK_CERT = given["ark"].encode()
+        verify_sev.ASK_CERT = given["ask"].encode()
+        verify_sev._VCEKCertURL = lambda *_: f"{given['services']}/vcek"
+    if "intel" in given:
+        intel_root_ca.INTEL_SGX_ROOT_CA_PEM = given["intel"].encode()
+        collateral_tdx._proxy_url = lambda url: given["services"] + urllib.parse.urlsplit(url).path
     github.GITHUB_PROXY = given["services"]
     root = given["trusted_root"]
 
@@ -60,8 +64,9 @@ def main() -> None:
     results = {}
     for name, case in given["cases"].items():
         # The client keeps what it fetched; each case is to fetch its own.
-        for kept in pathlib.Path.home().rglob("*.json"):
-            kept.unlink()
+        for kept in pathlib.Path.home().rglob("*.*"):
+            if ".cache" in kept.parts and kept.is_file():
+                kept.unlink()
         at = f"{given['services']}/case/{urllib.parse.quote(name)}"
         urllib.request.urlopen(at).read()  # noqa: S310 - loopback
         try:
