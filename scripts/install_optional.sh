@@ -21,6 +21,7 @@ want fusermount fuse "lets disorderfs mount"
 want cpio cpio "another program reads our archives in a test"
 want unshare util-linux "probes user namespaces"
 [ -e /usr/share/ovmf/OVMF.fd ] || want OVMF.fd ovmf "tests measure real firmware for SEV-SNP and TDX"
+want swtpm swtpm "a software TPM answers our commands in tests"
 want apt-get apt "troth lock and troth build read Debian packages through it"
 
 if [ "$(cat /proc/sys/kernel/apparmor_restrict_unprivileged_userns 2>/dev/null || echo 0)" = 1 ]; then

@@ -1,7 +1,7 @@
 """What all tests share: the vectors, an empty home, and the parts of a machine that tests may need.
 
 A test that needs a part carries its marker and is skipped, with a reason, where the part is absent.
-`TROTH_REQUIRE=namespaces,network,variation,firmware,vectors` turns such skips into failures; CI sets
+`TROTH_REQUIRE=namespaces,network,variation,firmware,swtpm,vectors` turns such skips into failures; CI sets
 it, so that a machine which lost a part can't go green by running less.
 """
 
@@ -136,11 +136,20 @@ def _why_no_peers() -> str:
     )
 
 
+def _why_no_swtpm() -> str:
+    """Ask the software TPM for its version."""
+    if shutil.which("swtpm") is None:
+        return "the program swtpm (Debian: swtpm) is absent"
+    asked = _run("swtpm", "--version")
+    return "" if asked.returncode == 0 else f"swtpm does not start: {asked.stderr.strip()}"
+
+
 _PROBES: dict[str, Callable[[], str]] = {
     "namespaces": _why_no_namespaces,
     "network": _why_no_network,
     "variation": _why_no_variation,
     "firmware": _why_no_firmware,
+    "swtpm": _why_no_swtpm,
     "peers": _why_no_peers,
 }
 

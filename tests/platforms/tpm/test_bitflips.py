@@ -13,6 +13,7 @@ from tests.platforms.tpm.made import AT, NONCE
 
 import troth
 from troth.errors import TrothError
+from troth.model.collateral import Collateral
 from troth.platforms.tpm.simulate import SimulatedTpm
 from troth.wire import tpm
 
@@ -37,12 +38,16 @@ NAMED = ("rsassa named", "ecdsa named")
 CERTIFIED = (WHOLE, "rsapss google", "ecdsa azure")
 
 
-HELD = made.pki("google").collateral() + made.pki("azure").collateral()
+def held(data: bytes) -> Collateral:
+    """The authorities, where the evidence does not bring them."""
+    if data.count(b"virtual TPM root") > 1:
+        return Collateral()
+    return made.pki("google").collateral() + made.pki("azure").collateral()
 
 
 def accepted(data: bytes, roots: tuple[troth.model.roots.Root, ...], policy: troth.Policy) -> bool:
     try:
-        troth.verify(data, policy=policy, at=AT, nonce=NONCE, trust=roots, collateral=HELD)
+        troth.verify(data, policy=policy, at=AT, nonce=NONCE, trust=roots, collateral=held(data))
     except TrothError:
         return False
     return True
