@@ -22,6 +22,8 @@ CLI: Final = REPOSITORY / "docs" / "reference" / "cli.md"
 BEGIN: Final = "<!-- what it speaks: made by `make docs` -->"
 END: Final = "<!-- end -->"
 # What Intel's two platforms share stands in one folder.
+# Several platforms in one folder.
+FOLDERS: Final = dict.fromkeys(("maa", "gcs", "ita", "nras"), "tokens")
 SHARED: Final = {"sgx": ("dcap",), "tdx": ("dcap",)}
 PARTS: Final = ("collect", "measure", "simulate")
 WIDTH: Final = 96
@@ -54,7 +56,7 @@ def speaks() -> str:
     rows = ["| speaks | verify | collect in the guest | measure an image | simulate |"]
     rows.append("| --- | --- | --- | --- | --- |")
     for platform in PLATFORMS:
-        folders = (platform.name, *SHARED.get(platform.name, ()))
+        folders = (FOLDERS.get(platform.name, platform.name), *SHARED.get(platform.name, ()))
         has = [
             "yes" if any(find_spec(f"troth.platforms.{f}.{part}") for f in folders) else "–"
             for part in PARTS

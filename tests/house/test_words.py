@@ -22,6 +22,13 @@ ADDRESSES = {
     "kdsintf.amd.com",
     "rim.attestation.nvidia.com",
     "ocsp.ndis.nvidia.com",
+    "nras.attestation.nvidia.com",
+    "nras.attestation-stg.nvidia.com",
+    "portal.trustauthority.intel.com",
+    "portal.eu.trustauthority.intel.com",
+    "confidentialcomputing.googleapis.com",
+    "www.googleapis.com",
+    "cloud.google.com",
     "standards.iso.org",
     "trustedcomputinggroup.org",
     "datatracker.ietf.org",
@@ -38,7 +45,11 @@ ADDRESSES = {
     "localhost",
     "127.0.0.1",
 }
-RESERVED = (".example", ".test", ".invalid", ".localhost", "example.com", "example.org")
+# Azure's service has a host for each tenant.
+RESERVED = (
+    *(".example", ".test", ".invalid", ".localhost", "example.com", "example.org"),
+    ".attest.azure.net",
+)
 
 URL = re.compile(r"\b(?:https?|ftp|mirror|git\+https)://(?:[^/\s@]*@)?([A-Za-z0-9.-]*[A-Za-z0-9])")
 # Labels that the host name of a package source has in front of a public suffix.
