@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import image, nitro, process, quotes
+from bench import image, nitro, process, quotes, receipts
 from bench.timing import Line, shown
 
 VECTORS = Path(os.environ.get("TROTH_VECTORS", Path(__file__).parents[2] / "shared" / "vectors"))
@@ -43,11 +43,14 @@ def main() -> int:
         "batches": lambda: quotes.many(VECTORS),
         "an image": image.writing,
         "a handshake": _handshake,
+        "receipts of AI services": receipts.checking,
+        "the package openai": receipts.requests,
         "starting": lambda: process.starting(VECTORS),
     }
+    alone = ("an image", "a handshake", "receipts of AI services", "the package openai")
     broken = 0
     for title, part in parts.items():
-        needs_vectors = title not in ("an image", "a handshake")
+        needs_vectors = title not in alone
         if needs_vectors and not (VECTORS / "nitro").is_dir():
             result: list[Line] | str = f"no vectors at {VECTORS}; name them with TROTH_VECTORS"
         else:
