@@ -114,8 +114,9 @@ def identity(
     names: Iterable[str] = (),
     extensions: Extensions = (),
     protocols: Sequence[bytes] = (b"http/1.1",),
+    until: datetime | None = None,
 ) -> Identity:
-    """A self-signed certificate for a key, valid for a day around `now`.
+    """A self-signed certificate for a key, valid from a day before `now`.
 
     Args:
         now: the present instant.
@@ -124,6 +125,7 @@ def identity(
         extensions: further extensions.
         protocols: what ALPN may agree on, the first that a client offers counts; none of them is no
             reason to refuse.
+        until: the last instant of its validity; a day after `now` if not given.
     """
     key = new_key() if key is None else key
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "troth simulator")])
@@ -134,7 +136,7 @@ def identity(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1) if until is None else until)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     )
     dns = [x509.DNSName(text) for text in names]
