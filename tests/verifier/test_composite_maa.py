@@ -87,6 +87,31 @@ def test_without_the_enclave_nobody_does(good: Service) -> None:
     assert "G101" in still_open(report)
 
 
+def test_a_policy_that_counts_the_enclave_is_enough(good: Service) -> None:
+    """The bare token and its key set: whoever asks need not take them apart."""
+    found, held = presented(good)
+    accepted = troth.verify(
+        found.lead.evidence,
+        policy=POLICY,
+        at=NOW,
+        nonce=NONCE,
+        trust=PKI.roots(),
+        collateral=held + PKI.collateral(),
+    )
+    assert accepted.claims.platform == "maa"
+    # Named by a file, the key counts as added, and the count of parts still asks for the enclave.
+    bare = Service.create("maa", NOW - timedelta(days=1))
+    report = troth.appraise(
+        bare.token(KIND.claims(NONCE), MADE),
+        policy=POLICY,
+        at=NOW,
+        nonce=NONCE,
+        trust=bare.roots(),
+        collateral=Collateral(items=(bare.collateral(),)),
+    )
+    assert report.verdict is not Verdict.ACCEPTED
+
+
 def test_another_enclave(good: Service) -> None:
     """Anybody can have an enclave of his own put its key into a certificate."""
     other = service(mrenclave=b"\x66" * 32)
