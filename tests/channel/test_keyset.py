@@ -9,6 +9,7 @@ from tests.channel.aci_made import NONCE, keyset_value
 
 from troth.channel import keyset
 from troth.errors import Malformed
+from troth.wire import json
 
 
 def test_the_digest_of_the_published_keyset() -> None:
@@ -72,6 +73,19 @@ def _changed(*path: Any, to: Any) -> dict[str, Any]:
         holder = holder[step]
     holder[last] = to
     return value
+
+
+def test_no_bit_of_a_keyset_can_be_changed_and_leave_its_digest() -> None:
+    data = json.canonical(keyset_value())
+    digest = keyset.read(keyset_value()).digest
+    for place in range(len(data) * 8):
+        changed = bytearray(data)
+        changed[place // 8] ^= 1 << (place % 8)
+        try:
+            found = keyset.read(json.parse(bytes(changed), field="keyset"))
+        except Malformed:
+            continue
+        assert found.digest != digest, place
 
 
 KEY = keyset_value()["receipt_signing_keys"][0]

@@ -19,7 +19,7 @@ from tests.channel.openai_made import (
 )
 
 import troth
-from troth.channel.services.simulate._server import Cut
+from troth.channel.services.simulate._server import Cut, Question
 from troth.channel.services.simulate.aci import Aci, Asked
 from troth.channel.services.simulate.phala import Phala
 from troth.model.channel import Binding
@@ -60,7 +60,7 @@ def test_content_replaced_in_an_encrypted_answer() -> None:
             list(stream(made))
 
 
-def test_receipt_for_another_body() -> None:
+def test_receipt_for_another_body_aci() -> None:
     class Other(Aci):
         def events(self, asked: Asked, forwarded: bytes, response: str) -> list[dict[str, Any]]:
             return super().events(replace(asked, received=b"another"), forwarded, response)
@@ -114,7 +114,7 @@ def test_receipt_of_an_earlier_answer() -> None:
 
 
 @pytest.mark.parametrize("encrypt", [True, False])
-def test_stream_cut(encrypt: bool) -> None:
+def test_stream_cut_aci(encrypt: bool) -> None:
     """Cut hard, the connection is lost; cut softly, the receipt shows it. Its end mark never comes."""
 
     class Hard(Aci):
@@ -244,7 +244,7 @@ def test_the_older_form_is_signed(models: bool) -> None:
         assert any("no time" in sentence for sentence in made.attested.left_open)
 
 
-def test_the_older_form_changed_on_the_way() -> None:
+def test_receipt_for_another_body_phala() -> None:
     class Changed(Phala):
         def on_the_wire(self, piece: bytes) -> bytes:
             return piece.replace(b"secret", b"public")
@@ -255,6 +255,37 @@ def test_the_older_form_changed_on_the_way() -> None:
             say(made)
         with refused("B414"):
             list(stream(made))
+
+
+def test_stream_cut_phala() -> None:
+    class Hard(Phala):
+        def on_the_wire(self, piece: bytes) -> bytes:
+            if b"DONE" in piece:
+                raise Cut
+            return piece
+
+    with Hard(guest=GUEST) as hard, pytest.raises((troth.Unavailable, troth.Malformed)):
+        list(stream(client(hard)))
+
+    class Soft(Phala):
+        def _stream(self, question: Question, body: dict[str, Any]) -> Iterator[bytes]:
+            pieces = list(super()._stream(question, body))
+            yield from (*pieces[:-3], pieces[-1])
+
+    with Soft(guest=GUEST) as soft, refused("B414"):
+        list(stream(client(soft)))
+
+
+def test_the_older_form_without_a_signature() -> None:
+    class Forgetful(Phala):
+        def text(self, *_: Any) -> str:
+            return "gone"  # signatures lie in a cache and expire
+
+        def _signed(self, text: str, algorithm: str) -> Any:
+            return {"error": text + algorithm}
+
+    with Forgetful(guest=GUEST) as forgetful, refused("B411"):
+        say(client(forgetful))
 
 
 def test_the_older_form_signed_by_another() -> None:
