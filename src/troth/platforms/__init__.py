@@ -9,9 +9,11 @@ from typing import Final
 from troth.model.composite import Composite
 from troth.model.platform import Platform
 from troth.platforms import nitro, nvidia, sgx, snp, tdx, tokens, tpm
+from troth.platforms.nitro import nitrotpm
 from troth.platforms.tpm import azure
 
 PLATFORMS: Final[tuple[Platform, ...]] = (
+    nitrotpm.PLATFORM,  # before its sibling, which has all but the name of the registers
     nitro.PLATFORM,
     sgx.PLATFORM,
     tdx.PLATFORM,

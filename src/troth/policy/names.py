@@ -71,6 +71,7 @@ REGISTERS: Final[Mapping[str, Mapping[str, tuple[int, ...]]]] = MappingProxyType
         "nras": {},
         "nvidia": {"measurements": (48,)},
         "tpm": {f"pcr{index}": _ANY_DIGEST for index in range(24)},
+        "nitrotpm": {f"pcr{index}": (48,) for index in range(24)},
     }
 )
 """Platform to register to the sizes in bytes that its value may have."""

@@ -14,6 +14,7 @@ from troth.crypto.signature import ecdsa_p384_raw
 from troth.errors import Malformed
 from troth.model.check import Check, failed, passed, stamp, undecided
 from troth.model.codes.genuine import G101, G102, G103, G104, G105, G106
+from troth.model.codes.measurement import M211
 from troth.model.platform import Genuineness
 from troth.model.roots import Root
 from troth.platforms._review import review as _review
@@ -22,15 +23,19 @@ from troth.wire.cose import ES384
 from troth.wire.x509 import Certificate
 
 ALGORITHMS: Final = frozenset({keys.ECDSA_SHA384})
+_BOOTED: Final = range(16)
 
 
-def genuine(document: Document, roots: Sequence[Root], at: datetime) -> Genuineness:
+def genuine(
+    document: Document, roots: Sequence[Root], at: datetime, *, enclave: bool = True
+) -> Genuineness:
     """Takes every step, and goes on after a failure wherever going on has meaning.
 
     Args:
         document: parsed, not believed.
         roots: the roots that count, by digest; the first that matches gives its class.
         at: the instant of judgement, aware.
+        enclave: whether it is an enclave's, whose PCR4 names its parent; else a NitroTPM's.
     """
     presented = hashlib.sha256(document.cabundle[0]).hexdigest()
     root = next((r for r in roots if r.sha256 == presented), None)
@@ -43,7 +48,7 @@ def genuine(document: Document, roots: Sequence[Root], at: datetime) -> Genuinen
             _path(chain, trouble),  # (4)
             _validity(chain, at),  # (5)
             _signature(document, chain),  # (6)
-            _instance(document),  # (7)
+            _instance(document) if enclave else _left_out(document),  # (7)
         ),
         root_class=None if root is None else root.root_class,
     )
@@ -95,6 +100,18 @@ def _signature(document: Document, chain: Sequence[Certificate]) -> Check:
     sign1 = document.sign1
     wrong = ecdsa_p384_raw(key, sign1.signature, sign1.to_be_signed())
     return failed(G104, "signature", why=wrong) if wrong else passed(G104, "signature")
+
+
+def _left_out(document: Document) -> Check:
+    """Registers that take up what was booted must be there, and something must be in one of them."""
+    absent = [f"pcr{index}" for index in _BOOTED if index not in document.pcrs]
+    if absent:
+        return undecided(
+            M211, "registers", presented=f"without {', '.join(absent)}", expected="pcr0 to pcr15"
+        )
+    if not any(any(document.pcrs[index]) for index in _BOOTED):
+        return undecided(M211, "registers", why="nothing was measured into pcr0 to pcr15")
+    return passed(M211, "registers", presented=str(len(document.pcrs)))
 
 
 def _instance(document: Document) -> Check:

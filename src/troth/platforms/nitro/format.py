@@ -35,11 +35,14 @@ _KEYS: Final = frozenset(
         "nonce",
     }
 )
+TPM_REGISTERS: Final = "nitrotpm_pcrs"
+"""What the registers are called in the documents of a NitroTPM, whose other keys are the same."""
+_TPM_KEYS: Final = _KEYS - {"pcrs"} | {TPM_REGISTERS}
 # An untagged or tagged COSE_Sign1 whose protected header is {1: …} and whose payload is a map that
 # begins with one of the keys: other tokens share that header. Which algorithm, and the exact form, are others' affair.
 _HEAD: Final = re.compile(
     rb"\xd2?\x84[\x43\x44]\xa1\x01.{3,8}?[\xa0-\xbf](?:"
-    + b"|".join(bytes([0x60 + len(key)]) + key.encode("ascii") for key in sorted(_KEYS))
+    + b"|".join(bytes([0x60 + len(key)]) + key.encode("ascii") for key in sorted(_KEYS | _TPM_KEYS))
     + rb")",
     re.DOTALL,
 )
@@ -108,11 +111,42 @@ def _first_of_base64(text: bytes) -> bytes:
 
 
 def parse(data: bytes) -> Document:
-    """Reads a document strictly.
+    """Reads an enclave's document strictly.
 
     Raises:
         Malformed: any departure from the form; trailing bytes, missing, unknown or duplicate keys.
     """
+    sign1, payload = _opened(data)
+    _only(payload, _KEYS)
+    for index in range(3):
+        if isinstance(payload["pcrs"], dict) and index not in payload["pcrs"]:
+            raise Malformed("is missing", field=f"pcr{index}")
+    return _document(sign1, payload, payload["pcrs"])
+
+
+def parse_tpm(data: bytes) -> Document:
+    """Reads a NitroTPM's document strictly: as `parse`, with its registers under their own name.
+
+    Raises:
+        Malformed: as `parse`.
+    """
+    sign1, payload = _opened(data)
+    _only(payload, _TPM_KEYS)
+    return _document(sign1, payload, payload[TPM_REGISTERS])
+
+
+def is_tpms(data: bytes) -> bool:
+    """Whether this document has a NitroTPM's registers; False where it cannot be read that far."""
+    if TPM_REGISTERS.encode("ascii") not in data:
+        return False
+    try:
+        return TPM_REGISTERS in _opened(data)[1]
+    except Malformed:
+        return False
+
+
+def _opened(data: bytes) -> tuple[cose.Sign1, dict[Any, Any]]:
+    """The envelope and the map in it, of whatever keys."""
     if len(data) > MAX_DOCUMENT:
         raise Malformed(f"is larger than {MAX_DOCUMENT} bytes", field="document", offset=0)
     sign1 = cose.parse_sign1(data)
@@ -123,17 +157,24 @@ def parse(data: bytes) -> Document:
     )
     if not isinstance(payload, dict):
         raise Malformed("is not a map", field="payload", offset=sign1.payload_offset)
-    if set(payload) != _KEYS:
+    return sign1, payload
+
+
+def _only(payload: dict[Any, Any], keys: frozenset[str]) -> None:
+    if set(payload) != keys:
         # `repr`, and not all of it: hostile keys may be long, and hold terminal sequences.
-        wrong = ", ".join(sorted(map(repr, set(payload) ^ _KEYS)))
+        wrong = ", ".join(sorted(map(repr, set(payload) ^ keys)))
         raise Malformed(f"has missing or unknown keys: {wrong:.200}", field="payload")
+
+
+def _document(sign1: cose.Sign1, payload: dict[Any, Any], pcrs: Any) -> Document:
     if payload["digest"] != "SHA384":
         raise Malformed(f"is {payload['digest']!r:.60}, should be 'SHA384'", field="digest")
     return Document(
         sign1=sign1,
         module_id=_module_id(payload["module_id"]),
         timestamp_ms=_timestamp(payload["timestamp"]),
-        pcrs=_pcrs(payload["pcrs"]),
+        pcrs=_pcrs(pcrs),
         certificate=_bytes(payload["certificate"], "certificate", 1, _MAX_CERTIFICATE),
         cabundle=_cabundle(payload["cabundle"]),
         public_key=_optional(payload["public_key"], "public_key", 1),
@@ -148,7 +189,7 @@ def fields(data: bytes) -> Iterable[tuple[str, str]]:
     Raises:
         Malformed: as `parse`.
     """
-    document = parse(data)
+    document = parse_tpm(data) if is_tpms(data) else parse(data)
     yield "module_id", document.module_id
     yield "timestamp", f"{document.timestamp_ms} ms"
     for index, value in sorted(document.pcrs.items()):
@@ -194,9 +235,6 @@ def _pcrs(value: Any) -> Mapping[int, bytes]:
             raise Malformed(f"has the index {index!r:.60}, should be 0 to 31", field="pcrs")
         if not isinstance(register, bytes) or len(register) != _PCR_SIZE:
             raise Malformed(f"is not {_PCR_SIZE} bytes", field=f"pcr{index}")
-    for index in range(3):
-        if index not in value:
-            raise Malformed("is missing", field=f"pcr{index}")
     return MappingProxyType(value)
 
 

@@ -1,5 +1,6 @@
 """The pinned AWS root: the digest that it must have, where it is from, until when we vouch for it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,9 +17,17 @@ _AWS: Final = Root(
 )
 
 
+_AWS_TPM: Final = replace(_AWS, platform="nitrotpm")
+
+
 def vendor_roots() -> tuple[Root, ...]:
     """The built-in roots of this platform: one, of the commercial partition.
 
     The roots of AWS's China and GovCloud partitions are not built in; pass them by file.
     """
     return (_AWS,)
+
+
+def tpm_roots() -> tuple[Root, ...]:
+    """The same root, for NitroTPM's documents."""
+    return (_AWS_TPM,)
