@@ -140,7 +140,7 @@ def _aci() -> Callable[[], object]:
 
     def run() -> None:
         exchange = Exchange(
-            request=(REQUEST,),
+            request=keyset.sha256(REQUEST),
             response=keyset.sha256(RESPONSE),
             model="m",
             endpoint="/v1/chat/completions",
@@ -186,8 +186,8 @@ def _older() -> Callable[[], object]:
         found = signatures.checks(
             signatures.read(data),
             address=address,
-            request=REQUEST,
-            response_sha256=hashlib.sha256(RESPONSE).hexdigest(),
+            request=hashlib.sha256(REQUEST).hexdigest(),
+            response=hashlib.sha256(RESPONSE).hexdigest(),
             model="m",
         )
         assert decide(found, signatures.REQUIRED) is Verdict.ACCEPTED

@@ -16,7 +16,7 @@ from troth.model.report import Verdict, decide
 
 KEYS = keyset.read(keyset_value())
 EXCHANGE = Exchange(
-    request=(REQUEST,),
+    request=keyset.sha256(REQUEST),
     response=keyset.sha256(RESPONSE),
     model="demo-model",
     endpoint="/v1/chat/completions",
@@ -73,7 +73,7 @@ def test_every_truncation_is_refused() -> None:
 
 
 def test_receipt_for_another_body() -> None:
-    assert _failed(receipt(), replace(EXCHANGE, request=(REQUEST + b" ",))) == {"B413"}
+    assert _failed(receipt(), replace(EXCHANGE, request=keyset.sha256(REQUEST + b" "))) == {"B413"}
     assert _failed(receipt(), replace(EXCHANGE, response=keyset.sha256(b"other"))) == {"B414"}
 
 
@@ -193,6 +193,14 @@ def test_hostile_json_is_refused() -> None:
     for data in (twice, b"[" * 100_000, b"{" + b" " * receipts.MAX_BYTES, b"\xff", b"1e400", b""):
         with pytest.raises(Malformed):
             receipts.read(data)
+    half = receipt().replace(b"demo-model", b"\\ud800", 1)
+    deep = receipt(event_log=[*EVENTS, {"type": "x", "more": "HERE"}])
+    deep = deep.replace(b'"HERE"', b"[" * 600 + b"]" * 600)
+    for data in (half, deep):
+        try:
+            assert judge(data) is not Verdict.ACCEPTED
+        except Malformed:
+            pass
     upper = json.loads(receipt())
     upper["signature"] = upper["signature"].upper()
     with pytest.raises(Malformed):

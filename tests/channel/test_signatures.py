@@ -41,8 +41,8 @@ def judge(data: bytes, address: bytes = ADDRESS, model: str = "m") -> Verdict:
     found = signatures.checks(
         signatures.read(data),
         address=address,
-        request=REQUEST,
-        response_sha256=hashlib.sha256(RESPONSE).hexdigest(),
+        request=hashlib.sha256(REQUEST).hexdigest(),
+        response=hashlib.sha256(RESPONSE).hexdigest(),
         model=model,
     )
     return decide(found, signatures.REQUIRED)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from troth.channel import sse
-from troth.channel.e2ee import compact
 from troth.channel.manners import Came, Proof, Request, Sent
 from troth.channel.pinned import Link
 from troth.model.answer import AnswerRefused
@@ -62,7 +61,7 @@ class Flow:
             self._take_id(value)
             if self._sent.shows:
                 self._sent.show(value)
-                body = compact(value)
+                body = _written(value)
         elif self._sent.shows:
             raise AnswerRefused([failed(B414, "answer", why="it is no JSON object")])
         self._check()
@@ -94,7 +93,7 @@ class Flow:
         if not self._sent.shows:
             return event
         self._sent.show(value)
-        return sse.with_data(event, compact(value))
+        return sse.with_data(event, _written(value))
 
     def _take_id(self, value: dict[str, Any]) -> None:
         found = value.get("id")
@@ -126,6 +125,18 @@ class Flow:
 def said(own: Mapping[str, str], added: Mapping[str, str]) -> dict[str, str]:
     """What goes out: what is signed is bytes as they came, so nothing may pack them on the way."""
     return {**own, **added, "Accept-Encoding": "identity"}
+
+
+def _written(value: dict[str, Any]) -> bytes:
+    """A decrypted answer, all of it in ASCII: others' JSON may have what is no text in UTF-8.
+
+    Raises:
+        AnswerRefused: it is nested too deep.
+    """
+    try:
+        return json.dumps(value, separators=(",", ":")).encode("ascii")
+    except RecursionError:
+        raise AnswerRefused([failed(B414, "answer", why="it is nested too deep")]) from None
 
 
 def parsed(data: bytes) -> dict[str, Any] | None:

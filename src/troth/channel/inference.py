@@ -17,7 +17,7 @@ from typing import Final
 
 from troth.channel import kept, services, transcript
 from troth.channel.client import Clock, now
-from troth.channel.flow import Flow, parsed, said
+from troth.channel.flow import Flow, said
 from troth.channel.manner_aci import Aci
 from troth.channel.manners import Came, Manner, Older, Plain, Proof, Request, Sealed
 from troth.channel.pinned import Pinned, vouched
@@ -165,6 +165,7 @@ class Inference:
         sent = established.manner.prepare(request)
         link = established.pinned.take()
         try:
+            link.session.begin(idle=request.idle or self._settings.idle)
             answer = link.open(
                 request.method,
                 request.path,
@@ -213,9 +214,9 @@ class Inference:
             kept.KeptAnswer(
                 service=established.asked.found.service,
                 evidence=established.name,
-                request=hashlib.sha256(request.body).digest(),
+                request=bytes.fromhex(proof.request),
                 response=bytes.fromhex(came.sha256),
-                model=_model(request.body),
+                model=proof.model,
                 endpoint=request.endpoint,
                 at=int(self._settings.at().timestamp()),
                 receipt=proof.receipt,
@@ -331,12 +332,6 @@ def _refuse_odd(status: int, headers: tuple[tuple[str, str], ...]) -> None:
     for name, value in headers:
         if name.lower() == "content-encoding" and value.lower() != "identity":
             raise Malformed(f"is {value[:40]!r}, and none was asked for", field="Content-Encoding")
-
-
-def _model(body: bytes) -> str:
-    value = parsed(body) or {}
-    model = value.get("model")
-    return model if isinstance(model, str) else ""
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from troth.errors import Malformed
+from troth.errors import Malformed, Misuse
 from troth.wire import json
 
 API: Final = "aci/1"
@@ -108,7 +108,7 @@ def read(value: Any) -> Keyset:
         receipts=receipts,
         e2ee=e2ee,
         tls=tls,
-        digest=sha256(json.canonical(value)),
+        digest=sha256(canonical(value, "workload_keyset")),
     )
 
 
@@ -127,6 +127,18 @@ def statement(digest: str, nonce: bytes | None) -> bytes:
 def report_data(digest: str, nonce: bytes | None) -> bytes:
     """The 64 bytes that evidence must carry: SHA-256 of the statement, and 32 zero bytes."""
     return hashlib.sha256(statement(digest, nonce)).digest() + bytes(32)
+
+
+def canonical(value: Any, field: str) -> bytes:
+    """The canonical form of what somebody else wrote.
+
+    Raises:
+        Malformed: it has none: half a surrogate pair, or nested too deep.
+    """
+    try:
+        return json.canonical(value)
+    except Misuse as error:
+        raise Malformed(f"has no canonical form: {error}", field=field) from None
 
 
 def sha256(data: bytes) -> str:

@@ -38,13 +38,14 @@ from troth.model.check import failed
 from troth.model.codes.answer import B412, B417
 from troth.model.statement import Status
 
-# Members that say nothing of a prompt; all others stay inside TLS to a key in the evidence.
+# Members that say nothing of a prompt, and have the answer say nothing in the clear (as `logprobs` has);
+# all others stay inside TLS to a key in the evidence.
 _HARMLESS: Final = frozenset(
     {
         *("model", "messages", "prompt", "input", "stream", "stream_options", "n", "seed"),
         *("temperature", "top_p", "max_tokens", "max_completion_tokens", "frequency_penalty"),
-        *("presence_penalty", "logprobs", "top_logprobs", "reasoning_effort", "provider"),
-        *("encoding_format", "dimensions", "service_tier", "echo", "best_of"),
+        *("presence_penalty", "reasoning_effort", "provider", "encoding_format", "dimensions"),
+        *("service_tier", "best_of"),
     }
 )
 _MESSAGE: Final = frozenset({"role", "content"})
@@ -100,7 +101,7 @@ class Aci:
         named = model if isinstance(model, str) else ""
         verified = not self.direct and _wants_verified(wanted)
         exchange = Exchange(
-            request=(raw,),
+            request=keysets.sha256(raw),
             response="",
             model=named,
             endpoint=request.endpoint,
@@ -113,7 +114,10 @@ class Aci:
         key = self.keyset.e2ee_key()
         if not self.encrypt or key is None or not self._fits(request, wanted):
             return AciSent(self, request, raw, exchange)
-        return EncryptedSent(self, request, wanted, exchange, key)
+        try:
+            return EncryptedSent(self, request, wanted, exchange, key)
+        except UnicodeEncodeError:
+            raise Misuse("the request has half a surrogate pair, which is no text") from None
 
     def _fits(self, request: Request, body: dict[str, Any]) -> bool:
         """Whether a request can be encrypted.
@@ -173,7 +177,13 @@ class AciSent(PlainSent):
         refuse(found, *needed, receipt=data)
         if not exchange.direct:
             self._session(receipt, get, data)
-        return Proof(name=receipt.receipt_id, receipt=data, checks=found)
+        return Proof(
+            name=receipt.receipt_id,
+            receipt=data,
+            checks=found,
+            request=exchange.request.removeprefix("sha256:"),
+            model=exchange.model,
+        )
 
     def _session(self, receipt: Receipt, get: Get, data: bytes) -> None:
         """The session that the receipt cites: the record of that name, current, and of a TEE.
@@ -225,7 +235,10 @@ class EncryptedSent(AciSent):
         to = e2ee.read_public(key.public_key, key.algo)
         sealed, restored = e2ee.seal_request(body, to=to, context=self._context)
         super().__init__(
-            manner, request, e2ee.compact(sealed), replace(exchange, request=(restored,))
+            manner,
+            request,
+            e2ee.compact(sealed),
+            replace(exchange, request=keysets.sha256(restored)),
         )
         self.headers: Mapping[str, str] = {
             "X-E2EE-Version": e2ee.VERSION,

@@ -4,6 +4,8 @@ One manner for each kind of service. `Plain` is for those that bind a TLS key an
 for encrypted bodies (EHBP); `Older` for signatures over two digests. ACI's is in `manner_aci`.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -30,12 +32,15 @@ class Request:
         method, path: path with its query, as HTTP has it.
         headers: what the application says; none of the connection's own.
         body: all of it.
+        idle: seconds without a byte after which the answer counts as lost, where it is to be another
+            than usual.
     """
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
+    idle: float | None = None
 
     @property
     def endpoint(self) -> str:
@@ -66,11 +71,15 @@ class Proof:
         name: of the receipt, or the answer's id.
         receipt: as it came; empty where the service signs nothing.
         checks: what came of each question.
+        request: SHA-256 of the request that it is for, in hexadecimal.
+        model: that it is for.
     """
 
     name: str
     receipt: bytes = b""
     checks: tuple[Check, ...] = ()
+    request: str = ""
+    model: str = ""
 
 
 Get = Callable[[str], "tuple[int, bytes]"]
@@ -203,7 +212,7 @@ class OlderSent(PlainSent):
 
     def __init__(self, request: Request, addresses: frozenset[bytes], algorithm: str) -> None:
         super().__init__(request.body, signed=True)
-        self._request = request.body
+        self._request = hashlib.sha256(request.body).hexdigest()
         self._model = model_of(request.body)
         self._addresses = addresses
         self._algorithm = algorithm
@@ -222,11 +231,17 @@ class OlderSent(PlainSent):
             signed,
             address=known,
             request=self._request,
-            response_sha256=came.sha256,
+            response=came.sha256,
             model=self._model,
         )
         refuse(found, *signatures.REQUIRED, receipt=data)
-        return Proof(name=came.answer_id, receipt=data, checks=found)
+        return Proof(
+            name=came.answer_id,
+            receipt=data,
+            checks=found,
+            request=self._request,
+            model=self._model,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,8 +318,6 @@ def json_of(body: bytes) -> dict[str, Any]:
     Raises:
         Misuse: it is no JSON object.
     """
-    import json
-
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:

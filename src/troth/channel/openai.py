@@ -8,6 +8,7 @@ streams and `with_options` too. Needs the extra `openai`, loaded when asked for.
 """
 
 import asyncio
+import contextlib
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -203,7 +204,8 @@ def _request(request: Any, origin: str, body: bytes) -> "Request":
         )
     said = {name: value for name, value in request.headers.items() if name.lower() not in _OURS}
     path = request.url.raw_path.decode("ascii")
-    return Request(method=request.method, path=path, headers=said, body=body)
+    idle = request.extensions.get("timeout", {}).get("read")
+    return Request(method=request.method, path=path, headers=said, body=body, idle=idle)
 
 
 def _place(origin: str) -> tuple[str, str | None, int]:
@@ -270,4 +272,5 @@ def _close(pieces: Iterator[bytes]) -> None:
     """A stream that nobody reads to its end takes its connection with it."""
     close = getattr(pieces, "close", None)
     if close is not None:
-        close()
+        with contextlib.suppress(ValueError):  # a cancelled task's thread may be reading still
+            close()

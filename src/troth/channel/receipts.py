@@ -98,8 +98,8 @@ class Exchange:
     """What a receipt has to be for.
 
     Attributes:
-        request: bodies, any of which the service may have hashed: the bytes that were sent, or where
-            fields were encrypted the body as the service restores it.
+        request: `sha256:` and the digest of the bytes that were sent, or where fields were encrypted of
+            the body as the service restores it.
         response: `sha256:` and the digest of the bytes that came in, framing of a stream included.
         model: that was asked for, byte for byte; empty where the body names none.
         endpoint: the path that was asked.
@@ -109,7 +109,7 @@ class Exchange:
         sessions: the sessions that the caller accepts; empty for any.
     """
 
-    request: tuple[bytes, ...]
+    request: str
     response: str
     model: str
     endpoint: str
@@ -146,7 +146,7 @@ def read(data: bytes) -> Receipt:
         events=tuple(_event(event) for event in log),
         key_id=aci.text(top["key_id"], "key_id"),
         signature=bytes.fromhex(signature),
-        signed=json.canonical({name: top[name] for name in _MEMBERS - {"signature"}}),
+        signed=aci.canonical({name: top[name] for name in _MEMBERS - {"signature"}}, "receipt"),
     )
 
 
@@ -219,11 +219,10 @@ def _order(subject: str, receipt: Receipt) -> Check:
 
 def _bodies(subject: str, receipt: Receipt, exchange: Exchange) -> Check:
     presented = _hash(receipt, RECEIVED)
-    wanted = [aci.sha256(body) for body in exchange.request]
-    if presented in wanted:
+    if presented == exchange.request:
         why = "the service rewrote it before it was answered" if rewritten(receipt) else ""
         return passed(B413, subject, presented=presented, why=why)
-    return failed(B413, subject, presented=presented, expected=" or ".join(wanted))
+    return failed(B413, subject, presented=presented, expected=exchange.request)
 
 
 def _upstream(subject: str, receipt: Receipt, exchange: Exchange) -> Check:

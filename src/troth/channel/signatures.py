@@ -106,15 +106,15 @@ def address(text: str, algorithm: str) -> bytes:
 
 
 def checks(
-    signed: Signature, *, address: bytes, request: bytes, response_sha256: str, model: str = ""
+    signed: Signature, *, address: bytes, request: str, response: str, model: str = ""
 ) -> tuple[Check, ...]:
     """What this form can answer.
 
     Args:
         signed: fetched for this answer.
         address: that accepted evidence names.
-        request: the body exactly as sent.
-        response_sha256: of the bytes exactly as received, in hexadecimal.
+        request: SHA-256 of the body exactly as sent, in hexadecimal.
+        response: that of the bytes exactly as received.
         model: that was asked for; compared where the text names one, see `NOT_BOUND` where not.
 
     Raises:
@@ -122,10 +122,9 @@ def checks(
     """
     subject = "signature"
     found = [_signature(subject, signed, address)]
-    wanted = hashlib.sha256(request).hexdigest()
     for code, presented, expected in (
-        (B413, signed.request, wanted),
-        (B414, signed.response, response_sha256),
+        (B413, signed.request, request),
+        (B414, signed.response, response),
     ):
         settle = passed if presented == expected else failed
         found.append(settle(code, subject, presented=presented, expected=expected))

@@ -69,7 +69,7 @@ def read(data: bytes) -> Session:
     if keysets.sha256(held) != keysets.digest_field(evidence.get("digest"), "evidence's digest"):
         raise Malformed("does not hash to its digest", field="session's evidence")
     return Session(
-        session_id=hashlib.sha256(json.canonical(value)).hexdigest(),
+        session_id=hashlib.sha256(keysets.canonical(value, "session")).hexdigest(),
         upstream=upstream,
         established_at=keysets.whole(value.get("established_at"), "established_at"),
         expires_at=keysets.whole(value.get("expires_at"), "expires_at"),
@@ -113,7 +113,10 @@ def ask(web: Web) -> tuple[Statement, ...]:
     found: list[Statement] = []
     for entry in entries[:_MOST]:
         named = entry.get("session_id") if isinstance(entry, dict) else None
-        found += fetch(web, named if isinstance(named, str) else "").statements
+        try:
+            found += fetch(web, named if isinstance(named, str) else "").statements
+        except Unavailable as error:
+            found.append(_measured.unknown("upstreams_verified", str(error)))
     if len(entries) > _MOST:
         why = f"{len(entries) - _MOST} further sessions were not looked at"
         found.append(_measured.unknown("upstreams_verified", why))

@@ -49,6 +49,8 @@ _OTHER_KEY: Final = (
     "the key of this TLS session is not in the keyset: TLS ends before the attested workload, and what "
     "is not encrypted to an E2EE key may be read on the way"
 )
+_FAR: Final = "the keyset ends in more than a year, so long a stolen key would do"
+_YEAR: Final = 366 * 24 * 3600
 _ENDED: Final = "the keyset has ended, so nothing is bound by it any more"
 
 
@@ -124,6 +126,7 @@ def _found(
     if listed:
         held["tls"] = web.key
     left = NOT_BOUND if listed else (_OTHER_KEY, *NOT_BOUND)
+    left = (*left, _FAR) if keys.not_after > time.time() + _YEAR else left
     return Found(
         service=NAME,
         composite=Composite(parts=(part,), framing="an ACI attestation report"),
