@@ -40,7 +40,7 @@ def test_a_bare_file_is_told_by_its_keys(services: dict[str, Service], name: str
     (again,) = load(freeze(Collateral(items=(item,)))).items
     assert (again.kind, again.data) == (item.kind, item.data)
     said = stated.read(item)
-    assert said.about == "1 keys"
+    assert said.about == "1 key"
     assert said.begins <= MADE <= said.ends
 
 

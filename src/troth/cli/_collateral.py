@@ -54,6 +54,7 @@ def servers(
     *,
     rim: str | None = None,
     ocsp: str | None = None,
+    tokens: str | None = None,
 ) -> "Servers":
     """Whom to ask, by the flags.
 
@@ -71,6 +72,7 @@ def servers(
         kds=kds or fetch.KDS,
         rim=rim or fetch.RIM,
         ocsp=ocsp or fetch.OCSP,
+        tokens=tokens or "",
     )
 
 

@@ -9,7 +9,7 @@ from troth.model.check import Outcome, Waiver
 from troth.model.codes.fresh import R101
 from troth.model.codes.policy import P103
 from troth.model.report import Rejected, Report
-from troth.policy import device
+from troth.policy import device, says
 
 if TYPE_CHECKING:
     from troth.model.claims import Claims
@@ -68,7 +68,9 @@ def pinned(
     if claims is None:
         raise Rejected(first)
     registers = {name: frozenset({claims.registers[name]}) for name in claims.identity}
-    wanted = replace(bare, registers={claims.platform: registers})
+    wanted = _with_words(bare, claims)
+    if registers:
+        wanted = replace(wanted, registers={claims.platform: registers})
     # Registers that are pinned need no events, so only now a log is asked for what it must say.
     report = judge(wanted)
     if report.presented is None or not _settled(report):
@@ -96,6 +98,16 @@ def _without_events(base: "Policy") -> "dict[str, Requirements]":
         name: replace(asked, events={}, driver_version=None, vbios_version=None)
         for name, asked in base.requirements.items()
     }
+
+
+def _with_words(base: "Policy", claims: "Claims") -> "Policy":
+    """With what a token says and a policy must list, where the base does not."""
+    words, numbers = says.needed(claims)
+    if not words and not numbers:
+        return base
+    asked = base.asks(claims.platform)
+    asked = replace(asked, says=words | dict(asked.says), exact=numbers | dict(asked.exact))
+    return replace(base, requirements={**base.requirements, claims.platform: asked})
 
 
 def _with_events(policy: "Policy", claims: "Claims") -> "Policy":

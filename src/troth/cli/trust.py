@@ -126,6 +126,7 @@ def update(
     kds: str | None = None,
     rim: str | None = None,
     ocsp: str | None = None,
+    tokens: str | None = None,
     refresh: bool = False,
 ) -> int:
     """Fetch what evidence needs from Intel, AMD and NVIDIA, or out of the cache, into one file.
@@ -147,9 +148,10 @@ def update(
         kds: base address in place of AMD's KDS.
         rim: base address in place of NVIDIA's service of RIM documents.
         ocsp: base address in place of NVIDIA's OCSP responder.
+        tokens: base address with a folder for each service that signs tokens, by its host's name.
         refresh: ask the servers also for what is young in the cache.
     """
-    servers = _collateral.servers(pcs, pccs, pccs_authority, kds, rim=rim, ocsp=ocsp)
+    servers = _collateral.servers(pcs, pccs, pccs_authority, kds, rim=rim, ocsp=ocsp, tokens=tokens)
     obtained = _obtain(for_, servers, early=early, product=product, refresh=refresh)
     _write(output, obtained.collateral)
     return 0

@@ -117,6 +117,13 @@ def checks(
         yield undecided(P207, "devices", presented=presented, source=source, why=why)
 
 
+def needed(claims: Claims) -> tuple[dict[str, frozenset[str]], dict[str, int]]:
+    """What a policy that is pinned from this token has to list: words, and numbers."""
+    which = (*_MUST.get(claims.platform, ()), *_IF_SAID)
+    words = {name: frozenset(claims.texts[name]) for name in which if claims.texts.get(name)}
+    return words, {name: n for name, n in claims.numbers.items() if name == "devices"}
+
+
 def identify(asked: Says, platform: str) -> bool:
     """Whether words alone say what runs: the versions that NVIDIA's service compared with its values."""
     return platform == "nras" and all(name in asked for name in _MUST[platform])

@@ -146,7 +146,7 @@ def _key_set(item: Item) -> Stated:
     leaves = [x509.read(key.x5c[0]) for key in keys if key.x5c]
     bare = not all(key.x5c for key in keys)
     return Stated(
-        about=f"{len(keys)} keys",
+        about="1 key" if len(keys) == 1 else f"{len(keys)} keys",
         begins=_ALWAYS if bare else min(leaf.not_before for leaf in leaves),
         ends=_NEVER if bare else max(leaf.not_after for leaf in leaves),
     )
