@@ -24,10 +24,12 @@ from tests.channel.openai_made import (
 )
 
 import troth
-from troth.channel import dial, kept, keyset
+from troth.channel import dial, kept, keyset, receipts, services, signatures, transcript
 from troth.channel.openai import async_openai, openai
 from troth.channel.services.simulate.aci import Aci
+from troth.channel.services.simulate.phala import Phala
 from troth.model.channel import Binding
+from troth.model.report import Verdict, decide
 from troth.verifier import bundle
 
 
@@ -234,7 +236,30 @@ def test_bundles_and_receipts_are_kept(tmp_path: Path) -> None:
     answers = [kept.unpack(path.read_bytes()) for path in tmp_path.glob("*.answer")]
     assert len(answers) == 2
     assert {answer.evidence.hex()[:32] for answer in answers} == {packed.stem}
-    assert all(b"rcpt-" in answer.receipt for answer in answers)
+    again = services.read(transcript.unpack(found.evidence), services.SERVICES)
+    other = replace(again, transcript=replace(again.transcript, nonce=bytes(32)))
+    for answer in answers:
+        assert decide(kept.checks(answer, again), receipts.REQUIRED) is Verdict.ACCEPTED
+        for changed, beside in (
+            (replace(answer, response=bytes(32)), again),
+            (replace(answer, request=bytes(32)), again),
+            (replace(answer, model="small"), again),
+            (answer, other),
+        ):
+            assert decide(kept.checks(changed, beside), receipts.REQUIRED) is Verdict.REJECTED
+
+
+def test_signatures_of_the_older_form_are_kept(tmp_path: Path) -> None:
+    with Phala(guest=GUEST) as service:
+        say(client(service, keep=tmp_path))
+    (packed,) = tmp_path.glob("*.bundle")
+    evidence = bundle.unpack(packed.read_bytes()).evidence
+    again = services.read(transcript.unpack(evidence), services.SERVICES)
+    (path,) = tmp_path.glob("*.answer")
+    answer = kept.unpack(path.read_bytes())
+    assert decide(kept.checks(answer, again), signatures.REQUIRED) is Verdict.ACCEPTED
+    changed = replace(answer, response=bytes(32))
+    assert decide(kept.checks(changed, again), signatures.REQUIRED) is Verdict.REJECTED
 
 
 def test_addresses_that_mean_nothing() -> None:
