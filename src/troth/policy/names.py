@@ -110,7 +110,7 @@ NUMBERS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
                 *("google_security_version", "google_production"),
             }
         ),
-        "maa": frozenset({"isvprodid", "isvsvn", "guest_svn", "vmpl"}),
+        "maa": frozenset({"isvprodid", "isvsvn", "guest_svn"}),
         "gcs": frozenset({"oemid"}),
         "ita": frozenset({"isvprodid", "isvsvn"}),
         "nras": frozenset({"devices"}),
@@ -124,6 +124,7 @@ TEXTS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
             {
                 *("issuer", "attestation_type", "compliance_status", "attester_tcb_status"),
                 *("secureboot", "os_type", "os_distro"),
+                *("migration_allowed", "vmpl", "septve_disable"),
             }
         ),
         "gcs": frozenset(
@@ -135,7 +136,7 @@ TEXTS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "ita": frozenset(
             {
                 *("issuer", "attester_type", "attester_tcb_status", "policies_matched"),
-                "advisories",
+                *("advisories", "septve_disable"),
             }
         ),
         "nras": frozenset(

@@ -18,13 +18,19 @@ DEFAULTS: Final[Mapping[str, Says]] = MappingProxyType(
         "maa": {
             "compliance_status": frozenset({"azure-compliant-cvm", "azure-compliant-uvm"}),
             "attester_tcb_status": frozenset({"UpToDate"}),
+            "migration_allowed": frozenset({"false"}),
+            "vmpl": frozenset({"0"}),
+            "septve_disable": frozenset({"true"}),
         },
         "gcs": {
             "swname": frozenset({"CONFIDENTIAL_SPACE"}),
             "secboot": frozenset({"true"}),
             "support_attributes": frozenset({"STABLE"}),
         },
-        "ita": {"attester_tcb_status": frozenset({"UpToDate"})},
+        "ita": {
+            "attester_tcb_status": frozenset({"UpToDate"}),
+            "septve_disable": frozenset({"true"}),
+        },
         "nras": {"measres": frozenset({"success"}), "secboot": frozenset({"true"})},
     }
 )

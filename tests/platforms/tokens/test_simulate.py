@@ -22,6 +22,10 @@ def test_each_kind_is_accepted(kind, services: dict[str, Service]) -> None:
     assert report.platform == kind.service
     assert report.presented is not None
     assert report.presented.source != "hardware"
+    subjects = {check.subject for check in report.checks if check.code.id == "G104"}
+    several = {"overall: signature", "GPU-0: signature", "GPU-1: signature"}
+    assert subjects == (several if kind.service == "nras" else {"signature"})
+    assert report.collateral if not kind.certified else not report.collateral
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

@@ -37,11 +37,16 @@ _SNP: Final = {
     "reportid": 32,
 }
 _HOST_DATA: Final = "x-ms-sevsnpvm-hostdata"
-_SNP_NUMBERS: Final = {"guestsvn": "guest_svn", "vmpl": "vmpl"}
+_SNP_NUMBERS: Final = {"guestsvn": "guest_svn"}
 _BOOT_DEBUG: Final = ("bootdebug-enabled", "kerneldebug-enabled", "hypervisordebug-enabled")
 _GUEST: Final = "pcrs_not_in_token"
 # What a token of this kind always says: silence on it is no good word.
-_MUST: Final = frozenset({("compliance_status", "sevsnpvm"), ("attester_tcb_status", "tdxvm")})
+_MUST: Final = frozenset(
+    {
+        *((name, "sevsnpvm") for name in ("compliance_status", "migration_allowed", "vmpl")),
+        ("attester_tcb_status", "tdxvm"),
+    }
+)
 
 
 def claims(said: Said, made: datetime | None, tdx: Read) -> Claims:
@@ -71,6 +76,9 @@ def claims(said: Said, made: datetime | None, tdx: Read) -> Claims:
     for name, value in {
         "compliance_status": tee.get("x-ms-compliance-status"),
         "attester_tcb_status": tee.get("attester_tcb_status"),
+        "migration_allowed": tee.get("x-ms-sevsnpvm-migration-allowed"),
+        "vmpl": tee.get("x-ms-sevsnpvm-vmpl"),
+        "septve_disable": tee.get("tdx_td_attributes_septve_disable"),
         "secureboot": said.get("secureboot"),
         "os_type": said.get("x-ms-azurevm-ostype"),
         "os_distro": said.get("x-ms-azurevm-osdistro"),

@@ -114,6 +114,8 @@ def ita(document: Document, _tcb: Tcb | None = None) -> Claims:
         ),
     }
     advisories = words(at.get("attester_advisory_ids"))
+    if "tdx_td_attributes_septve_disable" in at:
+        texts["septve_disable"] = words(at["tdx_td_attributes_septve_disable"])
     return Claims(
         platform="ita",
         registers=registers,

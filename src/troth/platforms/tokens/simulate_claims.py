@@ -45,6 +45,7 @@ def maa_snp(nonce: bytes) -> dict[str, Any]:
         "x-ms-sevsnpvm-reportdata": "44" * 64,
         "x-ms-sevsnpvm-guestsvn": 2,
         "x-ms-sevsnpvm-vmpl": 0,
+        "x-ms-sevsnpvm-migration-allowed": False,
         "x-ms-runtime": {"client-payload": {"nonce": to_url(nonce)}},
     }
 
@@ -188,6 +189,7 @@ def _td() -> dict[str, Any]:
     zero = ("mrconfigid", "mrowner", "mrownerconfig")
     return {
         "tdx_mrtd": CODE,
+        "tdx_td_attributes_septve_disable": True,
         **registers,
         **{f"tdx_{name}": "00" * 48 for name in zero},
         "tdx_mrseam": "77" * 48,
