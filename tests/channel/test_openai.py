@@ -158,6 +158,8 @@ def test_contents_are_encrypted_past_somebody_elses_tls() -> None:
         assert unread(behind)
         assert made.attested.binding is Binding.KEY
         assert "API key" in made.attested.left_open[0]
+        # That it has no upstream is bound by nothing there, so verified serving is asked for.
+        assert b'"provider":{"aci_verified":true}' in behind.prompts[-1]
 
 
 def test_whatever_cannot_be_encrypted_is_not_sent_there() -> None:

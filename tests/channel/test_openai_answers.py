@@ -217,6 +217,21 @@ def test_an_upstream_that_was_not_verified() -> None:
         assert say(made, extra_body={"provider": {"aci_verified": False}}) == SAID
 
 
+def test_a_gateway_that_calls_itself_direct() -> None:
+    class Modest(Aci):
+        def report(self, nonce: bytes | None) -> dict[str, Any]:
+            made = super().report(nonce)
+            return made | {"service_capabilities": {"serving": "direct"}}
+
+        def events(self, asked: Asked, forwarded: bytes, response: str) -> list[dict[str, Any]]:
+            found = super().events(asked, forwarded, response)
+            lost = {"type": "upstream.verified", "result": "failed", "required": False}
+            return [*found[:2], lost, found[3]]
+
+    with Modest(guest=GUEST, direct=False) as modest, refused("B417"):
+        say(client(modest))
+
+
 def test_a_session_that_is_not_current_or_of_no_tee() -> None:
     class Old(Aci):
         def make_session(self) -> dict[str, Any]:

@@ -160,7 +160,15 @@ def test_a_session_that_the_caller_does_not_accept() -> None:
 
 
 def test_a_service_that_runs_the_model_itself_has_no_upstream() -> None:
-    assert judge(_upstream(), replace(EXCHANGE, direct=True, verified=False)) is Verdict.ACCEPTED
+    direct = replace(EXCHANGE, direct=True, verified=False)
+    assert judge(_upstream(), direct) is Verdict.ACCEPTED
+
+
+def test_a_service_that_says_so_and_has_one_is_held_to_it() -> None:
+    direct = replace(EXCHANGE, direct=True, verified=False)
+    assert judge(_upstream(FAILED | {"required": True}), direct) is Verdict.REJECTED
+    assert judge(_upstream(FAILED), direct) is Verdict.UNDECIDED
+    assert judge(_upstream(FAILED), replace(direct, any_upstream=True)) is Verdict.ACCEPTED
 
 
 def test_no_receipt_is_no_acceptance() -> None:

@@ -101,6 +101,7 @@ def checks(answer: KeptAnswer, asked: Asked) -> tuple[Check, ...]:
             model=answer.model,
             endpoint=answer.endpoint,
             direct=aci.is_direct(report),
+            any_upstream=True,  # which was asked for then is not kept
         )
         keys: keyset.Keyset = aci.keyset_in(report)
         return receipts.checks(receipts.read(answer.receipt), keys, exchange)

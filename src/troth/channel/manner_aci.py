@@ -99,16 +99,16 @@ class Aci:
         raw = request.body if wanted is body else e2ee.compact(wanted)
         model = wanted.get("model")
         named = model if isinstance(model, str) else ""
-        verified = not self.direct and _wants_verified(wanted)
         exchange = Exchange(
             request=keysets.sha256(raw),
             response="",
             model=named,
             endpoint=request.endpoint,
             method=request.method,
+            direct=self.direct,
+            verified=_wants_verified(wanted),
             # What the caller gave up by name is not asked of the receipt.
-            direct=self.direct or not verified,
-            verified=verified,
+            any_upstream=not self.direct and not _wants_verified(wanted),
             sessions=frozenset(_listed(wanted)),
         )
         key = self.keyset.e2ee_key()
@@ -142,8 +142,12 @@ class Aci:
         return not why
 
     def _constrained(self, body: dict[str, Any]) -> dict[str, Any]:
-        """A gateway is asked for verified serving, unless the request speaks of that itself."""
-        if self.direct:
+        """Verified serving is asked for, unless the request speaks of that itself.
+
+        That a service has no upstream is bound by nothing but TLS to a key of its own; where it has none
+        the question changes nothing.
+        """
+        if self.direct and not self._only_encrypted:
             return body
         provider = body.get("provider")
         held = provider if isinstance(provider, dict) else {}
@@ -173,9 +177,10 @@ class AciSent(PlainSent):
         # A receipt for an earlier twin of this request would fit as well.
         if name not in (receipt.receipt_id, receipt.chat_id):
             found = (*found, failed(B412, "receipt", why="it has another name than was asked for"))
-        needed = receipts.REQUIRED if exchange.direct else (*receipts.REQUIRED, B417)
-        refuse(found, *needed, receipt=data)
-        if not exchange.direct:
+        looked = any(check.code is B417 for check in found)
+        asked = not (exchange.direct or exchange.any_upstream)
+        refuse(found, *receipts.REQUIRED, *((B417,) if asked else ()), receipt=data)
+        if looked:
             self._session(receipt, get, data)
         return Proof(
             name=receipt.receipt_id,

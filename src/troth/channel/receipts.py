@@ -104,8 +104,10 @@ class Exchange:
         model: that was asked for, byte for byte; empty where the body names none.
         endpoint: the path that was asked.
         method: `POST`.
-        direct: whether the service runs the model itself, and has no upstream to verify.
+        direct: whether the service says that it runs the model itself. Where its receipt names an
+            upstream all the same, that is looked at.
         verified: whether an upstream must have been verified.
+        any_upstream: whether the caller gave that up by name; nothing is then asked of it.
         sessions: the sessions that the caller accepts; empty for any.
     """
 
@@ -116,6 +118,7 @@ class Exchange:
     method: str = "POST"
     direct: bool = True
     verified: bool = False
+    any_upstream: bool = False
     sessions: frozenset[str] = frozenset()
 
 
@@ -172,7 +175,7 @@ def checks(receipt: Receipt, keyset: Keyset, exchange: Exchange) -> tuple[Check,
             f"{exchange.model} {exchange.method} {exchange.endpoint}",
         ),
     ]
-    if not exchange.direct:
+    if not exchange.any_upstream and not (exchange.direct and receipt.first(VERIFIED) is None):
         found.append(_upstream(subject, receipt, exchange))
     return tuple(found)
 
