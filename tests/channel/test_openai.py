@@ -58,6 +58,19 @@ def test_without_encryption_the_key_is_pinned_and_receipts_are_checked(aci: Aci)
     assert made.attested.proofs[0].receipt
 
 
+def test_a_server_that_ends_the_connection_after_each_answer() -> None:
+    class Closing(Aci):
+        def _answer(self, question: Any) -> Any:
+            reply = super()._answer(question)
+            return replace(reply, headers={**reply.headers, "Connection": "close"})
+
+    with Closing(guest=GUEST) as closing:
+        made = client(closing)
+        for _ in range(2):
+            assert say(made) == SAID
+            assert "".join(stream(made)).strip() == SAID
+
+
 def test_other_endpoints(aci: Aci) -> None:
     made = client(aci)
     assert made.completions.create(model="echo", prompt="x").choices[0].text == "You said: x"

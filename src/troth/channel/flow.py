@@ -29,6 +29,7 @@ class Flow:
         sent: as it was sent.
         headers: of the answer.
         release: takes the connection back when it can be used again.
+        renew: gives another one to the same key.
         done: called when the answer counts.
     """
 
@@ -40,10 +41,11 @@ class Flow:
         headers: tuple[tuple[str, str], ...],
         *,
         release: Callable[[Link], None],
+        renew: Callable[[], Link],
         done: Callable[[Came, Proof], None],
     ) -> None:
         self._link, self._request, self._sent = link, request, sent
-        self._release, self._done = release, done
+        self._release, self._renew, self._done = release, renew, done
         self.headers: Final = {name.lower(): value for name, value in headers}
         self._hash = hashlib.sha256()
         self._id = ""
@@ -55,17 +57,11 @@ class Flow:
         Raises:
             AnswerRefused: it does not count.
         """
-        body = b"".join(self._hashed(pieces))
-        value = parsed(body)
-        if value is not None:
-            self._take_id(value)
-            if self._sent.shows:
-                self._sent.show(value)
-                body = _written(value)
-        elif self._sent.shows:
-            raise AnswerRefused([failed(B414, "answer", why="it is no JSON object")])
-        self._check()
-        return body
+        try:
+            return self._whole(b"".join(self._hashed(pieces)))
+        except BaseException:
+            self._link.close()
+            raise
 
     def stream(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         """A stream's events, the last of them not before the whole was checked; raises as `whole`."""
@@ -77,6 +73,18 @@ class Flow:
         finally:
             if not done:
                 self._link.close()
+
+    def _whole(self, body: bytes) -> bytes:
+        value = parsed(body)
+        if value is not None:
+            self._take_id(value)
+            if self._sent.shows:
+                self._sent.show(value)
+                body = _written(value)
+        elif self._sent.shows:
+            raise AnswerRefused([failed(B414, "answer", why="it is no JSON object")])
+        self._check()
+        return body
 
     def _hashed(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         for piece in pieces:
@@ -114,6 +122,9 @@ class Flow:
         self._done(came, proof)
 
     def _get(self, path: str) -> tuple[int, bytes]:
+        if self._link.ending:
+            self._link.close()
+            self._link = self._renew()
         own = {n: v for n, v in self._request.headers.items() if n.lower() in _KEYS}
         answer = self._link.open("GET", path, headers=said(own, {}), limit=_MAX_RECEIPT)
         body = b"".join(answer.pieces)

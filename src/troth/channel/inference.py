@@ -184,6 +184,7 @@ class Inference:
                 sent,
                 answer.headers,
                 release=established.pinned.give,
+                renew=established.pinned.take,
                 done=self._done(established, request),
             )
             if flow.headers.get("content-type", "").startswith(_STREAM):

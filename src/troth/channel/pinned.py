@@ -25,12 +25,19 @@ _HANDSHAKE: Final = 15.0
 
 
 class Link:
-    """One connection: requests one after the other."""
+    """One connection: requests one after the other.
+
+    Attributes:
+        session: TLS.
+        since: when it was last given back, by the monotonic clock.
+        ending: whether the server has said that it takes no more requests here.
+    """
 
     def __init__(self, session: Session, authority: str) -> None:
         self.session: Final = session
         self._http: Final = Http(session, authority)
         self.since = time.monotonic()
+        self.ending = False
 
     def open(
         self,
@@ -42,7 +49,12 @@ class Link:
         limit: int = MAX_BODY,
     ) -> Answer:
         """One request, and its answer as it comes; raises as `troth.channel.http.Http.open`."""
-        return self._http.open(method, path, body, headers or {}, limit)
+        answer = self._http.open(method, path, body, headers or {}, limit)
+        self.ending = any(
+            name.lower() == "connection" and "close" in value.lower()
+            for name, value in answer.headers
+        )
+        return answer
 
     def close(self) -> None:
         """Ends it."""
@@ -93,7 +105,7 @@ class Pinned:
         """Gives back a connection whose last answer was read to its end."""
         link.since = time.monotonic()
         with self._lock:
-            if len(self._links) < _KEPT:
+            if len(self._links) < _KEPT and not link.ending:
                 self._links.append(link)
                 return
         link.close()
