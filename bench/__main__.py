@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import image, nitro, process, quotes, receipts
+from bench import image, nitro, nvidia, process, quotes, receipts
 from bench.timing import Line, shown
 
 VECTORS = Path(os.environ.get("TROTH_VECTORS", Path(__file__).parents[2] / "shared" / "vectors"))
@@ -40,6 +40,7 @@ def main() -> int:
         "beside a peer": lambda: nitro.peer(VECTORS),
         "Intel quotes": lambda: quotes.intel(VECTORS),
         "AMD reports": lambda: quotes.amd(VECTORS),
+        "NVIDIA reports": nvidia.gpus,
         "batches": lambda: quotes.many(VECTORS),
         "an image": image.writing,
         "a handshake": _handshake,

@@ -19,7 +19,6 @@ WORDS: Final = ("driver_version", "vbios_version", "arch", "mode")
 """What such a device says of itself in words, and a policy may name."""
 
 _ON_HOLD: Final = "certificateHold"
-_IMAGE: Final = WORDS[:2]
 _FORMS: Final[Mapping[str, re.Pattern[str]]] = {
     "driver_version": re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,5}){1,4}"),
     "vbios_version": re.compile(r"[0-9A-F]{2}(?:\.[0-9A-F]{2}){4}"),
@@ -53,7 +52,7 @@ def stated(asked: "Requirements") -> dict[str, frozenset[str]]:
 
 def names_image(asked: "Requirements") -> bool:
     """Whether versions are named that can stand for measurements."""
-    return any(name in stated(asked) for name in _IMAGE)
+    return asked.driver_version is not None or asked.vbios_version is not None
 
 
 def required(asked: "Requirements", platform: str) -> tuple[Code, ...]:

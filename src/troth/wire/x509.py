@@ -168,8 +168,12 @@ def read_pem(data: bytes, field: str) -> tuple[bytes, ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=512)
 def common_name(name: bytes) -> str:
-    """The common name in a Name, as text; empty where there is none, or one that is no text."""
+    """The common name in a Name, as text; empty where there is none, or one that is no text.
+
+    A pure function of its bytes, remembered for speed.
+    """
     at = name.rfind(COMMON_NAME)
     if at < 0:
         return ""

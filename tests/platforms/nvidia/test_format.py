@@ -182,8 +182,8 @@ def test_a_field_with_another_value(vectors: Path, at: int, value: int, words: s
         (tlv(Field.FWID, bytes(47)), "opaque field 20"),
         (tlv(Field.OPAQUE_DATA_VERSION, b"\1"), "should be 2"),
         (tlv(Field.FEATURE_FLAG, b"\1\0\0"), "should be 2"),
-        (b"\x63", "opaque type"),
-        (b"\x63\0\1", "opaque field 99"),
+        (b"\x63", "ends amid a head"),
+        (b"\x63\0\1", "ends amid a head"),
         (b"\x63\0\xff\xff", "opaque field 99"),
     ],
 )

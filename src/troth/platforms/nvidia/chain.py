@@ -176,20 +176,17 @@ def _revocation(judged: _Judged, shelf: Shelf, at: datetime) -> tuple[Said, ...]
     if not judged.path:
         return (revocation.unknown("chain", _ALONE),)
     chain = judged.document.chain
-    return (
-        revocation.of_chain(chain, shelf, at, subject="chain", own_leaf=True),
-        *(
-            revocation.of_chain(
-                reference.rim.signers,
-                shelf,
-                at,
-                subject=f"{reference.role}'s signers",
-                own_leaf=False,
-            )
-            for reference in judged.references
-            if reference.rim is not None
-        ),
-    )
+    # Both documents are mostly of one signer, who is asked about once.
+    groups: dict[tuple[bytes, ...], list[Reference]] = {}
+    for reference in judged.references:
+        if reference.rim is not None:
+            groups.setdefault(tuple(c.der for c in reference.path), []).append(reference)
+    said = [revocation.of_chain(chain, shelf, at, subject="chain", own_leaf=True)]
+    for group in groups.values():
+        subject = f"signers of {' and '.join(reference.role for reference in group)}"
+        signers = group[0].path[::-1]
+        said.append(revocation.of_chain(signers, shelf, at, subject=subject, own_leaf=False))
+    return tuple(said)
 
 
 def _fwid(judged: _Judged) -> Check:

@@ -9,7 +9,7 @@ No network: requests are values. Does not verify: anything.
 
 import base64
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 from urllib.parse import quote, unquote
@@ -40,12 +40,14 @@ class Shelf:
         answers: OCSP answers by the serial number that they are about.
         trouble: for each item that could not be read, its kind and why.
         missing: why documents could not be read that may be good: libraries that are not installed.
+        remembered: why an answer counts nothing for a certificate, by the bytes of both and of the issuer.
     """
 
     rims: tuple[tuple[Item, Rim], ...]
     answers: Mapping[int, tuple[tuple[Item, Answer], ...]]
     trouble: tuple[tuple[Kind, str], ...]
     missing: str
+    remembered: dict[tuple[bytes, bytes, bytes], str] = field(default_factory=dict)
 
     def unreadable(self, kind: Kind) -> str:
         """Why items of a kind could not be read, in words."""

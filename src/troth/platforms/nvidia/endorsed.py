@@ -61,8 +61,9 @@ def references(
         at_hand = [
             _judged(role, version, pair, roots) for pair in _fitting(document, chip, version, shelf)
         ]
-        best = min(at_hand, key=lambda reference: _rank(document, reference), default=None)
-        found.append(best or Reference(role=role, version=version))
+        if len(at_hand) > 1:
+            at_hand.sort(key=lambda reference: _rank(document, reference))
+        found.append(at_hand[0] if at_hand else Reference(role=role, version=version))
     return tuple(found)
 
 

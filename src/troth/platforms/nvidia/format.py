@@ -8,6 +8,7 @@ Evidence is a report with its certificates as PEM behind it, leaf first, or a re
 """
 
 import re
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
@@ -30,6 +31,9 @@ BLOCK: Final = 55
 _RESPONSE: Final = b"\x11\x60\x00"
 # DMTF's specification, 51 bytes: a digest of mutable firmware, 48 bytes.
 _BLOCK_HEAD: Final = b"\x01\x33\x00\x01\x30\x00"
+_TLV: Final = struct.Struct("<HH")
+_HEADS: Final = tuple(bytes((index,)) + _BLOCK_HEAD for index in range(1, 65))
+_HEAD: Final = len(_HEADS[0])
 _DRIVER: Final = re.compile(rb"([0-9]{1,5}(?:\.[0-9]{1,5}){1,4})\0")
 _SWITCH_VBIOS: Final = re.compile(rb"[0-9A-F]{2}(?:\.[0-9A-F]{2}){4}")
 _WORD: Final = re.compile(rb"([A-Za-z0-9_.-]*)\0*")
@@ -168,7 +172,7 @@ def parse(data: bytes) -> Document:
     size = reader.uint(3, "record length", "little")
     if size != count * BLOCK:
         raise Malformed(f"is {size}, not {count} × {BLOCK}", field="record length", offset=42)
-    measurements = tuple(_block(reader, index + 1) for index in range(count))
+    measurements = _blocks(reader, count)
     responder_nonce = reader.take(NONCE, "responder nonce")
     opaque = _opaque(reader)
     signature = reader.take(SIGNATURE, "signature")
@@ -183,7 +187,7 @@ def parse(data: bytes) -> Document:
             offset=end,
             fix="cut off what stands behind the signature: nothing signs it",
         )
-    chain = tuple(map(x509.read, x509.read_pem(pem, field="certificates"))) if pem else ()
+    chain = _chain(pem) if pem else ()
     return Document(
         report=data[:end],
         kind=kind,
@@ -199,31 +203,47 @@ def parse(data: bytes) -> Document:
     )
 
 
-def _block(reader: Reader, index: int) -> bytes:
-    field = f"measurement block {index}"
-    offset = reader.offset
-    if reader.take(1, field)[0] != index:
-        raise Malformed("stands out of order", field=field, offset=offset)
-    if reader.take(6, field) != _BLOCK_HEAD:
-        raise Malformed("is no SHA-384 of DMTF's form", field=field, offset=offset + 1)
-    return reader.take(DIGEST, field)
+def _chain(pem: bytes) -> tuple[Certificate, ...]:
+    # Imported when it is asked for. What it remembers, the path's validation takes up.
+    from troth.crypto import issued
+
+    return tuple(map(issued.read, x509.read_pem(pem, field="certificates")))
+
+
+def _blocks(reader: Reader, count: int) -> tuple[bytes, ...]:
+    base = reader.offset
+    record = reader.take(count * BLOCK, "measurement record")
+    for place, head in enumerate(_HEADS[:count]):
+        at = place * BLOCK
+        if not record.startswith(head, at):
+            field = f"measurement block {place + 1}"
+            if record[at] != place + 1:
+                raise Malformed("stands out of order", field=field, offset=base + at)
+            raise Malformed("is no SHA-384 of DMTF's form", field=field, offset=base + at + 1)
+    return tuple(record[at : at + DIGEST] for at in range(_HEAD, len(record), BLOCK))
 
 
 def _opaque(reader: Reader) -> Mapping[int, bytes]:
     size = reader.uint(2, "opaque length", "little")
     base = reader.offset
-    inner = Reader(reader.take(size, "opaque data"), base=base)
+    data = reader.take(size, "opaque data")
     found: dict[int, bytes] = {}
-    while inner.remaining:
-        offset = inner.offset
-        kind = inner.uint(2, "opaque type", "little")
-        name = f"opaque field {kind}"
-        value = inner.take(inner.uint(2, name, "little"), name)
+    at = 0
+    while at < size:
+        if at + _TLV.size > size:
+            raise Malformed("ends amid a head", field="opaque type", offset=base + at)
+        kind, length = _TLV.unpack_from(data, at)
+        start, at = at + _TLV.size, at + _TLV.size + length
+        value = data[start:at]
+        if len(value) != length:
+            left = f"needs {length} bytes, {len(value)} are left"
+            raise Malformed(left, field=f"opaque field {kind}", offset=base + start)
         if kind in found:
-            raise Malformed("stands twice", field=name, offset=offset)
-        wanted = _SIZES.get(kind)
-        if wanted is not None and len(value) != wanted:
-            raise Malformed(f"is {len(value)} bytes, should be {wanted}", field=name, offset=offset)
+            raise Malformed("stands twice", field=f"opaque field {kind}", offset=base + start)
+        wanted = _SIZES.get(kind, length)
+        if length != wanted:
+            wrong = f"is {length} bytes, should be {wanted}"
+            raise Malformed(wrong, field=f"opaque field {kind}", offset=base + start)
         found[kind] = value
     return MappingProxyType(found)
 

@@ -147,11 +147,8 @@ def read(der: bytes) -> Answer:
         raise Malformed(f"cannot be read: {str(error)[:120]}", field=FIELD) from None
 
 
-@lru_cache(maxsize=256)
 def trouble(der: bytes, issuer: bytes, at: datetime) -> str:
     """What forbids to take this answer as an authority's at an instant; empty if nothing does.
-
-    A pure function, remembered for speed.
 
     Args:
         der: the answer.

@@ -124,15 +124,30 @@ def _answers(
     """The answers about a certificate that its authority stands behind, and why others count nothing."""
     good, wrong = [], []
     for item, answer in shelf.answers.get(certificate.serial, ()):
-        if not answer.is_about(certificate, issuer):
-            continue
-        try:
-            # A responder's certificate lives for weeks: it must be good when it signed.
-            trouble = ocsp.trouble(item.data, issuer.der, min(at, answer.this_update))
-        except Malformed as error:
-            trouble = str(error)
+        key = (item.data, certificate.der, issuer.der)
+        trouble = shelf.remembered.get(key) if at >= answer.this_update else None
+        if trouble is None:
+            trouble = _trouble(item, answer, (certificate, issuer), at)
+            if at >= answer.this_update:  # it is then the same at each instant
+                shelf.remembered[key] = trouble
         if trouble:
             wrong.append(trouble)
         else:
             good.append((item, answer))
     return good, wrong
+
+
+def _trouble(
+    item: Item, answer: Answer, link: tuple[Certificate, Certificate], at: datetime
+) -> str:
+    """Why an answer counts nothing for a certificate; empty if it counts.
+
+    A responder's certificate lives for weeks: it must be good when it signed.
+    """
+    certificate, issuer = link
+    if not answer.is_about(certificate, issuer):
+        return "the answer at hand is about another certificate"
+    try:
+        return ocsp.trouble(item.data, issuer.der, min(at, answer.this_update))
+    except Malformed as error:
+        return str(error)
