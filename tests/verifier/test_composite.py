@@ -214,6 +214,11 @@ def test_parts_that_cannot_hang_together(parts: tuple[Part, ...]) -> None:
         Composite(parts=parts)
 
 
+def test_a_log_of_no_part() -> None:
+    with pytest.raises(Misuse):
+        Composite(parts=(part(0)[0],), logged="vtpm")
+
+
 def test_the_report_shows_the_parts_and_what_binds_them() -> None:
     schema = Draft202012Validator(json.loads(schema_text()))
     said = Statement(

@@ -52,6 +52,7 @@ class Composite:
     Attributes:
         parts: the lead first, at most 64; names are unique.
         framing: what they were taken out of, in words.
+        logged: the part to which an event log belongs that the caller gives beside it; the lead if empty.
 
     Raises:
         Misuse: none, too many, a name twice, or a part that leans on one that is not there or on
@@ -60,12 +61,15 @@ class Composite:
 
     parts: tuple[Part, ...]
     framing: str = ""
+    logged: str = ""
 
     def __post_init__(self) -> None:
         names = [part.name for part in self.parts]
         if not 1 <= len(names) <= MAX_PARTS or len(set(names)) != len(names):
             raise Misuse(f"a composite has 1 to {MAX_PARTS} parts, each with a name of its own")
         named = {part.name: part for part in self.parts}
+        if self.logged and self.logged not in named:
+            raise Misuse(f"an event log of {self.logged!r}, which is no part")
         for part in self.parts:
             for other in filter(None, (part.fresh_by, part.key_in)):
                 if other not in names or other == part.name:

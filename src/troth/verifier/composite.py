@@ -60,7 +60,7 @@ def together(
         collateral: for all parts.
         receipts: what must have been signed by the key in the leading part.
         as_of: whether the instant is a claim about the past.
-        event_log: of the leading part, where it brings none.
+        event_log: of the part that the composite says, where it brings none.
         extra: findings of the caller's; those that passed are dropped.
         channel: how firmly the way to the service is tied to the evidence, where there is a way.
     """
@@ -77,7 +77,8 @@ def together(
             collateral=collateral,
             receipts=receipts if lead else (),
             as_of=as_of,
-            event_log=part.event_log or (event_log if lead else None),
+            event_log=part.event_log
+            or (event_log if part.name == (composite.logged or composite.lead.name) else None),
             extra=extra if lead else (),
             part=True,
             keyed=_keyed(part, reports),

@@ -77,6 +77,7 @@ class Azure:
                 ),
             ),
             framing=self.form,
+            logged="vtpm",
         )
 
 
