@@ -6,17 +6,17 @@ from tests.platforms.tdx.make_log import ccel_table
 
 from fuzz.target import Target, attempt
 from fuzz.vectors import vectors
-from troth.wire import tcg
+from troth.wire import ccel
 
 _CHECKSUM = 9
 
 
 def _run(data: bytes) -> None:
-    attempt(tcg.read_ccel_table, data)
+    attempt(ccel.read, data)
     if len(data) > _CHECKSUM:
         sealed = bytearray(data)
         sealed[_CHECKSUM] = (sealed[_CHECKSUM] - sum(data)) % 256
-        tcg.read_ccel_table(bytes(sealed))
+        ccel.read(bytes(sealed))
 
 
 def _seeds() -> Iterable[bytes]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.platforms.tdx.make_log import ccel_table, event, header, u16, u32, u64
 
 from troth.errors import Malformed
-from troth.wire import tcg
+from troth.wire import ccel, tcg
 
 LOGS = {
     "google-cos113.ccel_data.bin": (43, 244043),
@@ -38,7 +38,7 @@ def test_real_logs(vectors: Path, name: str) -> None:
 
 
 def test_real_ccel_table(vectors: Path) -> None:
-    table = tcg.read_ccel_table(vector(vectors, "google-cos113.ccel_table.bin"))
+    table = ccel.read(vector(vectors, "google-cos113.ccel_table.bin"))
     assert (table.cc_type, table.cc_subtype, table.oem) == (2, 0, "INTEL")
     assert table.log_area_size == len(vector(vectors, "google-cos113.ccel_data.bin"))
 
@@ -163,21 +163,21 @@ def test_bounds() -> None:
     ids=lambda changed: next(iter(changed)),
 )
 def test_bad_ccel_tables(changed: dict[str, bytes]) -> None:
-    assert tcg.read_ccel_table(ccel_table()).log_area_size == 65536
+    assert ccel.read(ccel_table()).log_area_size == 65536
     with pytest.raises(Malformed):
-        tcg.read_ccel_table(ccel_table(**changed))
+        ccel.read(ccel_table(**changed))
 
 
 def test_ccel_table_truncated_or_with_any_bit_flipped(vectors: Path) -> None:
     good = vector(vectors, "google-cos113.ccel_table.bin")
     for size in range(len(good)):
         with pytest.raises(Malformed):
-            tcg.read_ccel_table(good[:size])
+            ccel.read(good[:size])
     for bit in range(8 * len(good)):
         bad = bytearray(good)
         bad[bit // 8] ^= 1 << bit % 8
         with pytest.raises(Malformed):
-            tcg.read_ccel_table(bytes(bad))
+            ccel.read(bytes(bad))
 
 
 def test_names_of_types() -> None:

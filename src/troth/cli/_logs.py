@@ -17,10 +17,10 @@ def document(data: bytes, *, registers: Mapping[str, str] | None = None) -> dict
         Malformed: it is neither.
     """
     from troth.platforms.tdx import events, log
-    from troth.wire import tcg
+    from troth.wire import ccel
 
     if data.startswith(b"CCEL"):
-        table = tcg.read_ccel_table(data)
+        table = ccel.read(data)
         return {
             "kind": "ACPI table of an event log",
             "type": {1: "SEV", 2: "TDX"}.get(table.cc_type, str(table.cc_type)),

@@ -8,8 +8,7 @@ from typing import Final
 
 from troth.model.composite import Composite
 from troth.model.platform import Platform
-from troth.platforms import nitro, nvidia, sgx, snp, tdx, tokens, tpm
-from troth.platforms.nitro import nitrotpm
+from troth.platforms import nitro, nitrotpm, nvidia, sgx, snp, tdx, tokens, tpm
 from troth.platforms.tpm import azure
 
 PLATFORMS: Final[tuple[Platform, ...]] = (

@@ -1,14 +1,13 @@
-"""What does a TCG event log say? The crypto-agile binary form, and the ACPI table that points to it.
+"""What does a TCG event log say? The crypto-agile binary form, and the old one of SHA-1 alone.
 
-Sources: TCG PC Client Platform Firmware Profile 1.05, sections 9 and 10 (log, event types); UEFI 2.10,
-section 38 and ACPI 6.5, section 5.2.34 (the CCEL table). Firmware hands over the whole log *area*, so
+Sources: TCG PC Client Platform Firmware Profile 1.05, sections 9 and 10 (log, event types). Firmware hands over the whole log *area*, so
 padding follows the last event: all ones as EDK2 clears it, or all zeros. Real logs hold the first
 event, which names the algorithms, under measurement index 1 where the profile says 0.
 
 Does not verify: nothing here hashes or replays; a log is its maker's word until it is replayed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -95,7 +94,6 @@ _MAX_EVENT: Final = 1024 * 1024
 _MAX_ALGORITHMS: Final = 8
 _MAX_DIGEST: Final = 64
 _SIGNATURE: Final = b"Spec ID Event03\0"
-_CCEL_SIZE: Final = 56
 _NO_REGISTER: Final = 0xFFFF_FFFF
 
 
@@ -150,25 +148,6 @@ class EventLog:
     padding: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CcelTable:
-    """The ACPI table CCEL: where firmware left its event log.
-
-    Attributes:
-        cc_type: 1 for SEV, 2 for TDX.
-        cc_subtype: 0 today.
-        log_area_size: bytes reserved for the log, padding included.
-        log_area_address: physical address of that area in the guest.
-        oem: the table's OEM id, without the padding.
-    """
-
-    cc_type: int
-    cc_subtype: int
-    log_area_size: int
-    log_area_address: int
-    oem: str
-
-
 _OLD: Final = SpecId(
     platform_class=0, version=(1, 2, 0), algorithms=MappingProxyType({SHA1: 20}), vendor=b""
 )
@@ -192,14 +171,8 @@ def read(data: bytes) -> EventLog:
         raise Malformed(f"is larger than {MAX_LOG} bytes", field="event log", offset=0)
     reader = Reader(data)
     spec_id = _spec_id(reader)
-    events: list[Event] = []
-    while not _ended(data, reader.offset):
-        if len(events) == _MAX_EVENTS:
-            raise Malformed(
-                f"has more than {_MAX_EVENTS} events", field="event log", offset=reader.offset
-            )
-        events.append(_event(reader, spec_id.algorithms))
-    return EventLog(spec_id=spec_id, events=tuple(events), padding=reader.remaining)
+    events = _all(data, reader, lambda: _event(reader, spec_id.algorithms))
+    return EventLog(spec_id=spec_id, events=events, padding=reader.remaining)
 
 
 def read_any(data: bytes) -> EventLog:
@@ -221,55 +194,10 @@ def read_old(data: bytes) -> EventLog:
     if len(data) > MAX_LOG:
         raise Malformed(f"is larger than {MAX_LOG} bytes", field="event log", offset=0)
     reader = Reader(data)
-    events: list[Event] = []
-    while not _ended(data, reader.offset):
-        if len(events) == _MAX_EVENTS:
-            raise Malformed(
-                f"has more than {_MAX_EVENTS} events", field="event log", offset=reader.offset
-            )
-        events.append(_old_event(reader))
+    events = _all(data, reader, lambda: _old_event(reader))
     if not events:
         raise Malformed("has no event", field="event log", offset=0)
-    return EventLog(spec_id=_OLD, events=tuple(events), padding=reader.remaining)
-
-
-def read_ccel_table(data: bytes) -> CcelTable:
-    """Reads the ACPI table CCEL.
-
-    Raises:
-        Malformed: another table, another length or revision, or a checksum that does not add up to 0.
-    """
-    reader = Reader(data)
-    if reader.take(4, "signature") != b"CCEL":
-        raise Malformed("is not 'CCEL'", field="signature", offset=0)
-    size = reader.uint(4, "length", "little")
-    if size != _CCEL_SIZE or len(data) != size:
-        raise Malformed(
-            f"is {size}, with {len(data)} bytes given; should be {_CCEL_SIZE}",
-            field="length",
-            offset=4,
-        )
-    revision = reader.uint(1, "revision")
-    if revision != 1:
-        raise Malformed(f"is {revision}, should be 1", field="revision", offset=8)
-    if sum(data) % 256:
-        raise Malformed("does not make the bytes add up to 0", field="checksum", offset=9)
-    reader.take(1, "checksum")
-    oem = reader.take(6, "oem id")
-    if not oem.isascii():
-        raise Malformed("is not ASCII text", field="oem id", offset=10)
-    reader.take(20, "oem table id to creator revision")
-    cc_type = reader.uint(1, "cc type")
-    cc_subtype = reader.uint(1, "cc subtype")
-    if reader.uint(2, "reserved", "little"):
-        raise Malformed("is not zero", field="reserved", offset=38)
-    return CcelTable(
-        cc_type=cc_type,
-        cc_subtype=cc_subtype,
-        log_area_size=reader.uint(8, "log area size", "little"),
-        log_area_address=reader.uint(8, "log area address", "little"),
-        oem=oem.decode("ascii").rstrip(" \0"),
-    )
+    return EventLog(spec_id=_OLD, events=events, padding=reader.remaining)
 
 
 def _spec_id(reader: Reader) -> SpecId:
@@ -356,6 +284,18 @@ def _event(reader: Reader, algorithms: Mapping[int, int]) -> Event:
         data=reader.take(size, "event"),
         offset=start,
     )
+
+
+def _all(data: bytes, reader: Reader, take: Callable[[], Event]) -> tuple[Event, ...]:
+    """Every event up to the padding."""
+    events: list[Event] = []
+    while not _ended(data, reader.offset):
+        if len(events) == _MAX_EVENTS:
+            raise Malformed(
+                f"has more than {_MAX_EVENTS} events", field="event log", offset=reader.offset
+            )
+        events.append(take())
+    return tuple(events)
 
 
 def _which(reader: Reader) -> tuple[int, int]:

@@ -15,9 +15,9 @@ from troth.model.roots import Root, RootClass
 from troth.platforms import detect
 from troth.platforms.nitro import PLATFORM as NITRO
 from troth.platforms.nitro import format as documents
-from troth.platforms.nitro.nitrotpm import PLATFORM
 from troth.platforms.nitro.simulate_pki import DevelopmentPki
-from troth.platforms.nitro.simulate_tpm import SimulatedNitroTpm
+from troth.platforms.nitrotpm import PLATFORM
+from troth.platforms.nitrotpm.simulate import SimulatedNitroTpm
 from troth.policy import Policy
 from troth.wire import cbor, cose
 
