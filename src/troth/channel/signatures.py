@@ -27,16 +27,16 @@ _SIZES: Final = {ECDSA: 20, ED25519: 32}
 
 NOT_BOUND: Final = (
     (
-        "A signature names no time, no endpoint and, in its older form, no model: whoever can make the "
-        "service answer the same request with another model has a signature that fits."
+        "a signature names no time, no endpoint and, in its oldest form, no model: whoever can make the service"
+        " answer the same request with another model has a signature that fits"
     ),
     (
-        "Known servers sign a request digest that a trusted caller may hand in by a header, and change the "
-        "request after it was hashed: the digest is what the client claims, not what the model saw."
+        "known servers sign a request digest that a trusted caller may hand in by a header, and change the"
+        " request after it was hashed: the digest is what the client claims, not what the model saw"
     ),
     (
-        "Signatures lie in a cache and expire, and the signing key is fresh for each process: after a restart "
-        "an answer can no longer be checked against new evidence."
+        "signatures lie in a cache and expire, and the signing key is fresh for each process: after a restart"
+        " an answer can no longer be checked against new evidence"
     ),
 )
 

@@ -247,11 +247,12 @@ def test_what_a_gateway_says_of_its_upstream() -> None:
     with Aci(guest=GUEST, direct=False) as gateway:
         held = [s for s in asked(gateway).found.statements if "upstream" in s.why]
         by_name = {s.name: s for s in held}
-        assert by_name["tee_attested"].source is Source.HARDWARE
-        assert "as the gateway says" in by_name["tee_attested"].why
-        assert by_name["tcb_up_to_date"].status is Status.REFUTED
-        assert by_name["gpu_attested"].status is Status.UNKNOWN
-        assert by_name["model_weights_provenance"].source is None
+        assert by_name["upstream_tee_attested"].source is Source.PROVIDER
+        assert "as the gateway says" in by_name["upstream_tee_attested"].why
+        assert "hardware is its source there" in by_name["upstream_tee_attested"].why
+        assert by_name["upstream_tcb_up_to_date"].status is Status.REFUTED
+        assert by_name["upstream_gpu_attested"].status is Status.UNKNOWN
+        assert by_name["upstream_model_weights_provenance"].source is None
         assert judge(gateway).verdict is Verdict.ACCEPTED
 
 

@@ -1,14 +1,14 @@
 """ACI's sessions: what a gateway says that it verified of a service behind it (`aci/1`, section 8).
 
-A session is content-addressed, so what is read is what a receipt names. Its claims keep the source that
-they have there; all of them are the gateway's word, which its report says beside each.
+A session is content-addressed, so what is read is what a receipt names. `read` leaves each claim the source
+that it has there. In a report all of them are the gateway's word, so that proof and promise look different.
 """
 
 import base64
 import binascii
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from troth.channel import keyset as keysets
@@ -114,13 +114,27 @@ def ask(web: Web) -> tuple[Statement, ...]:
     for entry in entries[:_MOST]:
         named = entry.get("session_id") if isinstance(entry, dict) else None
         try:
-            found += fetch(web, named if isinstance(named, str) else "").statements
+            session = fetch(web, named if isinstance(named, str) else "")
         except Unavailable as error:
             found.append(_measured.unknown("upstreams_verified", str(error)))
+            continue
+        found += [_told(statement) for statement in session.statements]
     if len(entries) > _MOST:
         why = f"{len(entries) - _MOST} further sessions were not looked at"
         found.append(_measured.unknown("upstreams_verified", why))
     return tuple(found)
+
+
+def _told(statement: Statement) -> Statement:
+    """A claim as what it is to us: the gateway's word, about another machine than the one judged.
+
+    Whoever judges a session's evidence himself may take the claim's own source.
+    """
+    name = f"upstream_{statement.name}"
+    if statement.source is None:
+        return replace(statement, name=name)
+    why = f"{statement.why} ({statement.source} is its source there)"
+    return replace(statement, name=name, source=Source.PROVIDER, why=why)
 
 
 def _claims(value: Any, upstream: str) -> list[Statement]:
