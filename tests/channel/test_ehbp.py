@@ -115,9 +115,17 @@ def test_stream_cut_within_a_frame_is_refused_and_between_frames_is_not_seen() -
     assert any("cut between two frames looks whole" in words for words in ehbp.NOT_BOUND)
 
 
-def test_a_frame_larger_than_may_be_is_refused_at_its_length() -> None:
+def test_a_frame_larger_than_may_be_is_refused_at_its_length(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with pytest.raises(Malformed, match="at most"):
         opened(b"\xff\xff\xff\xff")
+    data, plain = ANSWERS["one frame"]
+    monkeypatch.setattr(ehbp, "MAX_FRAME", len(bytes.fromhex(data)) - 4)
+    assert opened(bytes.fromhex(data)) == plain
+    monkeypatch.setattr(ehbp, "MAX_FRAME", len(bytes.fromhex(data)) - 5)
+    with pytest.raises(Malformed, match="at most"):
+        opened(bytes.fromhex(data))
 
 
 @given(
@@ -180,11 +188,21 @@ def test_a_success_without_a_nonce_is_refused() -> None:
             answer(exchange, received, [b"plain"], status=status, headers={})
 
 
-def test_an_error_without_a_nonce_is_marked_as_not_sealed() -> None:
+@pytest.mark.parametrize("status", [199, 300, 429, 500])
+def test_an_error_without_a_nonce_is_marked_as_not_sealed(status: int) -> None:
     exchange, received = asked(b"x")
-    sealed, pieces = answer(exchange, received, [b"go", b" away"], status=429, headers={})
+    sealed, pieces = answer(exchange, received, [b"go", b" away"], status=status, headers={})
     assert not sealed
     assert b"".join(pieces) == b"go away"
+
+
+def test_the_longest_error_is_read() -> None:
+    exchange, received = asked(b"x")
+    longest = bytes(64 * 1024)
+    _, pieces = answer(exchange, received, [longest], status=500, headers={})
+    assert b"".join(pieces) == longest
+    with pytest.raises(Malformed, match="longer"):
+        answer(exchange, received, [longest, b"x"], status=500, headers={})
 
 
 def test_an_error_with_a_nonce_is_opened() -> None:

@@ -270,7 +270,7 @@ def read_keys(data: bytes) -> bytes:
     """
     field = "HPKE key configuration"
     bare = Reader(data)
-    if len(data) > 2 and int.from_bytes(data[:2], "big") == len(data) - 2:
+    if int.from_bytes(data[:2], "big") == len(data) - 2:
         bare.take(2, field)
     bare.take(1, f"{field}: key id")
     kem = bare.uint(2, f"{field}: KEM")

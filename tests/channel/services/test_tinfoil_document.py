@@ -213,6 +213,10 @@ def other_hash(value: dict[str, Any]) -> None:
     value["cpu_evidence"]["endorsed"]["device_evidence_hash"] = "00" * 32
 
 
+def other_hash_of_keys(value: dict[str, Any]) -> None:
+    value["cpu_evidence"]["endorsed"]["crypto_material_hash"] = "00" * 32
+
+
 def other_keys(value: dict[str, Any]) -> None:
     section = json.canonical(keys_section([]))
     value["crypto_material"] = base64.b64encode(section).decode()
@@ -257,8 +261,9 @@ def number(value: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        *(upper, prefixed, short, half, other_hash, other_keys, other_report_data),
-        *(other_algorithm, other_version, other_cpu),
+        *(upper, prefixed, short, half, other_hash, other_hash_of_keys, other_keys),
+        *(other_report_data, other_algorithm),
+        *(other_version, other_cpu),
         *(no_padding, bits_behind, line_end, url_alphabet, number),
     ],
 )
@@ -319,6 +324,19 @@ def test_collateral_in_any_other_form_is_refused(row: Any) -> None:
 def test_too_many_of_anything_are_refused() -> None:
     many = [device(f"gpu{at}") for at in range(33)]
     assert "at most" in refused(document(None, devices_section(many)))
+    text = plain.dumps(document(None, devices_section(many[1:]))).encode()
+    assert len(documents.read(text).devices) == 32
+
+
+def test_the_section_for_another_tls_key_differs_in_that_key_alone() -> None:
+    keys = [
+        {"id": "tls", "format": documents.SPKI_SHA256, "data": "11" * 32},
+        {"id": "hpke", "format": documents.X25519_HPKE, "data": KEY.hex()},
+    ]
+    read = documents.read(plain.dumps(document(keys_section(keys))).encode())
+    named = json.parse(documents.naming(read, bytes(32)), field="")
+    keys[0]["data"] = "00" * 32
+    assert named == keys_section(keys)
 
 
 def test_a_document_of_50_mb_is_refused_unread() -> None:
