@@ -5,7 +5,12 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import coincurve
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.channel.aci_made import NONCE, SERVICE
@@ -63,6 +68,36 @@ def test_the_published_service_key() -> None:
     expected = "5dfedd3b6bd47f6fa28ee15d969d5bb0ea53774d488bdaf9df1c6e0124b3ef22"
     assert e2ee.public(SERVICE).hex() == expected
     assert e2ee.read_public("0x" + expected, X25519) == e2ee.public(SERVICE)
+
+
+def test_fields_that_another_implementation_made_of_the_published_inputs() -> None:
+    """Ephemeral seeds 32 × 01 and 32 × 04, client seed 32 × 02, nonces 00…0b and 10…1b."""
+    request = (
+        "a4e09292b651c278b9772c569f5fa9bb13d906b46ab68c9df9dc2b4409f8a209000102030405060708090a0b"
+        "1475356879c63e49d8cdfa05d46b5f70aedf5b3fb8d21bdf1c49d6"
+    )
+    aad = CONTEXT.request_aad("messages.0.content")
+    assert e2ee.unseal(request, key=SERVICE, algo=X25519, aad=aad) == b"hello, e2ee"
+    answer = (
+        "ac01b2209e86354fb853237b5de0f4fab13c7fcbf433a61c019369617fecf10b101112131415161718191a1b"
+        "c5de70d4e594670e9e13eb97638f159d1ccd383fc9dea1253f42932b28b86f55f684cb19da6c2736381d01bd"
+        "8c49405e05"
+    )
+    client = X25519PrivateKey.from_private_bytes(b"\x02" * 32)
+    aad = CONTEXT.answer_aad("choices.0.message.content", "chatcmpl-123")
+    plain = b'{"answer":"42","evidence":"none"}'
+    assert e2ee.unseal(answer, key=client, algo=X25519, aad=aad) == plain
+
+
+def test_secp256k1_against_libsecp256k1() -> None:
+    """The shared secret is the bare x-coordinate of the shared point."""
+    theirs = coincurve.PrivateKey(b"\x05" * 32)
+    point = theirs.public_key.format(compressed=False)
+    sealed = bytes.fromhex(e2ee.seal(b"plain", to=point, algo=SECP256K1, aad=b"aad"))
+    shared = coincurve.PublicKey(sealed[:65]).multiply(theirs.secret).format()[1:]
+    kdf = HKDF(SHA256(), 32, salt=None, info=b"aci.e2ee.v2.secp256k1")
+    cipher = AESGCM(kdf.derive(shared))
+    assert cipher.decrypt(sealed[65:77], sealed[77:], b"aad") == b"plain"
 
 
 @pytest.mark.parametrize("algo", SUITES)
