@@ -252,6 +252,15 @@ def test_keys_that_are_none() -> None:
             call("rot13")
 
 
+@pytest.mark.parametrize("number", [1e-5, 1e16, -1e-7, float("nan"), float("inf")])
+def test_fractions_that_services_write_differently(number: float) -> None:
+    body = {"model": "m", "prompt": "x", "more": [{"temperature": number}]}
+    with pytest.raises(Misuse):
+        e2ee.seal_request(body, to=e2ee.public(SERVICE), context=CONTEXT)
+    body["more"] = [0.0001, 0.7, 1.0, -2.5, 9999999999999998.0]
+    e2ee.seal_request(body, to=e2ee.public(SERVICE), context=CONTEXT)
+
+
 def test_a_request_without_content() -> None:
     with pytest.raises(Misuse):
         e2ee.seal_request({"model": "m"}, to=e2ee.public(SERVICE), context=CONTEXT)

@@ -9,6 +9,7 @@ model's name, parameters, tools and their calls, roles, the number and the lengt
 """
 
 import json as library
+import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ _GCM_NONCE: Final = 12
 _TAG: Final = 16
 _INFO: Final = {X25519: b"aci.e2ee.v2.x25519", SECP256K1: b"aci.e2ee.v2.secp256k1"}
 _EPHEMERAL: Final = {X25519: 32, SECP256K1: 65}
+_PLAIN: Final = re.compile(r"-?[0-9]+\.[0-9]+")
 _ANSWER_NAMES: Final = ("content", "reasoning", "reasoning_content")
 
 Private = x25519.X25519PrivateKey | ec.EllipticCurvePrivateKey
@@ -190,8 +192,10 @@ def seal_request(body: dict[str, Any], *, to: bytes, context: Context) -> tuple[
         The request to send, and the body as the service restores it, which its receipt is over.
 
     Raises:
-        Misuse: it holds nothing that can be encrypted.
+        Misuse: it holds nothing that can be encrypted, or a fraction that services write differently, so
+            that no receipt would fit.
     """
+    _check_numbers(body)
     clear, sealed = _copied(body), _copied(body)
     places = zip(list(request_fields(clear)), list(request_fields(sealed)), strict=True)
     count = 0
@@ -336,6 +340,18 @@ def _is_array(text: str) -> bool:
 def _id(body: dict[str, Any]) -> str:
     value = body.get("id")
     return value if isinstance(value, str) else ""
+
+
+def _check_numbers(value: Any) -> None:
+    """Fractions have one form only where nobody writes an exponent."""
+    if isinstance(value, float) and not _PLAIN.fullmatch(repr(value)):
+        raise Misuse(
+            f"{value!r} is written in several ways, and the receipt is over one of them",
+            fix="use a number from 0.0001 up and below 10 000 000 000 000 000",
+        )
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_numbers(item)
 
 
 def _copied(value: Any) -> Any:
