@@ -102,7 +102,7 @@ def test_what_came_before_a_broken_frame_was_authentic_and_no_more_is_given() ->
         next(pieces)
 
 
-def test_stream_cut_within_a_frame_is_refused_and_between_frames_is_not_seen() -> None:
+def test_stream_cut_ehbp() -> None:
     """What the protocol cannot show is in its words on what it leaves open."""
     data = bytes.fromhex(ANSWERS["three frames"][0])
     whole = {0: b"", 23: b"one", 46: b"onetwo", len(data): b"onetwothree"}
@@ -152,12 +152,12 @@ def test_a_long_body_goes_in_frames_of_one_context() -> None:
     assert b"".join(received.pieces) == body
 
 
-def test_another_s_evidence_ehbp_sealed_to_another_key_is_refused_before_anything_is_done() -> None:
+def test_anothers_evidence_ehbp_sealed_to_another_key_is_refused_before_anything_is_done() -> None:
     with pytest.raises(ehbp.KeyMismatch):
         asked(b"secret", server=ehbp.Receiver(X25519PrivateKey.generate()))
 
 
-def test_key_swapped_on_the_way_is_refused() -> None:
+def test_key_swapped_ehbp() -> None:
     """A key encapsulated by somebody else opens nothing that was sealed before."""
     exchange = ehbp.Exchange(SERVER.key)
     frames = list(exchange.seal([b"secret"]))
@@ -165,7 +165,8 @@ def test_key_swapped_on_the_way_is_refused() -> None:
         SERVER.request(ehbp.Exchange(SERVER.key).headers.items(), frames)
 
 
-def test_answer_to_another_request_is_refused() -> None:
+def test_receipt_for_another_body_ehbp() -> None:
+    """An answer opens under the keys of its own request alone."""
     exchange, _ = asked(b"one")
     _, other = asked(b"two")
     _, pieces = answer(exchange, other, [other.seal(b"for two")])

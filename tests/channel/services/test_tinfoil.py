@@ -91,7 +91,7 @@ def test_a_host_without_the_document_is_no_tinfoil() -> None:
         assert tinfoil.ask(web, NONCE) is None
 
 
-def test_another_s_evidence_tinfoil(v3: Enclave) -> None:
+def test_anothers_evidence_tinfoil(v3: Enclave) -> None:
     """Another's true documents, for the very nonce, shown by a host with a key of its own."""
     with Enclave(quote, platform="tdx", present=lambda n, _: v3.document(n)) as liar:
         found = ask(liar.url)
@@ -101,7 +101,7 @@ def test_another_s_evidence_tinfoil(v3: Enclave) -> None:
     assert "B501" in failing(report)
 
 
-def test_another_s_evidence_tinfoil_v2(v2: Enclave) -> None:
+def test_anothers_evidence_tinfoil_v2(v2: Enclave) -> None:
     with Enclave(quote, platform="tdx", version=2, present=lambda *_: v2.document(None)) as liar:
         report = judged(ask(liar.url), waive=frozenset({Waiver.FRESHNESS}))
     assert "B501" in failing(report)
@@ -121,7 +121,8 @@ def test_old_nonce_tinfoil() -> None:
     assert "B501" in failing(report)
 
 
-def test_old_nonce_tinfoil_v2_is_shown_as_not_bound(v2: Enclave) -> None:
+def test_old_nonce_tinfoil_v2(v2: Enclave) -> None:
+    """Version 2 binds none: how old it is stays undecided."""
     found = ask(v2.url)
     assert not found.composite.lead.over_nonce
     assert judged(found).verdict is Verdict.UNDECIDED
@@ -250,13 +251,15 @@ def test_compose_changed_tinfoil() -> None:
     assert "M201" in failing(report)
 
 
-def test_event_log_payload_changed_tinfoil_is_no_way_in(v3: Enclave) -> None:
+def test_event_log_payload_changed_with_digests_kept_tinfoil(v3: Enclave) -> None:
+    """No log travels: there is nothing to change, and registers count whole."""
     found = ask(v3.url)
     assert all(part.event_log is None for part in found.composite.parts)
     assert any("no event log" in words for words in found.not_bound)
 
 
-def test_receipt_for_another_body_tinfoil_is_shown_as_not_bound(v3: Enclave) -> None:
+def test_receipt_for_another_body_tinfoil(v3: Enclave) -> None:
+    """There are no receipts, and that is said; what stands in for them is the answer's key, see EHBP."""
     assert any("answers are not signed" in words for words in ask(v3.url).not_bound)
 
 
