@@ -99,6 +99,12 @@ def test_texts_that_are_no_key(text: str) -> None:
         claimed.read(text)
 
 
+def test_the_longest_text() -> None:
+    for size, words in ((4096, "no key that troth reads"), (4097, "longer than any")):
+        with pytest.raises(Misuse, match=words):
+            claimed.read("0" * size)
+
+
 @given(st.text(max_size=140))
 def test_any_text(text: str) -> None:
     try:

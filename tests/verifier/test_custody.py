@@ -299,6 +299,21 @@ def test_who_gives_the_keys(
     assert found["key_made_inside"] is inside
 
 
+@pytest.mark.parametrize(
+    ("id_", "words"),
+    [
+        ("ab" * 8, "kms abababababababab can"),
+        ("ab" * 9, "kms abababababababab… can"),
+        ("", "kms can"),
+    ],
+)
+def test_the_key_service_is_named(id_: str, words: str) -> None:
+    assert ACCEPTED.presented is not None
+    events = dict(ACCEPTED.presented.events) | {"key_provider_id": id_}
+    report = replace(ACCEPTED, presented=replace(ACCEPTED.presented, events=events))
+    assert words in asked(report=report).statements[2].why
+
+
 def test_nothing_presented_says_nothing() -> None:
     report = troth.appraise(b"nonsense", policy=policy(), at=NOW)
     assert asked(report=report).bound is UNKNOWN
