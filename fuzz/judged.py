@@ -7,7 +7,7 @@ from typing import Final
 from fuzz.simulated import NOW, Case, pinned
 from fuzz.target import Target, must
 from troth.model.report import Verdict
-from troth.platforms import detect, nitro, snp
+from troth.platforms import detect, nitro, nvidia, snp
 from troth.platforms.dcap import quote
 from troth.verifier import appraise
 from troth.wire import x509
@@ -73,6 +73,10 @@ def said(data: bytes) -> object:
             document = nitro.PLATFORM.parse(bare)
             sign1 = replace(document.sign1, payload_offset=0, signature=b"")
             return replace(document, sign1=sign1), _low(document.sign1.signature, P384)
+        case "nvidia":
+            device = nvidia.PLATFORM.parse(bare)
+            certificates = tuple(certificate.signed for certificate in device.chain)
+            return device.signed, _low(device.signature, P384), certificates
         case "snp":
             report = snp.PLATFORM.parse(bare).data
             s = int.from_bytes(report[_SNP_S], "little")

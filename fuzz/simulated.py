@@ -13,6 +13,9 @@ from troth.platforms.dcap.simulate import DevelopmentPki as Intel
 from troth.platforms.dcap.simulate import QuoteKind
 from troth.platforms.nitro.simulate import DevelopmentPki as Aws
 from troth.platforms.nitro.simulate import SimulatedNsm
+from troth.platforms.nvidia.simulate import Device
+from troth.platforms.nvidia.simulate import collateral as values
+from troth.platforms.nvidia.simulate_pki import DevelopmentPki as Nvidia
 from troth.platforms.snp.product import Product
 from troth.platforms.snp.simulate import DevelopmentPki as Amd
 from troth.platforms.snp.simulate import Keys, Processor, extended
@@ -102,6 +105,29 @@ def _reports(product: Product, version: int) -> tuple[Case, Case]:
         nonce=NONCE,
     )
     return alone, replace(alone, evidence=extended(report, chip.table()))
+
+
+@cache
+def devices() -> tuple[Device, ...]:
+    """A GPU of each architecture, and a switch."""
+    start = NOW - timedelta(days=100)
+    pki = Nvidia.create(start)
+    return tuple(Device.create(pki, name, start) for name in ("hopper", "blackwell", "ls10"))
+
+
+@cache
+def device_cases() -> tuple[Case, ...]:
+    """A report of each device with its certificates."""
+    held = values(devices(), NOW - timedelta(hours=1))
+    return tuple(
+        Case(
+            evidence=device.evidence(NONCE[:32]),
+            roots=device.pki.roots(),
+            collateral=held,
+            nonce=NONCE[:32],
+        )
+        for device in devices()
+    )
 
 
 def pinned(evidence: bytes) -> Policy:

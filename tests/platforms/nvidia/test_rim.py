@@ -189,6 +189,13 @@ def test_a_signature_of_another_key(good: bytes, pki: DevelopmentPki) -> None:
     assert rim.read(good.replace(texts[0], b"\n " + texts[0] + b"\n")).trouble == ""
 
 
+@pytest.mark.parametrize("text", ["", "!", "AAA", "AAAA", " "])
+def test_signature_values_that_are_none(good: bytes, text: str) -> None:
+    for name in ("SignatureValue", "DigestValue"):
+        old = re.findall(f"<ds:{name}>([^<]+)<".encode(), good)[0]
+        assert rim.read(good.replace(old, text.encode())).trouble
+
+
 def test_a_signer_that_has_no_p384_key(pki: DevelopmentPki, good: bytes) -> None:
     from cryptography.hazmat.primitives.asymmetric import ec
 

@@ -230,12 +230,14 @@ def _number(text: object, limit: int) -> int:
 def _signature(data: bytes, leaf: Certificate) -> "tuple[str, Element | None]":
     """What is wrong with the signature, and what it is over."""
     try:
+        from lxml import etree
         from signxml import exceptions
         from signxml.algorithms import DigestAlgorithm, SignatureMethod
         from signxml.verifier import SignatureConfiguration, XMLVerifier
     except ImportError:
         raise _missing() from None
     from cryptography import x509 as library
+    from cryptography.exceptions import UnsupportedAlgorithm
 
     try:
         certificate = library.load_der_x509_certificate(leaf.der)
@@ -255,7 +257,10 @@ def _signature(data: bytes, leaf: Certificate) -> "tuple[str, Element | None]":
         return "its digest is not the document's", None
     except exceptions.InvalidSignature:
         return "its signature does not verify", None
-    except (exceptions.SignXMLException, ValueError, TypeError, AssertionError) as error:
+    except (
+        *(exceptions.SignXMLException, etree.LxmlError, UnsupportedAlgorithm),
+        *(ValueError, TypeError, AssertionError),
+    ) as error:
         return f"its signature cannot be read ({type(error).__name__})", None
     if isinstance(found, list):
         return "it has several references", None
