@@ -29,6 +29,7 @@ TEXT: Final = frozenset(
         Kind.INTEL_PCK_CHAIN,
         Kind.AMD_CHAIN,
         Kind.NVIDIA_RIM,
+        Kind.TPM_CHAIN,
         *(Kind.MAA_KEYS, Kind.GCS_KEYS, Kind.ITA_KEYS, Kind.NRAS_KEYS),
     }
 )

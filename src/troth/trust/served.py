@@ -47,6 +47,12 @@ _TCB_SIGNER: Final = "Intel SGX TCB Signing"
 _PCK: Final = "Intel SGX PCK Certificate"
 _PCK_CA: Final = re.compile(r"Intel SGX PCK (?:Platform|Processor) CA")
 _AMD_CA: Final = re.compile(r"(?:ARK|SEV)-(?:VLEK-)?[A-Za-z0-9]+")
+# Authorities of clouds' virtual TPMs: Azure's, Google's of two generations, and a simulator's.
+_TPM_CA: Final = re.compile(
+    r"Global Virtual TPM CA - \d+|Azure Virtual TPM Root Certificate Authority \d+"
+    r"|EK/AK CA (?:Root|Intermediate)|tpm_ek_v1_cloud_host(?:_root)?-signer-.*"
+    r"|(?:azure|google) virtual TPM (?:root|CA - \d+)"
+)
 
 
 def item(data: bytes, *, name: str) -> Item:
@@ -230,12 +236,16 @@ def _certificates(data: bytes, name: str) -> Item:
         return Item(kind=Kind.INTEL_PCK_CHAIN, data=data, source=name)
     if _AMD_CA.fullmatch(leaf) and leaf not in ("SEV-VCEK", "SEV-VLEK"):
         return Item(kind=Kind.AMD_CHAIN, data=data, source=name)
+    if all(_TPM_CA.fullmatch(x509.common_name(one.subject)) for one in found):
+        return Item(kind=Kind.TPM_CHAIN, data=data, source=name)
     if len(found) == 1:
         return _endorsement(found[0], name)
     raise Malformed(f"is a chain of {leaf[:64]!r}, which troth does not know", field=name)
 
 
 def _endorsement(certificate: x509.Certificate, name: str) -> Item:
+    if _TPM_CA.fullmatch(x509.common_name(certificate.subject)):
+        return Item(kind=Kind.TPM_CHAIN, data=to_pem(certificate.der), source=name)
     if not _AMD_CA.fullmatch(x509.common_name(certificate.issuer)):
         subject = x509.common_name(certificate.subject)
         raise Malformed(f"is a certificate of {subject[:64]!r}, no endorsement", field=name)
