@@ -147,8 +147,8 @@ TOKENS: dict[str, dict[str, Any]] = {
     },
     "nras": {
         "says": {"driver_version": {"550.90.07"}},
-        "minimum": {"devices": 1},
-        "exact": {"devices": 8},
+        "minimum": {"gpus": 1},
+        "exact": {"gpus": 8},
     },
 }
 OTHERS: dict[str, dict[str, Any]] = {

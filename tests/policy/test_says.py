@@ -104,7 +104,7 @@ def test_what_must_be_said() -> None:
         "maa": ("issuer",),
         "gcs": ("audience", "hwmodel"),
         "ita": (),
-        "nras": ("driver_version", "vbios_version"),
+        "nras": (),
     }.items():
         found = outcomes({}, claims(platform))
         assert found == dict.fromkeys(names, Outcome.UNDECIDED)
@@ -115,8 +115,14 @@ def test_what_must_be_said() -> None:
         assert outcomes(asked, claims(platform)) == dict.fromkeys(names, Outcome.FAILED)
 
 
-def test_advisories_and_warnings_that_are_said_must_be_known() -> None:
-    for platform, name in (("ita", "advisories"), ("nras", "warnings")):
+def test_versions_advisories_and_warnings_that_are_said_must_be_known() -> None:
+    for platform, name in (
+        ("ita", "advisories"),
+        ("nras", "warnings"),
+        ("nras", "driver_version"),
+        ("nras", "vbios_version"),
+        ("nras", "switch_bios_version"),
+    ):
         found = claims(platform, **{name: ("a", "b")})
         assert outcomes({}, found)[name] is Outcome.UNDECIDED
         assert outcomes({name: {"a"}}, found)[name] is Outcome.FAILED
@@ -124,10 +130,11 @@ def test_advisories_and_warnings_that_are_said_must_be_known() -> None:
         assert name not in outcomes({}, claims(platform))
 
 
-def test_devices_are_counted() -> None:
-    found = claims("nras", numbers={"devices": 8})
-    assert outcomes({}, found)["devices"] is Outcome.UNDECIDED
-    assert "devices" not in outcomes({}, found, devices=8)
+def test_devices_are_counted_by_their_kind() -> None:
+    found = claims("nras", numbers={"gpus": 8, "switches": 4})
+    assert outcomes({}, found) == {"gpus": Outcome.UNDECIDED, "switches": Outcome.UNDECIDED}
+    assert outcomes({}, found, gpus=8) == {"switches": Outcome.UNDECIDED}
+    assert outcomes({}, found, gpus=8, switches=4) == {}
 
 
 @pytest.mark.parametrize("platform", [*made.PLATFORMS, "nitro"])
@@ -140,6 +147,8 @@ def test_other_platforms_say_nothing(platform: str) -> None:
 def test_words_alone_identify_only_what_nvidia_compared() -> None:
     both = {"driver_version": frozenset({"a"}), "vbios_version": frozenset({"b"})}
     assert says.identify(both, "nras")
-    assert not says.identify({"driver_version": frozenset({"a"})}, "nras")
+    assert says.identify({"switch_bios_version": frozenset({"a"})}, "nras")
+    for name in both:
+        assert not says.identify({name: frozenset({"a"})}, "nras")
     for platform in ("maa", "gcs", "ita"):
         assert not says.identify(both, platform)

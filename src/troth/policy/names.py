@@ -113,7 +113,7 @@ NUMBERS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "maa": frozenset({"isvprodid", "isvsvn", "guest_svn"}),
         "gcs": frozenset({"oemid"}),
         "ita": frozenset({"isvprodid", "isvsvn"}),
-        "nras": frozenset({"devices"}),
+        "nras": frozenset({"gpus", "switches"}),
     }
 )
 """Platform to the numbers of its claims."""
@@ -124,7 +124,7 @@ TEXTS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
             {
                 *("issuer", "attestation_type", "compliance_status", "attester_tcb_status"),
                 *("secureboot", "os_type", "os_distro"),
-                *("migration_allowed", "vmpl", "septve_disable"),
+                *("migration_allowed", "vmpl", "septve_disable", "migratable"),
             }
         ),
         "gcs": frozenset(
@@ -136,11 +136,14 @@ TEXTS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "ita": frozenset(
             {
                 *("issuer", "attester_type", "attester_tcb_status", "policies_matched"),
-                *("advisories", "septve_disable"),
+                *("advisories", "septve_disable", "migratable"),
             }
         ),
         "nras": frozenset(
-            {"hwmodel", "secboot", "measres", "driver_version", "vbios_version", "warnings"}
+            {
+                *("hwmodel", "secboot", "measres", "warnings"),
+                *("driver_version", "vbios_version", "switch_bios_version"),
+            }
         ),
     }
 )

@@ -21,6 +21,7 @@ DEFAULTS: Final[Mapping[str, Says]] = MappingProxyType(
             "migration_allowed": frozenset({"false"}),
             "vmpl": frozenset({"0"}),
             "septve_disable": frozenset({"true"}),
+            "migratable": frozenset({"false"}),
         },
         "gcs": {
             "swname": frozenset({"CONFIDENTIAL_SPACE"}),
@@ -30,6 +31,7 @@ DEFAULTS: Final[Mapping[str, Says]] = MappingProxyType(
         "ita": {
             "attester_tcb_status": frozenset({"UpToDate"}),
             "septve_disable": frozenset({"true"}),
+            "migratable": frozenset({"false"}),
         },
         "nras": {"measres": frozenset({"success"}), "secboot": frozenset({"true"})},
     }
@@ -43,11 +45,14 @@ _MUST: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "maa": ("issuer",),
         "gcs": ("audience", "hwmodel"),
         "ita": (),
-        "nras": ("driver_version", "vbios_version"),
+        "nras": (),
     }
 )
-# Where a token says one of these, it says what is wrong.
-_IF_SAID: Final = ("advisories", "warnings")
+# What must be listed where a token says it: versions that name what runs, and what is wrong.
+_GPU: Final = ("driver_version", "vbios_version")
+_SWITCH: Final = ("switch_bios_version",)
+_IF_SAID: Final = (*_GPU, *_SWITCH, "advisories", "warnings")
+_COUNTED: Final = ("gpus", "switches")
 # Lists of which one value is enough; of all others every value must count.
 _ONE_ENOUGH: Final = frozenset(
     {"audience", "support_attributes", "policies_matched", "service_accounts"}
@@ -117,22 +122,25 @@ def checks(
             presented = ", ".join(claims.texts.get(name, ()))
             why = "the policy does not say which it takes"
             yield undecided(P207, name, presented=presented[:400], source=source, why=why)
-    if "devices" in claims.numbers and "devices" not in exact:
-        presented = str(claims.numbers["devices"])
-        why = "the policy does not say how many devices there must be (exact.devices)"
-        yield undecided(P207, "devices", presented=presented, source=source, why=why)
+    for name in _COUNTED:
+        if name in claims.numbers and name not in exact:
+            presented = str(claims.numbers[name])
+            why = f"the policy does not say how many {name} there must be (exact.{name})"
+            yield undecided(P207, name, presented=presented, source=source, why=why)
 
 
 def needed(claims: Claims) -> tuple[dict[str, frozenset[str]], dict[str, int]]:
     """What a policy that is pinned from this token has to list: words, and numbers."""
     which = (*_MUST.get(claims.platform, ()), *_IF_SAID)
     words = {name: frozenset(claims.texts[name]) for name in which if claims.texts.get(name)}
-    return words, {name: n for name, n in claims.numbers.items() if name == "devices"}
+    return words, {name: n for name, n in claims.numbers.items() if name in _COUNTED}
 
 
 def identify(asked: Says, platform: str) -> bool:
     """Whether words alone say what runs: the versions that NVIDIA's service compared with its values."""
-    return platform == "nras" and all(name in asked for name in _MUST[platform])
+    return platform == "nras" and any(
+        all(name in asked for name in kind) for kind in (_GPU, _SWITCH)
+    )
 
 
 def _check(name: str, presented: tuple[str, ...], allowed: frozenset[str], source: str) -> Check:

@@ -101,7 +101,7 @@ KINDS = {
             "nras",
             lambda _: {"GPU-0": said.gpu(0), "GPU-1": said.gpu(1)},
             {},
-            exact={"devices": 2},
+            exact={"gpus": 2},
             driver_version="550.90.07",
             vbios_version="96.00.9F.00.01",
         ),

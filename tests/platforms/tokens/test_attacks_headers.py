@@ -11,6 +11,7 @@ from tests.platforms.tokens.made import (
     KINDS,
     MADE,
     START,
+    checks,
     evidence,
     failing,
     judged,
@@ -84,6 +85,10 @@ def test_an_address_in_the_header_is_never_followed(
         genuine = judged(service.token(claims, MADE, header=header), kind, service)
         # Azure always writes its own there.
         assert failing(genuine) == ({"G701"} if kind is SNP else set())
+        (check,) = checks(genuine, "G701")
+        assert kind is SNP or check.why == "its jku is not followed"
+    (check,) = checks(judged(evidence(GCS, services["gcs"]), GCS, services["gcs"]), "G701")
+    assert check.why == ""
 
 
 def chained(service: Service, *ders: bytes, key: Any = None) -> bytes:

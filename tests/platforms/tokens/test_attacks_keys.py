@@ -13,6 +13,7 @@ from tests.platforms.tokens.made import (
     KINDS,
     MADE,
     START,
+    checks,
     evidence,
     failing,
     judged,
@@ -125,6 +126,11 @@ def test_a_key_that_no_set_holds(services: Services) -> None:
     report = judged(data, SNP, service)
     assert report.verdict is Verdict.UNDECIDED
     assert {"R201", "G101", "G104"} <= still_open(report)
+    (check,) = checks(report, "R201")
+    assert "none of the 1 key sets" in check.why
+    report = judged(data, SNP, service, items=())
+    (check,) = checks(report, "R201")
+    assert "no key set of Azure Attestation" in check.why
 
 
 def test_another_key_of_the_set(services: Services) -> None:

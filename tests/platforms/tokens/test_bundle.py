@@ -171,6 +171,28 @@ def test_a_device_was_never_shown_to_the_service(service: Service) -> None:
     assert (report.verdict, still_open(report)) == (Verdict.UNDECIDED, {"P207"})
 
 
+def test_switches_are_asked_for_their_own_version(service: Service) -> None:
+    data = bundle(service, {f"SWITCH-{n}": said.switch(n) for n in range(4)}, MADE, nonce=NONCE)
+    version = {"switch_bios_version": frozenset({"96.10.55.00.01"})}
+    for says, exact, verdict in (
+        (version, {"switches": 4}, Verdict.ACCEPTED),
+        (version, {"switches": 3}, Verdict.REJECTED),
+        (version, {"gpus": 4}, Verdict.REJECTED),
+        (version, {}, Verdict.UNDECIDED),
+        ({"switch_bios_version": frozenset({"96"})}, {"switches": 4}, Verdict.REJECTED),
+        (KIND.policy.asks("nras").says, {"switches": 4}, Verdict.REJECTED),
+    ):
+        asked = Requirements(says=says, exact=exact)
+        policy = replace(KIND.policy, requirements={"nras": asked})
+        assert judged(data, KIND, service, policy=policy).verdict is verdict
+    # GPUs are no switches, and of both each is asked for.
+    both = {"GPU-0": said.gpu(), "SWITCH-0": said.switch()}
+    asked = Requirements(says=version, exact={"gpus": 1, "switches": 1})
+    policy = replace(KIND.policy, requirements={"nras": asked})
+    report = judged(bundle(service, both, MADE, nonce=NONCE), KIND, service, policy=policy)
+    assert (report.verdict, still_open(report)) == (Verdict.UNDECIDED, {"P207"})
+
+
 def test_a_device_is_put_in_or_renamed(service: Service) -> None:
     text, devices = whole(evidence(KIND, service))
     more = devices | {"GPU-2": devices["GPU-0"]}
@@ -311,6 +333,6 @@ def test_a_key_ends_after_two_days(service: Service) -> None:
 def test_a_policy_for_others_does_not_cover_it(service: Service) -> None:
     policy = replace(KIND.policy, registers={"tdx": {"mrtd": frozenset({"5a" * 48})}})
     assert judged(evidence(KIND, service), KIND, service, policy=policy).verdict is Verdict.ACCEPTED
-    policy = replace(policy, requirements={"nras": Requirements(exact={"devices": 2})})
+    policy = replace(policy, requirements={"nras": Requirements(exact={"gpus": 2})})
     assert "P106" in failing(judged(evidence(KIND, service), KIND, service, policy=policy))
     assert AT > MADE

@@ -236,6 +236,8 @@ def test_what_must_be_said_and_is_not(services: Services, name: str) -> None:
         ("maa-snp", {"x-ms-sevsnpvm-vmpl": 1}),
         ("maa-snp", {"x-ms-sevsnpvm-vmpl": None}),
         ("maa-tdx", {"tdx_td_attributes_septve_disable": False}),
+        ("maa-tdx", {"tdx_td_attributes_migratable": True}),
+        ("ita-tdx", {"tdx": said.ita_tdx(NONCE)["tdx"] | {"tdx_is_migratable": True}}),
         ("ita-tdx", {"tdx": said.ita_tdx(NONCE)["tdx"] | {"tdx_td_attributes_septve_disable": 0}}),
         ("maa-snp", {"x-ms-compliance-status": None}),
         ("ita-sgx", {"attester_tcb_status": "OutOfDate"}),

@@ -275,7 +275,7 @@ def test_nvidias_bundle(vectors: Path) -> None:
                         "vbios_version": frozenset({"96.00.9F.00.01"}),
                         "hwmodel": frozenset({"GH100 A01 GSP BROM"}),
                     },
-                    exact={"devices": 1},
+                    exact={"gpus": 1},
                 )
             },
         ),

@@ -115,8 +115,8 @@ P207: Final = Code(
     "the token does not say what the policy wants",
     "A service says in words what it saw: the kind of machine, versions, for whom the token is, whether "
     "an advisory is open. Each is compared, letter by letter, with the values that the policy lists. Some "
-    "must be listed: Azure's issuer, Google's audience and kind of machine, NVIDIA's driver and VBIOS, "
-    "and how many devices there are. Where the policy is silent on these the answer stays open.",
+    "must be listed: Azure's issuer, Google's audience and kind of machine, NVIDIA's versions, and "
+    "how many devices there are. Where the policy is silent on these the answer stays open.",
     'List what you take: `says.hwmodel = ["GCP_INTEL_TDX"]` in the platform\'s section.',
 )
 P211: Final = Code(

@@ -78,7 +78,6 @@ def claims(said: Said, made: datetime | None, tdx: Read) -> Claims:
         "attester_tcb_status": tee.get("attester_tcb_status"),
         "migration_allowed": tee.get("x-ms-sevsnpvm-migration-allowed"),
         "vmpl": tee.get("x-ms-sevsnpvm-vmpl"),
-        "septve_disable": tee.get("tdx_td_attributes_septve_disable"),
         "secureboot": said.get("secureboot"),
         "os_type": said.get("x-ms-azurevm-ostype"),
         "os_distro": said.get("x-ms-azurevm-osdistro"),

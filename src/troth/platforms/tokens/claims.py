@@ -6,6 +6,7 @@ should have it, is an empty register: no policy's value equals it, and unpinned 
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TDX: Final = ("mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3")
 _TDX_IF_SET: Final = ("mrconfigid", "mrowner", "mrownerconfig", "mrservicetd")
 _TDX_MODULE: Final = ("mrseam", "mrsignerseam")
+_SWITCH: Final = "x-nvidia-switch-"
 _NO_DEBUG: Final = frozenset(
     {
         "disabled",
@@ -35,7 +37,8 @@ _NO_DEBUG: Final = frozenset(
 def maa(document: Document, _tcb: Tcb | None = None) -> Claims:
     """Azure Attestation's; see `azure.py`."""
     token = _one(document)
-    return azure.claims(token.claims, _made(token), tdx)
+    found = azure.claims(token.claims, _made(token), tdx)
+    return replace(found, texts={**found.texts, **td_words(token.claims)})
 
 
 def gcs(document: Document, _tcb: Tcb | None = None) -> Claims:
@@ -114,8 +117,7 @@ def ita(document: Document, _tcb: Tcb | None = None) -> Claims:
         ),
     }
     advisories = words(at.get("attester_advisory_ids"))
-    if "tdx_td_attributes_septve_disable" in at:
-        texts["septve_disable"] = words(at["tdx_td_attributes_septve_disable"])
+    texts |= td_words(at)
     return Claims(
         platform="ita",
         registers=registers,
@@ -139,21 +141,16 @@ def nras(document: Document, _tcb: Tcb | None = None) -> Claims:
     if not isinstance(document, Bundle):
         raise TypeError("no bundle")
     devices = [token.claims for token in document.devices.values()]
+    switches = [one for one in devices if any(name.startswith(_SWITCH) for name in one)]
+    gpus = [one for one in devices if one not in switches]
     carried = nonces(document.overall.claims.get("eat_nonce"))
     same = all(one.get("eat_nonce") == document.overall.claims.get("eat_nonce") for one in devices)
-    texts = {
-        name: _of_all(devices, suffixes)
-        for name, suffixes in {
-            "hwmodel": ("hwmodel",),
-            "secboot": ("secboot",),
-            "measres": ("measres",),
-            "driver_version": ("x-nvidia-gpu-driver-version",),
-            "vbios_version": (
-                "x-nvidia-gpu-vbios-version",
-                "x-nvidia-switch-bios-version",
-            ),
-        }.items()
-    }
+    texts = {name: _of_all(devices, name) for name in ("hwmodel", "secboot", "measres")}
+    if gpus:
+        texts["driver_version"] = _of_all(gpus, "x-nvidia-gpu-driver-version")
+        texts["vbios_version"] = _of_all(gpus, "x-nvidia-gpu-vbios-version")
+    if switches:
+        texts["switch_bios_version"] = _of_all(switches, "x-nvidia-switch-bios-version")
     warnings = tuple(w for one in devices for w in words(one.get("x-nvidia-attestation-warning")))
     ids = sorted(word for one in devices for word in words(one.get("ueid")))
     return Claims(
@@ -167,7 +164,9 @@ def nras(document: Document, _tcb: Tcb | None = None) -> Claims:
         nonces=carried if same else (),
         user_data=None,
         public_key=None,
-        numbers={"devices": len(devices)},
+        numbers={
+            name: len(some) for name, some in (("gpus", gpus), ("switches", switches)) if some
+        },
         texts=texts | ({"warnings": warnings} if warnings else {}),
         source=Source.VERIFIER,
     )
@@ -207,6 +206,19 @@ def tdx(at: Said, head: str) -> tuple[dict[str, str], tuple[str, ...], dict[str,
         if registers.get(f"{head}{n}", "0").strip("0") or not registers.get(f"{head}{n}", "0")
     )
     return registers, tuple(f"{head}{name}" for name in (*_TDX, *set_ones)), {}
+
+
+def td_words(at: Said) -> dict[str, tuple[str, ...]]:
+    """What is said of a TD's attributes, where it is said."""
+    return {
+        ours: words(at[name])
+        for name, ours in (
+            ("tdx_td_attributes_septve_disable", "septve_disable"),
+            ("tdx_td_attributes_migratable", "migratable"),
+            ("tdx_is_migratable", "migratable"),
+        )
+        if name in at
+    }
 
 
 def _nobody() -> tuple[dict[str, str], tuple[str, ...], dict[str, int]]:
@@ -253,7 +265,7 @@ def _id(item: Any) -> Any:
     return inner(item, "id")
 
 
-def _of_all(devices: list[Mapping[str, Any]], names: tuple[str, ...]) -> tuple[str, ...]:
-    """What the devices say under one of these names; none at all where one of them says nothing."""
-    found = [next((words(one[n]) for n in names if n in one), ()) for one in devices]
+def _of_all(devices: list[Mapping[str, Any]], name: str) -> tuple[str, ...]:
+    """What the devices say under this name; none at all where one of them says nothing."""
+    found = [words(one.get(name)) for one in devices]
     return tuple(dict.fromkeys(word for said in found for word in said)) if all(found) else ()

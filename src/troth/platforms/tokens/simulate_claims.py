@@ -2,12 +2,18 @@
 
 import base64
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from troth.wire.jose import to_url
 
 CODE = "5a" * 48
 DIGEST = "c0" * 32
+_CHAIN: Final[Mapping[str, Any]] = {
+    "x-nvidia-cert-status": "valid",
+    "x-nvidia-cert-ocsp-status": "good",
+    "x-nvidia-cert-expiration-date": "9999-12-31T23:59:59Z",
+    "x-nvidia-cert-revocation-reason": None,
+}
 RULES = bytes.fromhex("4e" * 32)
 
 
@@ -156,25 +162,37 @@ def ita_sgx(nonce: bytes) -> dict[str, Any]:
 
 def gpu(number: int = 0) -> dict[str, Any]:
     """NVIDIA's of one Hopper GPU whose measurements the service has compared."""
-    chain: Mapping[str, Any] = {
-        "x-nvidia-cert-status": "valid",
-        "x-nvidia-cert-ocsp-status": "good",
-        "x-nvidia-cert-expiration-date": "9999-12-31T23:59:59Z",
-        "x-nvidia-cert-revocation-reason": None,
-    }
     return {
-        "ueid": str(4781763792860821866189484457873936473648021072 + number),
+        **_device(number),
         "hwmodel": "GH100 A01 GSP BROM",
-        "oemid": "5703",
-        "secboot": True,
-        "dbgstat": "disabled",
-        "measres": "success",
         "x-nvidia-gpu-driver-version": "550.90.07",
         "x-nvidia-gpu-vbios-version": "96.00.9F.00.01",
         "x-nvidia-gpu-arch-check": True,
         "x-nvidia-gpu-attestation-report-nonce-match": True,
         "x-nvidia-gpu-attestation-report-signature-verified": True,
-        "x-nvidia-gpu-attestation-report-cert-chain": chain,
+        "x-nvidia-gpu-attestation-report-cert-chain": dict(_CHAIN),
+    }
+
+
+def switch(number: int = 0) -> dict[str, Any]:
+    """NVIDIA's of one switch."""
+    return {
+        **_device(1000 + number),
+        "hwmodel": "LS_10 A01 FSP BROM",
+        "x-nvidia-switch-bios-version": "96.10.55.00.01",
+        "x-nvidia-switch-arch-check": True,
+        "x-nvidia-switch-attestation-report-nonce-match": True,
+        "x-nvidia-switch-attestation-report-cert-chain": dict(_CHAIN),
+    }
+
+
+def _device(number: int) -> dict[str, Any]:
+    return {
+        "ueid": str(4781763792860821866189484457873936473648021072 + number),
+        "oemid": "5703",
+        "secboot": True,
+        "dbgstat": "disabled",
+        "measres": "success",
         "x-nvidia-attestation-warning": None,
     }
 
