@@ -38,6 +38,8 @@ ADDRESSES = {
     "semver.org",
     "slsa.dev",
     "in-toto.io",
+    "tinfoil.sh",  # names of formats, not places
+    "token.actions.githubusercontent.com",  # who GitHub's tokens are of
     "reproducible-builds.org",
     "www.apache.org",
     "www.w3.org",
