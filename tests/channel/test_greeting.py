@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from troth.channel import transcript
+from troth.channel import greeting, transcript
 from troth.channel.http import Response
 from troth.channel.services import _leaf, flashbots
 from troth.channel.services.simulate._loopback import NOT_FOUND, Identity, Loopback, identity
 from troth.channel.session import Session
 from troth.channel.transcript import Recorded
-from troth.channel.web import GREETING, Web
+from troth.channel.web import Web
 from troth.errors import Malformed, Unavailable
 from troth.wire import cbor
 
@@ -98,7 +98,7 @@ def test_kept_greetings_of_another_form(body: bytes) -> None:
         web.greet(alpn=(b"own/1",))
         kept = transcript.of(web, service="x", nonce=bytes(32))
     (one,) = kept.exchanges
-    assert one.method == GREETING
+    assert one.method == greeting.METHOD
     answer = Response(status=0, reason="", headers=(), body=body)
     changed = replace(kept, exchanges=(replace(one, answer=answer),))
     with pytest.raises(Malformed):

@@ -8,8 +8,9 @@ are what whoever made it says they were.
 from dataclasses import dataclass
 from typing import Any, Final
 
+from troth.channel import greeting
 from troth.channel.http import Response
-from troth.channel.web import GREETING, MAX_ANSWER, Exchange, Web
+from troth.channel.web import MAX_ANSWER, Exchange, Web
 from troth.errors import Malformed, Misuse
 from troth.wire import cbor
 
@@ -156,8 +157,8 @@ class Recorded(Web):
                 return one.answer
         raise Malformed(f"has no answer to {method} {path[:200]}", field="transcript")
 
-    def _greeted(self, asked: str, **_: Any) -> bytes:
-        return self.request(GREETING, asked).body
+    def _greeted(self, asked: greeting.Asked) -> bytes:
+        return self.request(greeting.METHOD, asked.path).body
 
     def close(self) -> None:
         """Nothing is open."""

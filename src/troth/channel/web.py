@@ -19,14 +19,13 @@ from urllib.parse import urlencode
 
 from OpenSSL import SSL
 
-from troth.channel import dial
+from troth.channel import dial, greeting
+from troth.channel.greeting import Greeting
 from troth.channel.http import Http, Response
 from troth.channel.session import Session, context
 from troth.errors import Malformed, Misuse, Unavailable
-from troth.wire import cbor
 
 MAX_ANSWER: Final = 16 * 1024 * 1024
-GREETING: Final = "TLS"  # the «method» under which transcripts keep what a session showed
 SECONDS: Final = 60.0
 _MANY: Final = 64  # requests that one question may take
 
@@ -45,25 +44,6 @@ class Exchange:
     path: str
     body: bytes
     answer: Response
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Greeting:
-    """What a server shows in a TLS session that is opened for that and closed again.
-
-    Attributes:
-        protocol: what ALPN agreed on; empty where the server did not.
-        certificate: its leaf, DER.
-        key: the leaf's SubjectPublicKeyInfo, DER.
-        exporter: 32 bytes under the label that was asked for, empty where none was.
-        said: what it sent before anything was asked, as far as that was read.
-    """
-
-    protocol: bytes
-    certificate: bytes
-    key: bytes
-    exporter: bytes
-    said: bytes
 
 
 def open_tls(
@@ -271,43 +251,20 @@ class Web:
             Misuse: the address is plain http.
             Malformed: what it sends is not what `first` reads.
         """
-        asked = b" ".join(alpn).decode("ascii") + f" {sni or ''} {(label or b'').decode('ascii')}"
-        data = self._greeted(asked, alpn=alpn, sni=sni, label=label, first=first)
-        if not data:
-            return None
-        parts = cbor.decode(data, field="greeting")
-        if not isinstance(parts, list) or [type(part) for part in parts] != [bytes] * 5:
-            raise Malformed("is none", field="greeting")
-        protocol, certificate, key, exporter, said = parts
-        return Greeting(
-            protocol=protocol, certificate=certificate, key=key, exporter=exporter, said=said
+        return greeting.parse(
+            self._greeted(greeting.Asked(alpn=alpn, sni=sni, label=label, first=first))
         )
 
-    def _greeted(
-        self,
-        asked: str,
-        *,
-        alpn: tuple[bytes, ...],
-        sni: str | None,
-        label: bytes | None,
-        first: Callable[[Session], bytes] | None,
-    ) -> bytes:
+    def _greeted(self, asked: greeting.Asked) -> bytes:
         """The greeting as transcripts keep it; empty where the server refuses."""
         try:
-            with self.another(alpn=alpn, sni=sni) as session:
-                read = first is not None and session.protocol == alpn[0]
-                parts = [
-                    session.protocol,
-                    session.peer_certificate(),
-                    session.peer_key(),
-                    session.exporter(None, label=label) if label else b"",
-                    first(session) if read and first is not None else b"",
-                ]
-            data = cbor.encode(parts)
+            with self.another(alpn=asked.alpn, sni=asked.sni) as session:
+                data = greeting.seen(session, asked)
         except Unavailable:
             data = b""
         answer = Response(status=0, reason="", headers=(), body=data)
-        self.exchanges.append(Exchange(method=GREETING, path=asked, body=b"", answer=answer))
+        kept = Exchange(method=greeting.METHOD, path=asked.path, body=b"", answer=answer)
+        self.exchanges.append(kept)
         return data
 
     def close(self) -> None:
