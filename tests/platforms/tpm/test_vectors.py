@@ -21,6 +21,7 @@ from troth.platforms import detect
 from troth.platforms.tpm import PLATFORM, authorities, azure, carrier, certified, hcl, log
 from troth.platforms.tpm import format as quotes
 from troth.policy import Policy
+from troth.policy.requirements import Requirements
 from troth.wire import tcg, tpm, x509
 
 TPM_ROWS, AZURE_ROWS, LOGS = 33, 14, 11
@@ -366,3 +367,48 @@ def test_the_certificates_beside_the_old_report_are_of_another_chip(vectors: Pat
     assert {"G101", "G102", "G206"} <= codes(appraised, Outcome.PASSED)
     # The chain is whole and AMD's, and of another chip: what the manifest says of both is not so.
     assert {"G104", "G301"} <= failing(appraised)
+
+
+@pytest.mark.parametrize(
+    ("name", "product", "nonce"),
+    [
+        ("snp-vtpm-evidence-genoa.json", "genoa", None),
+        ("snp-vtpm-evidence-v1.json", "milan", b"challenge"),
+    ],
+)
+def test_the_whole_verdict_on_confidential_machines(
+    vectors: Path, name: str, product: str, nonce: bytes | None
+) -> None:
+    """Hardware, claims and quote together; what is open is AMD's revocation list, and a nonce."""
+    data = (vectors / "azure" / name).read_bytes()
+    found = azure.read(data)
+    assert found is not None
+    certs = vectors / "snp" / "certs"
+    chain = b"".join((certs / f"{part}-{product}.pem").read_bytes() for part in ("sev", "ark"))
+    lead = detect(found.hardware)
+    assert lead is not None
+    hardware = lead[0].claims(lead[0].parse(lead[1]), None)
+    quote = PLATFORM.claims(PLATFORM.parse(found.quote))
+    policy = Policy(
+        name="machine",
+        registers={
+            said.platform: {name: frozenset({said.registers[name]}) for name in said.identity}
+            for said in (hardware, quote)
+        },
+        requirements={
+            "snp": Requirements(minimum={"snp": 1}),
+            "tpm": Requirements(ak=frozenset({"bound"}), exact={"safe": 1}),
+        },
+        parts={"tpm": 1},
+    )
+    report = troth.appraise(
+        found.composite(),
+        policy=policy,
+        at=datetime(2025, 6, 1, tzinfo=UTC),
+        nonce=nonce or quote.nonce,
+        collateral=Collateral(items=(Item(kind=Kind.AMD_CHAIN, data=chain),)),
+    )
+    part = report.parts[0].report
+    assert (failing(report), failing(part)) == (set(), set())
+    assert (still_open(report), still_open(part)) == ({"R203", "R204"}, set())
+    assert part.root_class is RootClass.VENDOR
