@@ -233,3 +233,16 @@ def test_key_sets_that_cannot_be_read(services: Services) -> None:
         assert "G702" in failing(judged(evidence(GCS, service), GCS, service, items=(bad,)))
         beside = judged(evidence(GCS, service), GCS, service, items=(bad, good))
         assert beside.verdict is Verdict.ACCEPTED
+
+
+def test_certificates_of_a_key_set_that_cannot_be_read(services: Services) -> None:
+    service = services["ita"]
+    good = service.jwk()["x5c"]
+    for x5c in ([good[0], "AAAA", good[2]], [good[0], good[1], "MAA="]):
+        key = service.jwk(x5c=x5c)
+        data = json.dumps({"keys": [key]}).encode()
+        items = (Item(kind=service.issuer.keys, data=data, source="a test"),)
+        for trust in ((service.authority(),), ()):
+            report = judged(evidence(ITA, service), ITA, service, items=items, trust=trust)
+            assert failing(report) == {"G101"}
+            assert checks(report, "G101")[0].why
