@@ -166,7 +166,9 @@ def _root(key: _Key, head: str) -> Check:
     if why.trouble:
         return failed(G101, subject, presented=own, expected=expected, why=why.trouble)
     if why.alone:
-        note = "nobody vouches for this key: a key set is not trusted because somebody has it"
+        note = (
+            "nobody vouches for this key; that of a key set counts where you name the set (--trust)"
+        )
         return undecided(G101, subject, presented=own, expected=expected, why=note)
     note = "its certificates end at a key that nobody named"
     return failed(G101, subject, presented=f"key sha256 {why.top}", expected=expected, why=note)
