@@ -39,7 +39,7 @@ def claims(**changes: Any) -> Claims:
         "public_key": None,
         "tcb": GOOD,
         "numbers": {"opaque_version": 1, "nvdec0": 0},
-        "events": {name: word for name, word in words.items() if word},
+        "texts": {name: (word,) for name, word in words.items() if word},
         "covers": {"measurements": ("driver_version", "vbios_version")},
     }
     return Claims(**(good | changes))
@@ -75,6 +75,11 @@ def test_another_architecture_or_mode(name: str, word: str) -> None:
     asked = {"arch": {"hopper"}, "mode": {"spt", "mpt"}}
     assert made.wrong(policy(**asked), claims()) == {}
     assert made.wrong(policy(**asked), claims(words={name: word})) == {"P301": Outcome.FAILED}
+
+
+def test_several_words_all_count() -> None:
+    both = claims(texts={"driver_version": (DRIVER, "1.2"), "vbios_version": (VBIOS,)})
+    assert made.wrong(policy(), both) == {"P301": Outcome.FAILED}
 
 
 @pytest.mark.parametrize(

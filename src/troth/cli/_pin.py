@@ -117,15 +117,17 @@ def _with_events(policy: "Policy", claims: "Claims") -> "Policy":
         return policy
     platform = claims.platform
     registers = {n: v for n, v in policy.registers[platform].items() if n not in claims.covers}
-    words = {name: frozenset({claims.events[name]}) for name in sorted(names)}
+    asked = policy.asks(platform)
     if platform == device.PLATFORM:
+        said = {name: frozenset(claims.texts[name]) for name in names}
         asked = replace(
-            policy.asks(platform),
-            driver_version=words.get("driver_version"),
-            vbios_version=words.get("vbios_version"),
+            asked,
+            driver_version=said.get("driver_version"),
+            vbios_version=said.get("vbios_version"),
         )
     else:
-        asked = replace(policy.asks(platform), events=words)
+        words = {name: frozenset({claims.events[name]}) for name in sorted(names)}
+        asked = replace(asked, events=words)
     return replace(
         policy,
         registers={platform: registers} if registers else {},

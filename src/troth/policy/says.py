@@ -131,7 +131,9 @@ def checks(
 
 def needed(claims: Claims) -> tuple[dict[str, frozenset[str]], dict[str, int]]:
     """What a policy that is pinned from this token has to list: words, and numbers."""
-    which = (*_MUST.get(claims.platform, ()), *_IF_SAID)
+    if claims.platform not in _MUST:
+        return {}, {}
+    which = (*_MUST[claims.platform], *_IF_SAID)
     words = {name: frozenset(claims.texts[name]) for name in which if claims.texts.get(name)}
     return words, {name: n for name, n in claims.numbers.items() if name in _COUNTED}
 

@@ -23,12 +23,13 @@ def test_a_gpu(vectors: Path) -> None:
     assert claims.registers == {"measurements": hashlib.sha384(joined).hexdigest()}
     assert claims.identity == ("measurements",)
     assert claims.covers == {"measurements": ("driver_version", "vbios_version")}
-    assert claims.events == {
-        "arch": "hopper",
-        "driver_version": "590.12",
-        "vbios_version": "96.00.A5.00.01",
-        "mode": "ppcie",
+    assert claims.texts == {
+        "arch": ("hopper",),
+        "driver_version": ("590.12",),
+        "vbios_version": ("96.00.A5.00.01",),
+        "mode": ("ppcie",),
     }
+    assert claims.events == {}
     assert claims.numbers == {"opaque_version": 1, "ppcie": 1, "nvdec0": 0, "feature_flag": 2}
     assert claims.nonce == document.nonce
     assert claims.instance == str(document.chain[0].serial)
@@ -37,7 +38,7 @@ def test_a_gpu(vectors: Path) -> None:
 
 def test_a_switch(vectors: Path) -> None:
     claims = PLATFORM.claims(parse(evidence(vectors, "switch-ls10")), None)
-    assert claims.events == {"arch": "ls10", "vbios_version": "96.10.55.00.01"}
+    assert claims.texts == {"arch": ("ls10",), "vbios_version": ("96.10.55.00.01",)}
     assert claims.covers == {"measurements": ("vbios_version",)}
     assert claims.numbers == {"opaque_version": 0}
 
@@ -45,8 +46,8 @@ def test_a_switch(vectors: Path) -> None:
 def test_a_report_alone(vectors: Path) -> None:
     claims = PLATFORM.claims(parse(report(vectors, "gpu-h100-550.90.07")), None)
     assert claims.instance == ""
-    assert "arch" not in claims.events
-    assert claims.events["driver_version"] == "550.90.07"
+    assert "arch" not in claims.texts
+    assert claims.texts["driver_version"] == ("550.90.07",)
 
 
 def test_debug_is_what_blackwells_leaf_says(pki: DevelopmentPki, blackwell: Device) -> None:

@@ -121,8 +121,8 @@ def test_evidence_of_the_sdk(vectors: Path, name: str, count: int) -> None:
             report, Outcome.PASSED
         )
         assert report.presented is not None
-        ppcie = "590.12" in str(report.presented.events)
-        assert (report.presented.events.get("mode") == "ppcie") is ppcie
+        texts = report.presented.texts
+        assert (texts.get("mode") == ("ppcie",)) is (texts.get("driver_version") == ("590.12",))
 
 
 @pytest.mark.parametrize(("name", "said"), GOOD.items())

@@ -35,7 +35,7 @@ def claims(document: Document, tcb: Tcb | None = None) -> Claims:
         public_key=None,
         tcb=tcb,
         numbers=_numbers(document),
-        events={name: word for name, word in words.items() if word},
+        texts={name: (word,) for name, word in words.items() if word},
         covers={"measurements": names},
     )
 
