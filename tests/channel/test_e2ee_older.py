@@ -1,10 +1,17 @@
 """The older encryption of fields: both kinds there and back, and its weakness."""
 
+import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from troth.channel import e2ee
 from troth.channel import e2ee_older as older
+from troth.channel.services import phala
+from troth.channel.services.simulate._guest import Guest
+from troth.channel.services.simulate.phala import Phala
+from troth.channel.web import Web
 from troth.errors import Malformed, Unavailable
 
 KINDS = ("ecdsa", "ed25519")
@@ -47,6 +54,29 @@ def test_a_field_that_was_moved_is_not_noticed() -> None:
     message = {"content": "", "reasoning": first}
     assert older.unseal(message["reasoning"], key=key) == b"first"
     assert any("move" in sentence for sentence in older.NOT_BOUND)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_request_goes_to_a_server_and_its_answer_comes_back(kind: str) -> None:
+    with Phala(guest=Guest.create(datetime.now(UTC))) as service:
+        with Web(service.url, seconds=20) as web:
+            found = phala.ask(web, bytes(32))
+        assert found is not None
+        to = {"ecdsa": found.keys["e2ee"], "ed25519": service.address("ed25519")}[kind]
+        mine = older.new_key(kind)
+        said = older.headers(kind, client=older.public(mine), service=to)
+        body: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "secret"}]}
+        older.seal_fields(e2ee.request_fields(body), to=to)
+        with Web(service.url, seconds=20) as web:
+            wire = json.dumps(body).encode()
+            answer = web.request("POST", "/v1/chat/completions", body=wire, headers=said)
+        assert not any(b"secret" in prompt for prompt in service.prompts)
+    value = json.loads(answer.body)
+    assert b"secret" not in answer.body
+    older.open_fields(e2ee.answer_fields(value), key=mine)
+    assert value["choices"][0]["message"]["content"] == "You said: secret"
+    with pytest.raises(Malformed):
+        older.open_fields(e2ee.answer_fields(value), key=mine)
 
 
 def test_keys_that_are_none() -> None:

@@ -283,8 +283,10 @@ def test_stream_cut_phala() -> None:
         list(stream(client(hard)))
 
     class Soft(Phala):
-        def _stream(self, question: Question, body: dict[str, Any]) -> Iterator[bytes]:
-            pieces = list(super()._stream(question, body))
+        def _stream(
+            self, question: Question, body: dict[str, Any], client: bytes
+        ) -> Iterator[bytes]:
+            pieces = list(super()._stream(question, body, client))
             yield from (*pieces[:-3], pieces[-1])
 
     with Soft(guest=GUEST) as soft, refused("B414"):

@@ -9,7 +9,7 @@ repeat them, and leave them away.
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Final
@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from troth.channel.e2ee import Field, compact
 from troth.channel.signatures import ECDSA, ED25519
 from troth.errors import Malformed, Unavailable
 from troth.wire.text import from_hex
@@ -130,6 +131,28 @@ def unseal(field: Any, *, key: Private) -> bytes:
     except Exception:  # noqa: BLE001 - the library has its own for a tag that does not fit
         raise _wrong() from None
     return plain
+
+
+def seal_fields(fields: Iterable[Field], *, to: bytes) -> None:
+    """Encrypts places of a request or an answer, see `troth.channel.e2ee`; content of parts as JSON."""
+    for place in list(fields):
+        value = place.value
+        plain = value.encode("utf-8") if isinstance(value, str) else compact(value)
+        place.put(seal(plain, to=to))
+
+
+def open_fields(fields: Iterable[Field], *, key: Private) -> None:
+    """Decrypts them.
+
+    Raises:
+        Malformed: one is in the clear, or for another key, or is no text.
+        Unavailable: as `unseal`.
+    """
+    for place in list(fields):
+        try:
+            place.put(unseal(place.value, key=key).decode("utf-8"))
+        except UnicodeDecodeError:
+            raise Malformed("is no text", field=place.path) from None
 
 
 def _shared(mine: ec.EllipticCurvePrivateKey, theirs: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""A confidential-AI server of the older kind on loopback: attestation report, signatures, over simulated quotes.
+"""A confidential-AI server of the older kind on loopback: report, signatures, encrypted fields.
 
 Methods are cut so that a test can be one of the protocol's enemies: override the one step that lies.
 """
@@ -12,9 +12,10 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import coincurve
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from troth.channel import signatures
+from troth.channel import e2ee, e2ee_older, signatures
 from troth.channel.services.phala import report_data
 from troth.channel.services.simulate import _model
 from troth.channel.services.simulate._guest import Guest
@@ -136,20 +137,38 @@ class Phala:
     def _serve(self, question: Question) -> Reply:
         self.prompts.append(question.body)
         body = json.loads(question.body)
+        client = question.headers.get("x-client-pub-key", "")
+        if client:
+            self._open(question.headers, body)
         if body.get("stream"):
-            pieces = self._stream(question, body)
+            pieces = self._stream(question, body, bytes.fromhex(client))
             return Reply(headers={"Content-Type": "text/event-stream"}, pieces=pieces)
         answer = _model.answer(body, endpoint=question.path)
+        self._seal(answer, bytes.fromhex(client))
         data = json.dumps(answer).encode()
         self.texts[answer["id"]] = self.text(question.body, data, body["model"])
         headers = {"Content-Type": "application/json", "X-Request-Id": secrets.token_hex(4)}
         return Reply(headers=headers, body=self.on_the_wire(data))
 
-    def _stream(self, question: Question, body: dict[str, Any]) -> Iterator[bytes]:
+    def _open(self, headers: Mapping[str, str], body: dict[str, Any]) -> None:
+        """Decrypts a request's fields with the key that signs."""
+        if headers["x-signing-algo"] == signatures.ED25519:
+            key: e2ee_older.Private = self.ed25519
+        else:
+            scalar = int.from_bytes(self.ecdsa.secret, "big")
+            key = ec.derive_private_key(scalar, ec.SECP256K1())
+        e2ee_older.open_fields(e2ee.request_fields(body), key=key)
+
+    def _seal(self, answer: dict[str, Any], client: bytes) -> None:
+        if client:
+            e2ee_older.seal_fields(e2ee.answer_fields(answer), to=client)
+
+    def _stream(self, question: Question, body: dict[str, Any], client: bytes) -> Iterator[bytes]:
         sent = b""
         chat_id = ""
         for value in _model.pieces(body):
             chat_id = value["id"]
+            self._seal(value, client)
             piece = _model.event(value)
             sent += piece
             yield self.on_the_wire(piece)
