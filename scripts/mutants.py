@@ -47,11 +47,33 @@ CHECKS: Final = (
         for name in ("chain", "documents", "endorsed", "revocation", "who")
     ),
     *(f"platforms/snp/{name}.py" for name in ("authorities", "chain", "fits", "revocation")),
+    *(
+        f"platforms/nvidia/{name}.py"
+        for name in (
+            "chain",
+            "device",
+            "endorsed",
+            "golden",
+            "ocsp",
+            "revocation",
+            "rim",
+            "topology",
+        )
+    ),
     *("platforms/tdx/eventlog.py", "platforms/tdx/log.py"),
     *(f"platforms/tokens/{name}.py" for name in ("anchor", "chain", "jwks", "result")),
     *(
         f"policy/{name}.py"
-        for name in ("appraise", "events", "guest", "machines", "requirements", "says", "tcb")
+        for name in (
+            "appraise",
+            "device",
+            "events",
+            "guest",
+            "machines",
+            "requirements",
+            "says",
+            "tcb",
+        )
     ),
     "verifier/",
 )
@@ -61,6 +83,7 @@ LEFT_OUT: Final = (
     *("platforms/_guest.py", "platforms/_tsm.py", "platforms/tdx/qgs.py"),
     # They make what others read; what they get wrong is refused.
     *("platforms/dcap/simulate", "platforms/snp/simulate", "platforms/tokens/simulate"),
+    "platforms/nvidia/simulate",
 )
 MARKERS: Final = "not network and not namespaces and not variation and not slow"
 OPTIONS: Final = ("-q", "-p", "mutants_plugin", "-p", "no:cacheprovider", "-m", MARKERS)

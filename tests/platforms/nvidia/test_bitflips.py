@@ -35,7 +35,7 @@ def fails(data: bytes) -> bool:
         return True
 
 
-@pytest.mark.parametrize("name", CHAINED)
+@pytest.mark.parametrize("name", [pytest.param(CHAINED[0], marks=pytest.mark.slow), *CHAINED[1:]])
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_bit_of_a_real_report(vectors: Path, name: str, part: int) -> None:
     data = evidence(vectors, name)
