@@ -1,6 +1,8 @@
 """The package `openai`, unchanged, over our transport: nothing before acceptance, everything it can do."""
 
 import asyncio
+import json
+import socket
 import ssl
 import sys
 import time
@@ -25,7 +27,10 @@ from tests.channel.openai_made import (
 
 import troth
 from troth.channel import dial, kept, keyset, receipts, services, signatures, transcript
+from troth.channel.inference import Inference, Settings
+from troth.channel.manners import Request
 from troth.channel.openai import async_openai, openai
+from troth.channel.services.simulate._guest import Guest
 from troth.channel.services.simulate.aci import Aci
 from troth.channel.services.simulate.phala import Phala
 from troth.model.channel import Binding
@@ -146,9 +151,66 @@ def test_certificate_swapped_after_acceptance(aci: Aci) -> None:
         made = client(aci)
         made.attested._established.pinned._dialler = dial.parse(other.url).dialler()
         made.attested._established.pinned.close()
-        with pytest.raises(troth.Unavailable):
-            say(made)
+        # Whoever has another key gets nothing; the address itself is verified anew.
+        assert say(made) == SAID
         assert not other.prompts
+
+
+def _switching(*services: Aci) -> tuple[Inference, list[Aci]]:
+    """Verified at the first; whatever is dialled from then on is the last in the list."""
+    places = [services[0]]
+
+    def dial_there() -> socket.socket:
+        return dial.parse(places[-1].url).dialler()()
+
+    settings = Settings(
+        policy=POLICY, trust=GUEST.roots, collateral=GUEST.collateral, dialler=dial_there
+    )
+    return Inference(services[0].url, settings), places
+
+
+def _ask(inference: Inference) -> bytes:
+    body = json.dumps({"model": "echo", "messages": PROMPT}).encode()
+    asked = Request(method="POST", path="/v1/chat/completions", headers={}, body=body)
+    return b"".join(inference.send(asked).pieces)
+
+
+def test_a_service_that_starts_again_is_verified_again() -> None:
+    with Aci(guest=GUEST) as first, Aci(guest=GUEST) as second:
+        inference, places = _switching(first)
+        assert SAID.encode() in _ask(inference)
+        before = inference.verified
+        places.append(second)
+        inference.close()
+        assert SAID.encode() in _ask(inference)
+        assert inference.verified is not before
+        assert len(second.prompts) == 1
+
+
+def test_another_in_its_place_gets_nothing() -> None:
+    evil = replace(Guest.create(datetime.now(UTC), composition="{}"), pki=GUEST.pki)
+    with Aci(guest=GUEST) as first, Aci(guest=evil) as second:
+        inference, places = _switching(first)
+        places.append(second)
+        inference.close()
+        with pytest.raises(troth.Rejected):
+            _ask(inference)
+        assert not second.prompts
+
+
+def test_a_keyset_that_was_replaced_is_asked_for_anew() -> None:
+    class Rotating(Aci):
+        def _answer(self, question: Any) -> Any:
+            reply = super()._answer(question)
+            other = {"X-ACI-Keyset-Digest": "sha256:" + "0" * 64}
+            return replace(reply, headers={**reply.headers, **other})
+
+    with Rotating(guest=GUEST) as rotating:
+        made = client(rotating)
+        before = made.attested.verified
+        assert say(made) == SAID
+        assert say(made) == SAID
+        assert made.attested.verified is not before
 
 
 def test_a_host_that_attests_nothing() -> None:

@@ -10,17 +10,18 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from troth.channel import kept, services, transcript
 from troth.channel.client import Clock, now
+from troth.channel.ehbp import KeyMismatch
 from troth.channel.flow import Flow, said
 from troth.channel.manner_aci import Aci
-from troth.channel.manners import Came, Manner, Older, Plain, Proof, Request, Sealed
-from troth.channel.pinned import Pinned, vouched
+from troth.channel.manners import Came, Manner, Older, Plain, Proof, Request, Sealed, Sent
+from troth.channel.pinned import AnotherKey, Link, Pinned, vouched
 from troth.channel.services import Asked, Service, aci, phala
 from troth.channel.web import Dialler
 from troth.errors import Malformed, Misuse, Unavailable
@@ -161,9 +162,7 @@ class Inference:
             Misuse: the service cannot take this without showing it to others; nothing was sent.
             Malformed, Unavailable: the service does not speak HTTP, or is gone.
         """
-        established = self._current()
-        sent = established.manner.prepare(request)
-        link = established.pinned.take()
+        established, sent, link = self._ready(request)
         try:
             link.session.begin(idle=request.idle or self._settings.idle)
             answer = link.open(
@@ -172,6 +171,8 @@ class Inference:
                 body=sent.body,
                 headers=said(request.headers, sent.headers),
             )
+            if established.manner.replaced(answer.headers):
+                self._stale(established)
             pieces = sent.open(answer.status, answer.headers, answer.pieces)
             _refuse_odd(answer.status, answer.headers)
             if not 200 <= answer.status < 300:
@@ -191,10 +192,31 @@ class Inference:
                 shown = flow.stream(pieces)
             else:
                 shown = iter((flow.whole(pieces),))
+        except KeyMismatch:
+            self._stale(established)
+            link.close()
+            raise
         except BaseException:
             link.close()
             raise
         return Reply(status=answer.status, headers=answer.headers, pieces=shown)
+
+    def _ready(self, request: Request) -> tuple[Established, Sent, Link]:
+        """A connection, and what goes out over it. A host with another key is verified anew, once."""
+        established = self._current()
+        sent = established.manner.prepare(request)
+        try:
+            return established, sent, established.pinned.take()
+        except AnotherKey:
+            self._stale(established)
+        established = self._current()
+        return established, established.manner.prepare(request), established.pinned.take()
+
+    def _stale(self, established: Established) -> None:
+        """The next request asks for evidence anew."""
+        with self._lock:
+            if self._established is established:
+                self._established = replace(established, until=0.0)
 
     def _done(self, established: Established, request: Request) -> Callable[[Came, Proof], None]:
         """What happens when an answer counts."""

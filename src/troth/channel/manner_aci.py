@@ -90,6 +90,13 @@ class Aci:
 
     _only_encrypted: bool = field(init=False, default=False)
 
+    def replaced(self, headers: tuple[tuple[str, str], ...]) -> bool:
+        """Whether the answer names another keyset: a hint, and the receipt decides."""
+        return any(
+            name.lower() == "x-aci-keyset-digest" and value != self.keyset.digest
+            for name, value in headers
+        )
+
     def prepare(self, request: Request) -> Sent:
         """See the module; what cannot be encrypted is refused where TLS is somebody else's."""
         if not request.body:

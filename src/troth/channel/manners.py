@@ -133,6 +133,9 @@ class Manner(Protocol):
     def left_open(self) -> tuple[str, ...]:
         """What is not bound, beside what the service's module says."""
 
+    def replaced(self, headers: tuple[tuple[str, str], ...]) -> bool:
+        """Whether an answer hints that the service's keys are others by now."""
+
     def prepare(self, request: Request) -> Sent:
         """What is sent for a request. Nothing was sent yet.
 
@@ -172,6 +175,10 @@ class Plain:
     until: int | None = None
     left_open: tuple[str, ...] = ("answers are not signed: nothing shows them to others",)
 
+    def replaced(self, _: tuple[tuple[str, str], ...]) -> bool:
+        """Nothing hints at it."""
+        return False
+
     def prepare(self, request: Request) -> Sent:
         """As it is."""
         return PlainSent(request.body)
@@ -199,6 +206,10 @@ class Sealed:
     firm: Binding = Binding.KEY
     until: int | None = None
     left_open: tuple[str, ...] = ehbp.NOT_BOUND
+
+    def replaced(self, _: tuple[tuple[str, str], ...]) -> bool:
+        """Nothing hints at it."""
+        return False
 
     def prepare(self, request: Request) -> Sent:
         """Sealed where there is a body."""
@@ -253,6 +264,10 @@ class Older:
     algorithm: str = signatures.ECDSA
     until: int | None = None
     left_open: tuple[str, ...] = signatures.NOT_BOUND
+
+    def replaced(self, _: tuple[tuple[str, str], ...]) -> bool:
+        """Nothing hints at it."""
+        return False
 
     def prepare(self, request: Request) -> Sent:
         """As it is; the answer to what has a body must be signed."""

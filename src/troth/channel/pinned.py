@@ -24,6 +24,10 @@ _IDLE: Final = 15.0  # seconds for which one is kept
 _HANDSHAKE: Final = 15.0
 
 
+class AnotherKey(Unavailable):
+    """The host has another TLS key than the pinned one; nothing was sent."""
+
+
 class Link:
     """One connection: requests one after the other.
 
@@ -90,7 +94,8 @@ class Pinned:
         """A connection that nobody else has; the caller gives it back, or closes it.
 
         Raises:
-            Unavailable: nobody there, or whoever is there has another key.
+            AnotherKey: whoever is there has another key.
+            Unavailable: nobody there.
         """
         while True:
             with self._lock:
@@ -132,7 +137,7 @@ class Pinned:
 
     def _same(self, key: bytes) -> None:
         if key != self.key:
-            raise Unavailable(
+            raise AnotherKey(
                 f"{self._target.authority} has another TLS key than the one that was verified",
                 fix="verify it again; behind a load balancer ask one instance",
             )
