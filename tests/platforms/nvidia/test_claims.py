@@ -1,5 +1,6 @@
 """What a report says in the common words, and its fields for people."""
 
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from troth.platforms.nvidia import PLATFORM, carrier
 from troth.platforms.nvidia.device import BLACKWELL, HOPPER, LS10
 from troth.platforms.nvidia.format import Field, parse
 from troth.platforms.nvidia.simulate import DRIVER_VERSION, VBIOS_VERSION, Device
-from troth.platforms.nvidia.simulate_pki import DevelopmentPki
+from troth.platforms.nvidia.simulate_pki import DevelopmentPki, leaf
 
 
 def test_a_gpu(vectors: Path) -> None:
@@ -28,17 +29,19 @@ def test_a_gpu(vectors: Path) -> None:
         "driver_version": ("590.12",),
         "vbios_version": ("96.00.A5.00.01",),
         "mode": ("ppcie",),
+        "ueid": (str(document.chain[0].serial),),
     }
     assert claims.events == {}
     assert claims.numbers == {"opaque_version": 1, "ppcie": 1, "nvdec0": 0, "feature_flag": 2}
     assert claims.nonce == document.nonce
-    assert claims.instance == str(document.chain[0].serial)
+    assert claims.instance == f"{document.chain[1].serial:x}"
     assert (claims.debug, claims.user_data, claims.public_key) == (False, None, None)
 
 
 def test_a_switch(vectors: Path) -> None:
     claims = PLATFORM.claims(parse(evidence(vectors, "switch-ls10")), None)
-    assert claims.texts == {"arch": ("ls10",), "vbios_version": ("96.10.55.00.01",)}
+    assert claims.texts.keys() == {"arch", "vbios_version", "ueid"}
+    assert claims.texts["vbios_version"] == ("96.10.55.00.01",)
     assert claims.covers == {"measurements": ("vbios_version",)}
     assert claims.numbers == {"opaque_version": 0}
 
@@ -48,6 +51,17 @@ def test_a_report_alone(vectors: Path) -> None:
     assert claims.instance == ""
     assert "arch" not in claims.texts
     assert claims.texts["driver_version"] == ("550.90.07",)
+
+
+def test_a_device_keeps_its_name_under_other_firmware(pki: DevelopmentPki, hopper: Device) -> None:
+    again = dataclasses.replace(hopper, leaf=leaf(HOPPER, hopper.brom, START, b"\x07" * 48))
+    first, second = (
+        PLATFORM.claims(parse(device.evidence(NONCE)), None) for device in (hopper, again)
+    )
+    assert first.instance == second.instance
+    assert first.texts["ueid"] != second.texts["ueid"]
+    other = PLATFORM.claims(parse(Device.create(pki, HOPPER, START).evidence(NONCE)), None)
+    assert other.instance != first.instance
 
 
 def test_debug_is_what_blackwells_leaf_says(pki: DevelopmentPki, blackwell: Device) -> None:

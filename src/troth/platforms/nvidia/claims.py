@@ -13,14 +13,18 @@ def claims(document: Document, tcb: Tcb | None = None) -> Claims:
     """All measurements as one register; the versions of driver and VBIOS may stand for it.
 
     They may because `chain` compares the measurements with NVIDIA's reference values for just these
-    versions, and nothing is accepted without. The device's name is the serial number of its leaf in
-    decimal, which NVIDIA's own tokens call `ueid`.
+    versions, and nothing is accepted without.
+
+    The device's name is the serial number of its own certificate, which it keeps for life. That of its
+    leaf, which NVIDIA's tokens call `ueid`, stands among the words: other firmware gets another leaf, so
+    that one device could be counted twice by it.
     """
     words = {
         "arch": device.architecture(document),
         "driver_version": document.driver_version,
         "vbios_version": document.vbios_version,
         "mode": document.mode,
+        "ueid": str(document.chain[0].serial) if document.chain else "",
     }
     names = ("driver_version", "vbios_version") if document.driver_version else ("vbios_version",)
     return Claims(
@@ -29,7 +33,7 @@ def claims(document: Document, tcb: Tcb | None = None) -> Claims:
         identity=("measurements",),
         debug=_debug(document),
         timestamp=None,
-        instance=str(document.chain[0].serial) if document.chain else "",
+        instance=f"{document.chain[1].serial:x}" if len(document.chain) > 1 else "",
         nonce=document.nonce,
         user_data=None,
         public_key=None,
