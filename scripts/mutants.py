@@ -60,7 +60,9 @@ CHECKS: Final = (
             "topology",
         )
     ),
-    *("platforms/tdx/eventlog.py", "platforms/tdx/log.py"),
+    *("platforms/tdx/eventlog.py", "platforms/tdx/log.py", "platforms/_tcg.py"),
+    *(f"platforms/tpm/{name}.py" for name in ("authorities", "certified", "chain", "log")),
+    *("crypto/quoted.py", "policy/vtpm.py"),
     *(f"platforms/tokens/{name}.py" for name in ("anchor", "chain", "jwks", "result")),
     *(
         f"policy/{name}.py"
@@ -83,6 +85,7 @@ LEFT_OUT: Final = (
     *("platforms/_guest.py", "platforms/_tsm.py", "platforms/tdx/qgs.py"),
     # They make what others read; what they get wrong is refused.
     *("platforms/dcap/simulate", "platforms/snp/simulate", "platforms/tokens/simulate"),
+    *("platforms/tpm/simulate", "platforms/tpm/collect.py", "platforms/nitrotpm/simulate"),
     "platforms/nvidia/simulate",
 )
 MARKERS: Final = "not network and not namespaces and not variation and not slow"
