@@ -6,6 +6,7 @@ import pytest
 from tests.platforms.nvidia.made import (
     NONCE,
     START,
+    answers,
     failing,
     judged,
     of,
@@ -134,3 +135,14 @@ def test_documents_under_a_root_of_another_standing(hopper: Device, held: Collat
     added = dataclasses.replace(rim_root, root_class=RootClass.ADDED)
     found = judged(hopper, held, trust=(device_root, added))
     assert failing(found) == {"G204"}
+
+
+def test_an_index_that_the_report_has_not(switch: Device, held: Collateral) -> None:
+    """The first past the end, too."""
+    ((version, golden),) = switch.golden()
+    for index in (31, 63):
+        document = rim(switch.pki, "LS10", version, {**golden, index: (bytes(48),)})
+        mixed = Collateral(items=(rim_item(document), *answers(held)))
+        found = judged(switch, mixed)
+        assert failing(found) == {"M401"}
+        assert f"index {index} of the VBIOS RIM" in of(found.checks, "M401")[0].why
