@@ -231,7 +231,7 @@ def test_bytes_that_are_no_bundle(data: bytes) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"{", b'{"mediaType":"x"}'])
 def test_bytes_that_are_no_trusted_root(data: bytes) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(Malformed, match="trusted root"):
         read(signed(), trusted_root=data)
 
 
