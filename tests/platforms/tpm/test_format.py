@@ -172,6 +172,10 @@ def test_an_attestation_of_go_tpm_tools() -> None:
     only = PLATFORM.unwrap(attestation(machine, tpm.SHA384))
     assert only is not None
     assert only[1] == "attestation of go-tpm-tools"
+    for number in (8, 9):
+        with_hardware = PLATFORM.unwrap(attestation(machine, tpm.SHA384) + tlv(number, b""))
+        assert with_hardware is not None
+        assert with_hardware[1].endswith("; the hardware's report in it is not read")
 
 
 def test_attestations_out_of_form() -> None:

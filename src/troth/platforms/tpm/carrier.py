@@ -23,6 +23,7 @@ _MAX_RSA: Final = 512
 # The first field of go-tpm-tools' attestation is the attestation key: a TPMT_PUBLIC named by SHA-256.
 _PUBLIC_HEADS: Final = (b"\0\1\0\x0b", b"\0\x23\0\x0b")
 _BEST: Final = (tpm.SHA256, tpm.SHA384, tpm.SHA512, tpm.SHA1)
+_HARDWARE: Final = (8, 9)  # fields of an SNP report and of a TD's quote, each taken apart
 _TRUSTEE: Final = frozenset({"ak_public", "tpm_quote"})
 _GO_ATTESTATION: Final = frozenset({"AK", "Quote", "Log"})
 
@@ -40,9 +41,12 @@ def unwrap(data: bytes) -> tuple[bytes, str] | None:
     if _is_attestation(data):
         quotes = attestation(data)
         best = min(quotes, key=_BEST.index)
-        words = "attestation of go-tpm-tools"
-        others = ", ".join(tpm.BANKS[bank] for bank in quotes if bank != best)
-        return quotes[best], f"{words}; also quoted: {others}" if others else words
+        words = ["attestation of go-tpm-tools"]
+        if others := ", ".join(tpm.BANKS[bank] for bank in quotes if bank != best):
+            words.append(f"also quoted: {others}")
+        if any(number in protobuf.Message(data, name="attestation") for number in _HARDWARE):
+            words.append("the hardware's report in it is not read")
+        return quotes[best], "; ".join(words)
     value = parsed(data)
     if value is None:
         return None
