@@ -11,6 +11,7 @@ from troth.channel.services.simulate import dstack as simulated
 from troth.channel.services.simulate.dstack_guest import DstackGuest
 from troth.errors import Malformed
 from troth.platforms.tdx import dstack, dstack_attestation
+from troth.wire import scale
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 DATA = bytes(range(64))
@@ -98,6 +99,53 @@ def test_every_truncation_and_what_follows(data: bytes) -> None:
 def test_maps_that_are_no_attestation(value: dict[str, object]) -> None:
     with pytest.raises(Malformed):
         dstack_attestation.read(simulated.packed(value))
+
+
+def named(**changed: object) -> bytes:
+    stack = {"report_data": DATA, "runtime_events": [], "config": "{}"}
+    whole = {
+        "version": 1,
+        "platform": {"kind": "tdx", "data": {"quote": QUOTE, "event_log": []}},
+        "stack": {"kind": "dstack", "data": stack | changed.pop("stack", {})},  # type: ignore[operator]
+    }
+    return simulated.packed(whole | changed)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"\x05", "no known version"),
+        (b"\xff", "no known version"),
+        (b"\xde\0\1", "no known version"),
+        (named(version=2), "no known version"),
+        (named(version=0), "no known version"),
+        (named(stack={"config": 1}), "is not text"),
+        (named(stack={"runtime_events": 1}), "is not an array"),
+        (named(stack={"runtime_events": {}}), "is not an array"),
+        (named(platform={"kind": 1, "data": {}}), "is not text"),
+        (named(stack={"runtime_events": [{"event": 1, "payload": b""}]}), "is not text"),
+    ],
+)
+def test_what_is_wrong_is_said(data: bytes, words: str) -> None:
+    assert dstack_attestation.read(named()).log == b"[]"
+    with pytest.raises(Malformed, match=words):
+        dstack_attestation.read(data)
+
+
+def test_events_of_the_older_form_stand_for_a_log_without_rtmr3() -> None:
+    booted = [entry for entry in GUEST.entries if entry["imr"] != 3]
+    both = simulated.version_0(QUOTE, booted, DATA)
+    assert dstack_attestation.read(both).log == b"[]"
+    size = scale.number(len(RUNTIME)) + b"".join(
+        scale.with_size(e["event"].encode()) + scale.with_size(bytes.fromhex(e["event_payload"]))
+        for e in RUNTIME
+    )
+    # The list of runtime events is the empty one before REPORTDATA.
+    at = both.index(DATA, len(QUOTE)) - 1
+    assert both[at : at + 1] == b"\0"
+    found = dstack_attestation.read(both[:at] + size + both[at + 1 :])
+    assert found.log is not None
+    assert dstack.replay(found.log).registers["rtmr3"] == GUEST.registers["rtmr3"]
 
 
 @given(st.binary(max_size=200))

@@ -62,7 +62,7 @@ def read(data: bytes) -> Attestation:
         raise Malformed(f"is {len(data)} bytes, should be 1 to {MAX}", field=FIELD)
     if data[0] == 0:
         return _version_0(data)
-    if 0x80 <= data[0] <= 0x8F or data[0] in (0xDE, 0xDF):
+    if 0x80 <= data[0] <= 0x8F:  # a map of less than 16 members
         return _version_1(data)
     raise Malformed("is of no known version", field=FIELD, offset=0)
 
