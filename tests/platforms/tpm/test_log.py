@@ -1,11 +1,14 @@
 """Boot logs beside quotes: replayed from data in every bank, and each way of lying in one."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.platforms.tpm import made
 from tests.platforms.tpm.made import NONCE, appraised, failing, still_open
 
+import troth
 from troth.errors import Malformed
 from troth.model.check import Outcome
 from troth.model.report import Verdict
@@ -35,7 +38,7 @@ def test_a_log_replays_in_every_bank(bank: int, secure: bool) -> None:
     machine = made.booted(secure=secure)
     found = replayed(machine, machine.log(), bank=bank)
     assert {check.outcome for check in found.checks} == {Outcome.PASSED}
-    assert found.events == {"secure_boot": "on" if secure else "off"}
+    assert found.events["secure_boot"] == ("on" if secure else "off")
     for name, replay in log.banks(machine.log()).items():
         number = next(n for n, known in tpm.BANKS.items() if known == name)
         assert list(replay.registers.values()) == machine.registers[number]
@@ -120,7 +123,7 @@ def test_a_label_changed_is_only_a_label() -> None:
     machine = made.booted()
     found = replayed(machine, machine.log().replace(b"/boot/vmlinuz", b"/boot/another"))
     assert {check.outcome for check in found.checks} == {Outcome.PASSED}
-    assert found.events == {"secure_boot": "on"}
+    assert found.events["secure_boot"] == "on"
 
 
 def test_an_event_left_out_added_or_moved() -> None:
@@ -153,7 +156,8 @@ def test_secure_boot_said_twice_or_behind_the_separator_is_not_said() -> None:
             machine.measure(7, tcg.EV_EFI_VARIABLE_DRIVER_CONFIG, variable("SecureBoot", b"\1"))
         machine.measure(7, tcg.EV_SEPARATOR, bytes(4))
         machine.measure(7, tcg.EV_EFI_VARIABLE_DRIVER_CONFIG, variable("SecureBoot", b"\1"))
-        assert replayed(machine, machine.log()).events == {}
+        found = replayed(machine, machine.log())
+        assert (found.events, found.covers) == ({}, {})
 
 
 def test_a_variable_that_is_none() -> None:
@@ -209,3 +213,85 @@ def test_any_bytes_are_no_believed_log(data: bytes) -> None:
     machine = made.booted()
     found = replayed(machine, data)
     assert outcomes(found, Outcome.FAILED) | outcomes(found, Outcome.UNDECIDED)
+
+
+def firmware(machine: SimulatedTpm, *, dbx: bytes, authorities: tuple[bytes, ...] = ()) -> None:
+    """PCR 7 as firmware with Secure Boot leaves it."""
+    machine.start()
+    machine.boot()
+    values = machine.registers
+    machine.registers = {
+        bank: [*one[:7], bytes(len(one[7])), *one[8:]] for bank, one in values.items()
+    }
+    machine.events = [event for event in machine.events if event[0] != 7]
+    kind = tcg.EV_EFI_VARIABLE_DRIVER_CONFIG
+    for name, data in (("SecureBoot", b"\1"), ("PK", b"pk"), ("db", b"db"), ("dbx", dbx)):
+        machine.measure(7, kind, variable(name, data))
+    machine.measure(7, tcg.EV_SEPARATOR, bytes(4))
+    for data in authorities:
+        machine.measure(7, tcg.EV_EFI_VARIABLE_AUTHORITY, variable("db", data))
+
+
+NAMES = ("secure_boot", "uefi_pk", "uefi_db", "uefi_dbx", "uefi_authorities")
+
+
+def test_pinned_variables_stand_for_pcr7() -> None:
+    machine = made.booted()
+    wanted: dict[str, frozenset[str]] = {}
+    for dbx in (b"old", b"new"):
+        firmware(machine, dbx=dbx, authorities=(b"a certificate",))
+        found = replayed(machine, machine.log())
+        assert set(found.covers["pcr7"]) == set(NAMES)
+        for name, value in found.events.items():
+            wanted[name] = wanted.get(name, frozenset()) | {value}
+    assert {name: len(values) for name, values in wanted.items()} == {
+        **dict.fromkeys(NAMES, 1),
+        "uefi_dbx": 2,
+    }
+    data = evidence(machine)
+    whole = made.policy(data)
+    left = {name: v for name, v in whole.registers["tpm"].items() if name != "pcr7"}
+
+    def asked(events: dict[str, frozenset[str]]) -> troth.Policy:
+        return replace(
+            whole, registers={"tpm": left}, requirements={"tpm": Requirements(events=events)}
+        )
+
+    good = appraised(data, pinned=asked(wanted), event_log=machine.log())
+    assert good.verdict is Verdict.ACCEPTED, failing(good) | still_open(good)
+    for name in NAMES:
+        fewer = {key: value for key, value in wanted.items() if key != name}
+        report = appraised(data, pinned=asked(fewer), event_log=machine.log())
+        assert still_open(report) == {"M203"}, name
+    for dbx, authorities in ((b"another", (b"a certificate",)), (b"new", ()), (b"new", (b"b",))):
+        firmware(machine, dbx=dbx, authorities=authorities)
+        report = appraised(evidence(machine), pinned=asked(wanted), event_log=machine.log())
+        assert failing(report) == {"M304"}
+
+
+def test_what_keeps_variables_from_standing_for_pcr7() -> None:
+    machine = made.booted()
+    kind = tcg.EV_EFI_VARIABLE_DRIVER_CONFIG
+
+    def label() -> None:
+        machine.measure(7, 0x8000_0008, b"a label", over=b"something")
+
+    def twice() -> None:
+        machine.measure(7, kind, variable("PK", b"again"))
+
+    def unnamed() -> None:
+        machine.measure(7, kind, variable("Pl\u00e4tz", b"no name of an event"))
+
+    for wrong in (label, twice, unnamed):
+        machine.start()
+        machine.measure(7, kind, variable("SecureBoot", b"\1"))
+        machine.measure(7, kind, variable("PK", b"pk"))
+        wrong()
+        machine.measure(7, tcg.EV_SEPARATOR, bytes(4))
+        found = replayed(machine, machine.log())
+        assert (dict(found.events), found.covers) == ({"secure_boot": "on"}, {}), wrong
+    machine.start()
+    machine.measure(7, kind, variable("SecureBoot", b"\1"))
+    machine.measure(7, tcg.EV_SEPARATOR, bytes(4))
+    label()
+    assert replayed(machine, machine.log()).covers == {}

@@ -1,14 +1,18 @@
 """What comes of an event log that is given beside a quote: is it to be believed, and what does it then say?
 
 A log is believed where it replays to the quote's registers; these are checked elsewhere. What is told of
-it: `secure_boot`, out of PCR 7. No events stand for a register: what the log says of programs, kernels
-and their parameters is true only as far as `_tcg` says, and much of it is a label, so registers are
-pinned by their values.
+it is what PCR 7 holds: `secure_boot`, and where the whole register is variables that were hashed again,
+`uefi_…` for each one (SHA-256 over vendor and value; `uefi_pk`, `uefi_kek`, `uefi_db`, `uefi_dbx`) and
+`uefi_authorities` for those that vouched for what was booted. Together these may stand for PCR 7. No
+events stand for any other register: what a log says of programs, kernels and their parameters is often
+a label, so those are pinned by their values.
 
 Does not verify: what the running system measured behind the log's end (PCR 10 with IMA): a register that
 is set and of which the log holds nothing stays open unless the policy pins it.
 """
 
+import hashlib
+import re
 from collections.abc import Collection
 from typing import Final
 
@@ -20,9 +24,11 @@ from troth.model.platform import Replayed
 from troth.platforms import _tcg
 from troth.platforms._tcg import Binding, Replay
 from troth.platforms.tpm import eventlog
-from troth.wire import tcg, tpm
+from troth.wire import efi, tcg, tpm
 
 _SOURCE: Final = "TCG event log"
+_REGISTER: Final = "pcr7"
+_NAME: Final = re.compile(r"uefi_[a-z0-9_]{1,32}")
 
 
 def replay(claims: Claims, data: bytes, pinned: Collection[str]) -> Replayed:
@@ -47,11 +53,13 @@ def replay(claims: Claims, data: bytes, pinned: Collection[str]) -> Replayed:
     if any(check.code is m.M302 and check.subject != "events" for check in checks):
         return Replayed(checks=checks)
     wrong = {mismatch.register for mismatch in _tcg.compare(log, claims.registers)}
+    if _REGISTER in wrong:
+        return Replayed(checks=checks)
     try:
-        events = {} if "pcr7" in wrong else said(log)
+        events, covers = said(log)
     except Malformed as error:
         return Replayed(checks=(*checks, failed(m.M305, "events", source=_SOURCE, why=str(error))))
-    return Replayed(checks=checks, events=events)
+    return Replayed(checks=checks, events=events, covers=covers)
 
 
 def banks(data: bytes) -> dict[str, Replay]:
@@ -68,11 +76,45 @@ def banks(data: bytes) -> dict[str, Replay]:
     }
 
 
-def said(log: Replay) -> dict[str, str]:
-    """What a log says, by name; as true as its replay to PCR 7.
+def said(log: Replay) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """What a log says, by name, and the names that may stand for PCR 7; as true as its replay to that.
 
     Raises:
         Malformed: a variable's payload hashes to its digest and yet is none.
     """
-    on = _tcg.secure_boot(log, "pcr7")
-    return {} if on is None else {"secure_boot": "on" if on else "off"}
+    on = _tcg.secure_boot(log, _REGISTER)
+    if on is None:
+        return {}, {}
+    events = {"secure_boot": "on" if on else "off"}
+    variables = _variables(log)
+    if variables is None:
+        return events, {}
+    events |= variables
+    return events, {_REGISTER: tuple(events)}
+
+
+def _variables(log: Replay) -> dict[str, str] | None:
+    """What PCR 7 holds beside Secure Boot; None unless it holds one separator, and variables whole.
+
+    Firmware measures its settings before the separator, and behind it each authority that vouched for a
+    program. The type of an event is in no digest, so that place tells which it is.
+    """
+    separator = _tcg.digest(log.algorithm, bytes(4))
+    found: dict[str, str] = {}
+    authorities = hashlib.sha256()
+    behind = False
+    for event in _tcg.extending(log, _REGISTER):
+        if event.digest == separator and not behind:
+            behind = True
+        elif event.binding is not Binding.PAYLOAD:
+            return None
+        elif behind:
+            authorities.update(len(event.measured).to_bytes(8, "big") + event.measured)
+        else:
+            variable = efi.variable(event.measured)
+            name = f"uefi_{variable.name.lower()}"
+            if name in found or not _NAME.fullmatch(name):
+                return None
+            found[name] = hashlib.sha256(variable.vendor.bytes_le + variable.data).hexdigest()
+    found.pop("uefi_secureboot", None)  # `secure_boot` says it
+    return found | {"uefi_authorities": authorities.hexdigest()}
