@@ -115,9 +115,10 @@ def stored(
     if nonce is not None and nonce != carried:
         presented = "none" if carried is None else carried.hex()
         extra = (failed(B101, "nonce", presented=presented, expected=nonce.hex()),)
-    if nonce != carried:
-        parts = tuple(replace(part, over_nonce=False) for part in composite.parts)
-        composite = replace(composite, parts=parts)
+    if nonce is None or nonce != carried:
+        # What answers the nonce of whoever kept it, or is of his session, is not fresh to anybody else.
+        parts = (replace(part, nonce=None, over_nonce=False) for part in composite.parts)
+        composite = replace(composite, parts=tuple(parts))
     report = _report(
         asked,
         composite,

@@ -57,6 +57,7 @@ def ask(web: Web, nonce: bytes) -> Found | None:
         composite=Composite(parts=(part,), framing="Contrast's attested TLS"),
         binding=Binding.KEY,
         keys={"tls": shown.key},
+        nonce=nonce,
         not_bound=_NOT_BOUND,
         raw={"certificate": shown.certificate},
     )
