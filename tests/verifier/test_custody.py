@@ -24,7 +24,7 @@ from troth.policy import Policy
 from troth.verifier import claimed
 from troth.verifier.binding import Tag, bind
 from troth.verifier.claimed import Chain, Claimed
-from troth.verifier.custody import NAMES, Custody, Known, custody
+from troth.verifier.custody import NAMES, Custody, Known, custody, joined
 
 NOW = datetime.now(UTC)
 NONCE = bytes(range(1, 33))
@@ -323,3 +323,23 @@ def test_addresses_are_compared_in_full() -> None:
     near = bytearray(ethereum.address(WALLET.point))
     near[-1] ^= 1
     assert asked(claimed.read("0x" + near.hex())).bound is REFUTED
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict"),
+    [
+        (asked(), Verdict.ACCEPTED),
+        (asked(OTHER), Verdict.REJECTED),
+        (asked(roots=[]), Verdict.UNDECIDED),
+    ],
+)
+def test_the_answer_decides_with_the_others(found: Custody, verdict: Verdict) -> None:
+    report = joined(ACCEPTED, found)
+    assert report.verdict is verdict
+    assert [one.name for one in report.statements[-5:]] == list(NAMES)
+    assert (report.checks[-1].code.id, report.checks[-1].expected) == ("B201", found.key.text)
+
+
+def test_a_bound_key_makes_no_evidence_better() -> None:
+    other = Policy(name="other", registers={"tdx": {"mrtd": frozenset({"ee" * 48})}})
+    assert joined(report_of(policy=other), asked()).verdict is Verdict.REJECTED

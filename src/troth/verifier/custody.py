@@ -19,12 +19,13 @@ Does not verify: that a key, once handed to what runs, stays there; and what a c
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from troth.errors import Malformed
-from troth.model.check import Outcome
+from troth.model.check import Outcome, failed, passed, undecided
 from troth.model.claims import Claims, Source
+from troth.model.codes.binding import B201
 from troth.model.report import Report, Verdict
 from troth.model.statement import Statement, Status
 from troth.platforms.tdx import dstack_keys
@@ -125,6 +126,25 @@ def custody(key: Claimed, report: Report, known: Known) -> Custody:
     certain = bound.status is Status.ASSERTED
     tag = asserted.tag if asserted is not None and certain else ""
     return Custody(key=key, tag=tag, statements=(bound, *_holders(tag, claims)))
+
+
+def joined(report: Report, answer: Custody) -> Report:
+    """The report with the answer in it: its statements, and a check that decides with the others.
+
+    Evidence that is accepted and does not bind the key is then rejected, or stays undecided where
+    nothing tells.
+    """
+    bound = answer.statements[0]
+    make = {Status.ASSERTED: passed, Status.REFUTED: failed, Status.UNKNOWN: undecided}
+    check = make[bound.status](
+        B201, "key", presented=answer.tag or "no tag", expected=answer.key.text, why=bound.why
+    )
+    return replace(
+        report,
+        checks=(*report.checks, check),
+        required=(*report.required, B201),
+        statements=(*report.statements, *answer.statements),
+    )
 
 
 def _ties(key: Claimed, claims: Claims, known: Known) -> list[_Tie]:
