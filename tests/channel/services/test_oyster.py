@@ -119,7 +119,7 @@ def test_no_params_are_said_to_be_none() -> None:
 
 
 def test_hosts_of_another_kind() -> None:
-    moved = Reply(status=307, headers={"Location": "https://169.254.169.254/"})
+    moved = Reply(status=307, headers={"Location": "https://inside.example/"})
     for reply in (NOT_FOUND, Reply(body=b"hello"), Reply(body=b"00ff"), Reply(body=b""), moved):
         with Loopback(lambda _, reply=reply: reply) as server:
             assert found(SERVICE, server) is None
