@@ -4,6 +4,7 @@ import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from troth.channel.services.simulate._loopback import (
     NOT_FOUND,
     Loopback,
     Reply,
+    Request,
     identity,
 )
 from troth.channel.services.simulate.dstack_guest import DstackGuest, event
@@ -93,6 +95,27 @@ def test_the_dashboard_names_the_signing_key(guest: DstackGuest) -> None:
     report = judge(guest, answer, allowed=Binding.NONE)
     assert wrong(report) == STALE
     assert answer.binding is Binding.NONE
+
+
+def test_a_real_answer_of_a_dashboard(vectors: Path) -> None:
+    """A guest of dstack 0.6 was asked so; its quote names the key that its answer says."""
+    real = (vectors / "tdx" / "eventlog" / "dstack-tdx-lite-getquote.json").read_bytes()
+
+    def answer(request: Request) -> Reply:
+        asked_for_key = request.path.endswith(".GetAttestationForAppKey")
+        return Reply(body=real) if asked_for_key else NOT_FOUND
+
+    with Loopback(answer, identity=identity(now())) as server:
+        found_ = asked(SERVICE, server)
+    quote = bytes.fromhex(json.loads(real)["quote"])
+    named = dstack_keys.signing_key_in(quote[48 + 520 : 48 + 584])
+    assert named == ("secp256k1", found_.keys["address"])
+    assert found_.composite.lead.user_data == quote[48 + 520 : 48 + 584]
+    assert said(found_) == {
+        "app_id_as_measured": Status.UNKNOWN,
+        "composition_as_measured": Status.UNKNOWN,
+        "host_started_this_app": Status.ASSERTED,
+    }
 
 
 def test_hosts_of_another_kind() -> None:

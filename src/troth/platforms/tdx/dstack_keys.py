@@ -4,7 +4,10 @@ The key service has one root key on secp256k1. From it follows the application's
 key the application asks for by path. Two signatures tell so to others: the application's key signs the
 public key with its purpose, the root signs the application's key with the application's id. Signatures
 are r ‖ s ‖ recovery id over Keccak-256, so the signers are *recovered* and must then be compared: with
-the root that the caller knows, by whoever judges. Checked against the project's fixed vectors.
+the root that the caller knows, by whoever judges.
+
+Checked: derivation on the project's fixed value, the environment key's signature with its own client, and
+how REPORTDATA names the signing key on a real quote. No public chain of signatures was at hand.
 
 Secrets pass through `derive` only in simulators and tests; a verifier has none.
 """
