@@ -20,6 +20,9 @@ from troth.model.report import Verdict
 from troth.wire import json
 
 
+PCS = {"url": "https://x.example/tdx/certification/v4/tcb", "body_base64": "QQ=="}
+
+
 @pytest.fixture(scope="module")
 def v3() -> Iterator[Enclave]:
     with Enclave(quote, platform="tdx") as enclave:
@@ -88,6 +91,9 @@ def test_collateral_beside_the_document_is_used_and_not_believed() -> None:
         ("amd-crl/v1", []),
         ("intel-pcs/v1", {"responses": {}}),
         ("intel-pcs/v1", {"responses": [{"url": "https://x/certification/v4/tcb"}]}),
+        ("intel-pcs/v1", {"responses": [PCS | {"headers": []}]}),
+        ("intel-pcs/v1", {"responses": [PCS | {"headers": {}}]}),
+        ("intel-pcs/v1", {"responses": [PCS | {"headers": {"TCB-Info-Issuer-Chain": []}}]}),
         ("sigstore-code/v1", {"repo": "r"}),
     ],
 )
