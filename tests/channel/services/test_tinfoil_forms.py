@@ -19,7 +19,6 @@ from troth.model.collateral import Kind
 from troth.model.report import Verdict
 from troth.wire import json
 
-
 PCS = {"url": "https://x.example/tdx/certification/v4/tcb", "body_base64": "QQ=="}
 
 
