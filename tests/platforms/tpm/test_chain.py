@@ -65,10 +65,12 @@ def test_a_missing_authority_leaves_the_answer_open() -> None:
     data = made.booted().evidence(NONCE, certificates=[made.certificate()])
     middle, _ = made.pki().chain
     without_root = made.booted().evidence(NONCE, certificates=[made.certificate(), middle])
-    for one in (data, without_root):
+    for one, above in ((data, "the key"), (without_root, "azure virtual TPM CA - 01")):
         report = appraised(one, collateral=Collateral())
         assert report.verdict is Verdict.UNDECIDED
         assert failing(report) == set()
+        (missing,) = (check for check in report.checks if check.code.id == "R201")
+        assert missing.expected == f"the certificates above {above}"
     bad = Collateral(items=(Item(kind=Kind.TPM_CHAIN, data=b"no PEM"),))
     report = appraised(data, collateral=bad)
     assert report.verdict is Verdict.UNDECIDED
