@@ -55,9 +55,8 @@ _V2: Final = (
     "no evidence of a GPU: the measured guest is all that speaks for it",
     *_BOTH,
 )
-_V3: Final = (
-    "that the GPUs sit in this machine: the measured guest put their evidence beside its own",
-    *_BOTH,
+_GPUS: Final = (
+    "that the GPUs sit in this machine: the measured guest put their evidence beside its own"
 )
 _NO_TLS: Final = (
     "this TLS session: its key is not in the evidence, and only encrypted bodies are safe"
@@ -172,7 +171,11 @@ def of_v3(body: bytes, *, nonce: bytes, key: bytes | None) -> Found:
         binding=Binding.KEY if keys else Binding.NONE,
         keys=keys,
         nonce=nonce,
-        not_bound=(*_V3, *(() if "tls" in keys else (_NO_TLS,))),
+        not_bound=(
+            *((_GPUS,) if document.devices else ()),
+            *_BOTH,
+            *(() if "tls" in keys else (_NO_TLS,)),
+        ),
         statements=_unsaid(devices=bool(document.devices)),
         collateral=tinfoil_collateral.endorsements(document.collateral),
         raw={PATH: body} | {f"{r.format} {at}": r.bundle for at, r in enumerate(found)},
@@ -315,5 +318,5 @@ SERVICE: Final = Service(
     name="tinfoil",
     title="Tinfoil",
     ask=ask,
-    not_bound=(*_V2[:2], *_V3),
+    not_bound=(*_V2[:2], _GPUS, *_BOTH),
 )
