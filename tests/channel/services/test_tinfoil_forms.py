@@ -146,6 +146,13 @@ def test_a_compressed_report_that_explodes_is_refused() -> None:
     assert time.monotonic() - start < 1
 
 
+def test_the_longest_report_is_unpacked() -> None:
+    longest = bytes(tinfoil.MAX_REPORT)
+    assert tinfoil.unpacked(gzip.compress(longest)) == longest
+    with pytest.raises(Malformed, match="longer"):
+        tinfoil.unpacked(gzip.compress(longest + b"\0"))
+
+
 def test_gzip_has_one_member_and_an_end() -> None:
     good = gzip.compress(b"report")
     assert tinfoil.unpacked(good) == b"report"
