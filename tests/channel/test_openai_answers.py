@@ -79,6 +79,19 @@ def test_receipt_for_another_model() -> None:
         say(client(cheaper, encrypt=False))
 
 
+def test_a_refused_answer_is_not_asked_for_again() -> None:
+    class Other(Aci):
+        def events(self, asked: Asked, forwarded: bytes, response: str) -> list[dict[str, Any]]:
+            return super().events(replace(asked, received=b"another"), forwarded, response)
+
+    with Other(guest=GUEST) as other:
+        made = client(other, max_retries=2)
+        for count in (1, 2):
+            with refused("B413"):
+                say(made)
+            assert len(other.prompts) == count
+
+
 def test_receipt_by_another_key(aci: Aci) -> None:
     class Forged(Aci):
         def sign(self, receipt: dict[str, Any]) -> bytes:

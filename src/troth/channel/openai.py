@@ -11,15 +11,15 @@ import asyncio
 import contextlib
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from troth.errors import Misuse, Unavailable
+from troth.errors import Misuse, TrothError, Unavailable
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -38,6 +38,7 @@ _OURS: Final = frozenset(
     }
 )
 _END: Final = object()
+_REMEMBERED: Final = 64
 
 
 def openai(
@@ -98,7 +99,7 @@ def openai(
         at=at,
     )
     transport = _transport(http, inference, _origin(base_url))
-    made = library.OpenAI(
+    made = _unwrapped(library)(
         base_url=_with_path(base_url),
         api_key=api_key,
         http_client=http.Client(transport=transport, trust_env=False),
@@ -136,7 +137,7 @@ def async_openai(
         at=at,
     )
     transport = _async_transport(http, inference, _origin(base_url))
-    made = library.AsyncOpenAI(
+    made = _async_unwrapped(library)(
         base_url=_with_path(base_url),
         api_key=api_key,
         http_client=http.AsyncClient(transport=transport, trust_env=False),
@@ -165,7 +166,7 @@ def _libraries() -> tuple[Any, Any]:
     """`openai`, and the library that it speaks HTTP with: `httpx2` since 2026, `httpx` before."""
     try:
         library = import_module("openai")
-        http: ModuleType = sys.modules.get("httpx2") or import_module("httpx")
+        http = import_module("httpx2" if "openai._httpx2" in sys.modules else "httpx")
     except ImportError as error:
         raise Unavailable(
             f"this needs the library {error.name}, which is not installed",
@@ -217,6 +218,54 @@ def _headers(reply: "Reply") -> list[tuple[str, str]]:
     return [(name, value) for name, value in reply.headers if name.lower() not in _OURS]
 
 
+def _unwrapped(library: Any) -> Any:
+    """The client's class, with our errors as they are: until 3.20 the library hid them in its own."""
+
+    class OpenAI(library.OpenAI):  # type: ignore[misc]
+        def request(self, *arguments: Any, **named: Any) -> Any:
+            try:
+                return super().request(*arguments, **named)
+            except library.APIConnectionError as error:
+                if isinstance(error.__cause__, TrothError):
+                    raise error.__cause__ from None
+                raise
+
+    return OpenAI
+
+
+def _async_unwrapped(library: Any) -> Any:
+    class AsyncOpenAI(library.AsyncOpenAI):  # type: ignore[misc]
+        async def request(self, *arguments: Any, **named: Any) -> Any:
+            try:
+                return await super().request(*arguments, **named)
+            except library.APIConnectionError as error:
+                if isinstance(error.__cause__, TrothError):
+                    raise error.__cause__ from None
+                raise
+
+    return AsyncOpenAI
+
+
+class _Once:
+    """An error of ours is no reason to send a prompt again, whatever the library thinks of it."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, TrothError] = {}
+
+    def before(self, whose: int, headers: Mapping[str, str]) -> None:
+        """Raises again what was raised to the first of these attempts."""
+        error = self._last.pop(whose, None)
+        if error is not None and headers.get("x-stainless-retry-count", "0") != "0":
+            self._last[whose] = error
+            raise error
+
+    def remember(self, whose: int, error: TrothError) -> None:
+        """Keeps it for the next attempt; a few are enough."""
+        self._last[whose] = error
+        while len(self._last) > _REMEMBERED:
+            del self._last[next(iter(self._last))]
+
+
 def _transport(http: Any, inference: "Inference", origin: str) -> Any:
     """A transport of the HTTP library at hand; a class of its own because there are two libraries."""
 
@@ -230,9 +279,17 @@ def _transport(http: Any, inference: "Inference", origin: str) -> Any:
         def close(self) -> None:
             _close(self._pieces)
 
+    once = _Once()
+
     class Transport(http.BaseTransport):  # type: ignore[misc]
         def handle_request(self, request: Any) -> Any:
-            reply = inference.send(_request(request, origin, request.read()))
+            whose = threading.get_ident()
+            once.before(whose, request.headers)
+            try:
+                reply = inference.send(_request(request, origin, request.read()))
+            except TrothError as error:
+                once.remember(whose, error)
+                raise
             return http.Response(reply.status, headers=_headers(reply), stream=Body(reply.pieces))
 
         def close(self) -> None:
@@ -256,10 +313,18 @@ def _async_transport(http: Any, inference: "Inference", origin: str) -> Any:
         async def aclose(self) -> None:
             await asyncio.to_thread(_close, self._pieces)
 
+    once = _Once()
+
     class Transport(http.AsyncBaseTransport):  # type: ignore[misc]
         async def handle_async_request(self, request: Any) -> Any:
-            asked = _request(request, origin, await request.aread())
-            reply = await asyncio.to_thread(inference.send, asked)
+            whose = id(asyncio.current_task())
+            once.before(whose, request.headers)
+            try:
+                asked = _request(request, origin, await request.aread())
+                reply = await asyncio.to_thread(inference.send, asked)
+            except TrothError as error:
+                once.remember(whose, error)
+                raise
             return http.Response(reply.status, headers=_headers(reply), stream=Body(reply.pieces))
 
         async def aclose(self) -> None:
