@@ -76,6 +76,13 @@ def test_a_refusal_that_is_signed_and_sent_with_success(service: Service) -> Non
     assert [c.outcome for c in checks(report, "G104")] == ["passed", "passed"]
 
 
+@pytest.mark.parametrize("sub", ["GPU-0", "", 7, [], "nvidia-platform-attestation"])
+def test_an_answer_about_something_else(service: Service, sub: Any) -> None:
+    devices = whole(evidence(KIND, service))[1]
+    report = judged(joined(overall(service, devices, sub=sub), devices), KIND, service)
+    assert failing(report) == {"G703"}
+
+
 @pytest.mark.parametrize("result", [False, None, "true", 1, [True], {}])
 def test_only_yes_is_yes(service: Service, result: Any) -> None:
     devices = whole(evidence(KIND, service))[1]
