@@ -50,8 +50,10 @@ def test_banks(number: int, name: str) -> None:
 
 def test_sha1_never_counts() -> None:
     assert found(replace(CLAIMS, numbers={"bank": 0x04})) == {"P211": Outcome.FAILED}
-    with pytest.raises(Misuse, match="sha1"):
+    with pytest.raises(Misuse, match="no policy can admit sha1"):
         Requirements(bank=frozenset({"sha1"}))
+    with pytest.raises(Misuse, match="unknown 'sha1'"):
+        Requirements(ak=frozenset({"sha1"}))
 
 
 def test_who_may_vouch_for_the_key() -> None:

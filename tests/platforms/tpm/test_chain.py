@@ -53,6 +53,8 @@ def test_a_key_that_nothing_vouches_for_leaves_the_answer_open() -> None:
         assert report.verdict is Verdict.UNDECIDED
         assert failing(report) == set()
         assert {"G101", "G102", "G103", "R103", "R201"} <= still_open(report)
+        words = {check.why for check in report.checks if check.code.id == "G102"}
+        assert words == {"no certificate of the attestation key is at hand"}
 
 
 def test_another_machines_named_key_does_not_help() -> None:
@@ -71,6 +73,8 @@ def test_a_missing_authority_leaves_the_answer_open() -> None:
         assert failing(report) == set()
         (missing,) = (check for check in report.checks if check.code.id == "R201")
         assert missing.expected == f"the certificates above {above}"
+        words = {check.why for check in report.checks if check.code.id == "G102"}
+        assert words == {"no whole chain of the attestation key is at hand"}
     bad = Collateral(items=(Item(kind=Kind.TPM_CHAIN, data=b"no PEM"),))
     report = appraised(data, collateral=bad)
     assert report.verdict is Verdict.UNDECIDED

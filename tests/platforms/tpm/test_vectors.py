@@ -1,86 +1,38 @@
-"""Real quotes, logs, certificates and reports: every row of both manifests gets its verdict."""
+"""Real quotes, boot logs and certificates: every row of the TPM manifest gets its verdict."""
 
-import base64
-import csv
 import json
-import re
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import pytest
-from tests.platforms.tpm.made import codes, failing, still_open
+from tests.platforms.tpm.made import failing, still_open
+from tests.platforms.tpm.rows import (
+    AT,
+    OPEN,
+    SOUND,
+    authorities_at_hand,
+    ders,
+    judged,
+    manifest,
+    outcomes,
+)
 
 import troth
 from troth.errors import Malformed
 from troth.model.check import Outcome
-from troth.model.collateral import Collateral, Item, Kind
-from troth.model.platform import Genuineness
+from troth.model.collateral import Collateral
 from troth.model.report import Report, Verdict
-from troth.model.roots import Root, RootClass
+from troth.model.roots import RootClass
 from troth.platforms import detect
-from troth.platforms.tpm import PLATFORM, authorities, azure, carrier, certified, hcl, log
-from troth.platforms.tpm import format as quotes
+from troth.platforms.tpm import PLATFORM, authorities, carrier, certified, log
 from troth.policy import Policy
-from troth.policy.requirements import Requirements
 from troth.wire import tcg, tpm, x509
 
-TPM_ROWS, AZURE_ROWS, LOGS = 33, 14, 11
-AT = datetime(2026, 1, 1, tzinfo=UTC)
-EVIDENCE = {
-    "snp-vtpm-evidence-genoa.json": ("az-snp-vtpm, version 0", 48),
-    "snp-vtpm-evidence-v1.json": ("az-snp-vtpm, version 1", 9),
-    "tdx-vtpm-evidence-v0.json": ("az-tdx-vtpm, version 0", 9),
-    "tdx-vtpm-evidence-v1.json": ("az-tdx-vtpm, version 1", 9),
-}
-# The signature, the registers, one key; what is open is who vouches for it.
-SOUND = {"G105", "G201", "G601", "G603"}
-OPEN = {"G101", "G102", "G103", "G602", "R103", "R201"}
+TPM_ROWS, LOGS = 33, 11
 
 
-def manifest(vectors: Path, folder: str) -> dict[str, dict[str, str]]:
-    with (vectors / folder / "MANIFEST.tsv").open(newline="") as file:
-        return {row["file"]: row for row in csv.DictReader(file, delimiter="\t")}
-
-
-def ders(text: bytes) -> list[bytes]:
-    """Certificates out of PEM with anything around it, as the NV memory had them."""
-    found = re.findall(
-        rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", text, re.DOTALL
-    )
-    return [base64.b64decode(body) for body in found]
-
-
-def pem(der: bytes) -> bytes:
-    body = base64.encodebytes(der)
-    return b"-----BEGIN CERTIFICATE-----\n" + body + b"-----END CERTIFICATE-----\n"
-
-
-def authorities_at_hand(vectors: Path) -> Collateral:
-    files = sorted((vectors / "tpm" / "ca").iterdir())
-    files += sorted((vectors / "azure").glob("tpm-*.pem"))
-    found = []
-    for file in files:
-        data = file.read_bytes()
-        found += ders(data) or [data]
-    found.append(ders((vectors / "tpm" / "gce-ak-certs.txt").read_bytes())[1])
-    items = (Item(kind=Kind.TPM_CHAIN, data=pem(der), source="a row") for der in found)
-    return Collateral(items=tuple(items))
-
-
-def judged(
-    data: bytes, held: Collateral, *roots: Root, at: datetime = AT
-) -> tuple[Genuineness, quotes.Document]:
-    document = PLATFORM.parse(data)
-    return PLATFORM.genuine(document, (*PLATFORM.roots(), *roots), held, at), document
-
-
-def outcomes(genuine: Genuineness, outcome: Outcome) -> set[str]:
-    return {check.code.id for check in genuine.checks if check.outcome is outcome}
-
-
-def test_the_manifests_have_the_rows_that_are_looked_at(vectors: Path) -> None:
+def test_the_manifest_has_the_rows_that_are_looked_at(vectors: Path) -> None:
     assert len(manifest(vectors, "tpm")) == TPM_ROWS
-    assert len(manifest(vectors, "azure")) == AZURE_ROWS
 
 
 def test_every_log_replays_in_every_bank(vectors: Path) -> None:
@@ -280,140 +232,3 @@ def test_every_authority_is_of_a_pinned_root(vectors: Path) -> None:
         if certificate.issuer == certificate.subject:
             found.add(authorities.issued.key_sha256(certificate))
     assert found == pinned
-
-
-@pytest.mark.parametrize("name", EVIDENCE)
-def test_confidential_machines_of_azure(vectors: Path, name: str) -> None:
-    data = (vectors / "azure" / name).read_bytes()
-    found = azure.read(data)
-    assert found is not None
-    form, nonce_size = EVIDENCE[name]
-    assert found.form == form
-    assert found.hcl.presented == found.hcl.report_data  # the hardware's word for the claims
-    vouched = Root(
-        platform="tpm",
-        sha256=found.ak_sha256,
-        key_sha256=found.ak_sha256,
-        root_class=RootClass.VENDOR,
-        source="the claims",
-    )
-    genuine, document = judged(found.quote, Collateral(), vouched)
-    assert outcomes(genuine, Outcome.PASSED) == {code.id for code in PLATFORM.required}
-    assert len(document.attest.extra_data) == nonce_size
-    # Without the hardware's word the same quote is open.
-    genuine, _ = judged(found.quote, Collateral())
-    assert outcomes(genuine, Outcome.PASSED) == SOUND | {"M211"}
-    assert outcomes(genuine, Outcome.UNDECIDED) == OPEN
-    together = found.composite()
-    lead, part = together.parts
-    assert (lead.user_data, lead.fresh_by) == (found.hcl.report_data, "vtpm")
-    assert (part.key, part.key_in) == (found.ak_sha256, "cpu")
-    platform, hardware = detect(lead.evidence)[:2]  # type: ignore[index]
-    assert platform.name == form[3:6]
-    assert platform.claims(platform.parse(hardware), None).user_data == found.hcl.report_data
-
-
-def test_both_versions_of_one_evidence_are_the_same(vectors: Path) -> None:
-    old, new = (
-        azure.read((vectors / "azure" / f"tdx-vtpm-evidence-{v}.json").read_bytes())
-        for v in ("v0", "v1")
-    )
-    assert old is not None
-    assert new is not None
-    assert (old.hcl, old.hardware, old.quote) == (new.hcl, new.hardware, new.quote)
-
-
-@pytest.mark.parametrize(
-    ("name", "version", "kind"),
-    [("hcl-snp-2023.bin", 1, hcl.Kind.SNP), ("hcl-tdx.bin", 2, hcl.Kind.TDX)],
-)
-def test_reports_of_the_paravisor(vectors: Path, name: str, version: int, kind: hcl.Kind) -> None:
-    found = hcl.read((vectors / "azure" / name).read_bytes())
-    assert (found.version, found.kind) == (version, kind)
-    assert found.presented == found.report_data
-    assert found.report_data[32:] == bytes(32)
-
-
-def test_runtime_claims_alone(vectors: Path) -> None:
-    text = (vectors / "azure" / "var-data.json").read_bytes()
-    made = hcl.read(_around(text))
-    assert (made.runtime, made.user_data) == (text, bytes(64))
-    assert made.configuration["secure-boot"] is True
-
-
-def _around(runtime: bytes) -> bytes:
-    from troth.platforms.tpm.simulate import hcl_report
-
-    return hcl_report(bytes(1184), runtime, hcl.Kind.SNP)
-
-
-def test_the_quote_as_rust_writes_it(vectors: Path) -> None:
-    data = (vectors / "azure" / "quote.bincode").read_bytes()
-    text = (vectors / "azure" / "akpub.pem").read_text()
-    key = base64.b64decode("".join(text.split("-----")[2].split()))
-    genuine, _ = judged(carrier.bincode(data, ak=key), Collateral())
-    assert outcomes(genuine, Outcome.PASSED) == SOUND | {"M211"}
-    for size in range(0, len(data), 7):
-        with pytest.raises(Malformed):
-            carrier.bincode(data[:size], ak=key)
-
-
-def test_the_certificates_beside_the_old_report_are_of_another_chip(vectors: Path) -> None:
-    report = hcl.read((vectors / "azure" / "hcl-snp-2023.bin").read_bytes())
-    vcek = ders((vectors / "azure" / "certs-milan.pem").read_bytes())
-    with_key = azure.extended(report.hardware, vcek[0])
-    chain = b"".join(pem(der) for der in vcek[1:])
-    appraised = troth.appraise(
-        with_key,
-        policy=Policy(name="none"),
-        at=datetime(2024, 1, 1, tzinfo=UTC),
-        collateral=Collateral(items=(Item(kind=Kind.AMD_CHAIN, data=chain),)),
-    )
-    assert {"G101", "G102", "G206"} <= codes(appraised, Outcome.PASSED)
-    # The chain is whole and AMD's, and of another chip: what the manifest says of both is not so.
-    assert {"G104", "G301"} <= failing(appraised)
-
-
-@pytest.mark.parametrize(
-    ("name", "product", "nonce"),
-    [
-        ("snp-vtpm-evidence-genoa.json", "genoa", None),
-        ("snp-vtpm-evidence-v1.json", "milan", b"challenge"),
-    ],
-)
-def test_the_whole_verdict_on_confidential_machines(
-    vectors: Path, name: str, product: str, nonce: bytes | None
-) -> None:
-    """Hardware, claims and quote together; what is open is AMD's revocation list, and a nonce."""
-    data = (vectors / "azure" / name).read_bytes()
-    found = azure.read(data)
-    assert found is not None
-    certs = vectors / "snp" / "certs"
-    chain = b"".join((certs / f"{part}-{product}.pem").read_bytes() for part in ("sev", "ark"))
-    lead = detect(found.hardware)
-    assert lead is not None
-    hardware = lead[0].claims(lead[0].parse(lead[1]), None)
-    quote = PLATFORM.claims(PLATFORM.parse(found.quote))
-    policy = Policy(
-        name="machine",
-        registers={
-            said.platform: {name: frozenset({said.registers[name]}) for name in said.identity}
-            for said in (hardware, quote)
-        },
-        requirements={
-            "snp": Requirements(minimum={"snp": 1}),
-            "tpm": Requirements(ak=frozenset({"bound"}), exact={"safe": 1}),
-        },
-        parts={"tpm": 1},
-    )
-    report = troth.appraise(
-        found.composite(),
-        policy=policy,
-        at=datetime(2025, 6, 1, tzinfo=UTC),
-        nonce=nonce or quote.nonce,
-        collateral=Collateral(items=(Item(kind=Kind.AMD_CHAIN, data=chain),)),
-    )
-    part = report.parts[0].report
-    assert (failing(report), failing(part)) == (set(), set())
-    assert (still_open(report), still_open(part)) == ({"R203", "R204"}, set())
-    assert part.root_class is RootClass.VENDOR
