@@ -105,6 +105,7 @@ def test_a_receipt_under_another_keyset() -> None:
     [
         [EVENTS[1], EVENTS[0], *EVENTS[2:]],
         [EVENTS[0], EVENTS[0], *EVENTS[1:]],
+        [*EVENTS[:2], *EVENTS[1:]],
         EVENTS[:3],
         [EVENTS[0], EVENTS[3]],
         [EVENTS[0], EVENTS[3], EVENTS[1], EVENTS[2]],
@@ -119,6 +120,12 @@ def test_events_out_of_order(log: list[dict[str, Any]]) -> None:
 def test_an_event_of_the_services_own_is_passed_over() -> None:
     log = [EVENTS[0], {"type": "route.chosen", "why": ["cheap"]}, *EVENTS[1:]]
     assert judge(receipt(event_log=log)) is Verdict.ACCEPTED
+
+
+def test_as_many_events_as_there_may_be() -> None:
+    own = [{"type": "route.chosen"}] * 252
+    assert judge(receipt(event_log=[EVENTS[0], *own, *EVENTS[1:]])) is Verdict.ACCEPTED
+    assert _failed(receipt(event_log=EVENTS[:1])) == {"B414", "B415", "B417"}
 
 
 def test_a_rewrite_is_shown_and_no_failure() -> None:
