@@ -2,17 +2,22 @@
 
 import base64
 import gzip
+import hashlib
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.channel.services.tinfoil_made import NONCE, ask, judged, quote
+from tests.channel.services.tinfoil_made import NONCE, ask, failing, judged, quote
 
+from troth.channel import ehbp
 from troth.channel.services import tinfoil
 from troth.channel.services import tinfoil_document as documents
+from troth.channel.services.simulate._server import Question, Reply, Server
 from troth.channel.services.simulate.tinfoil import Enclave
 from troth.errors import Malformed, Misuse
 from troth.model.collateral import Kind
@@ -181,3 +186,65 @@ def test_names_of_a_certificate_are_read_back(data: bytes) -> None:
 def test_names_in_another_form_are_refused(names: list[str]) -> None:
     with pytest.raises(Malformed):
         tinfoil.chunks(names, "hpke")
+
+
+def test_a_tls_key_may_stand_there_whole(v3: Enclave) -> None:
+    """Its SubjectPublicKeyInfo (`key/spki/v1`) in place of a hash of it."""
+
+    class Whole(Enclave):
+        def _keys(self) -> list[dict[str, str]]:
+            tls, hpke = super()._keys()
+            return [tls | {"format": documents.SPKI, "data": self.spki.hex()}, hpke]
+
+    with Whole(quote, platform="tdx") as enclave:
+        body = enclave.document(NONCE)
+        found = tinfoil.of_v3(body, nonce=NONCE, key=enclave.spki)
+        assert found.keys["tls"] == enclave.spki
+        assert judged(found).verdict is Verdict.ACCEPTED
+        other = tinfoil.of_v3(body, nonce=NONCE, key=v3.spki)
+    assert judged(other).verdict is Verdict.REJECTED
+
+
+def test_a_tls_key_in_an_unknown_form_is_none() -> None:
+    class Unknown(Enclave):
+        def _keys(self) -> list[dict[str, str]]:
+            tls, hpke = super()._keys()
+            return [tls | {"format": "https://tinfoil.sh/key/other/v9"}, hpke]
+
+    with Unknown(quote, platform="tdx") as enclave:
+        found = ask(enclave.url)
+    assert set(found.keys) == {"hpke"}
+    assert any("only encrypted bodies are safe" in words for words in found.not_bound)
+
+
+KEYS = {"Content-Type": f"{ehbp.KEYS_TYPE}; charset=binary"}
+
+
+@pytest.mark.parametrize(
+    ("reply", "counts"),
+    [
+        (Reply(headers=KEYS, body=ehbp.write_keys(b"\x77" * 32)), True),
+        (Reply(headers=KEYS | {"X": "y"}, status=404, body=ehbp.write_keys(b"\x77" * 32)), False),
+        (Reply(headers={"Content-Type": "text/html"}, body=b"<html>"), False),
+        (Reply(status=302, headers={"Location": "/elsewhere"}), False),
+        (Reply(status=404), False),
+    ],
+)
+def test_a_key_that_the_host_gives_out_must_be_the_attested_one(
+    reply: Reply, *, counts: bool
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    spki = key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    bound = hashlib.sha256(spki).digest() + b"\x55" * 32
+    body = base64.b64encode(gzip.compress(quote(bound))).decode()
+    document = Reply(body=json.canonical({"format": tinfoil.TDX_V2, "body": body}))
+
+    def answer(question: Question) -> Reply:
+        return document if question.path == tinfoil.PATH else reply
+
+    with Server(answer, key=key) as server:
+        found = ask(server.url)
+    assert found.keys["hpke"] == (b"\x77" if counts else b"\x55") * 32
+    assert failing(judged(found)) == ({"B501"} if counts else set())
