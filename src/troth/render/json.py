@@ -61,6 +61,7 @@ class _ClaimsV1:
     numbers: dict[str, int]
     tcb: tcb.TcbV1 | None
     events: dict[str, str]
+    texts: dict[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +226,7 @@ def _claims(claims: Claims) -> _ClaimsV1:
         numbers=dict(claims.numbers),
         tcb=tcb.v1(claims.tcb),
         events=dict(claims.events),
+        texts=dict(claims.texts),
     )
 
 

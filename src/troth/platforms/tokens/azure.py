@@ -21,6 +21,7 @@ from troth.platforms.tokens.said import (
     part,
     spki,
     unbase64,
+    whole,
     words,
 )
 
@@ -114,7 +115,7 @@ def _tee(kind: str, tee: Said, tdx: Read) -> Found:
                 f"x_ms_sgx_{name}": digest(tee.get(f"x-ms-sgx-{name}"), 32)
                 for name in ("mrenclave", "mrsigner")
             }
-            numbers = _numbers(tee, {"x-ms-sgx-product-id": "isvprodid", "x-ms-sgx-svn": "isvsvn"})
+            numbers = whole(tee, {"x-ms-sgx-product-id": "isvprodid", "x-ms-sgx-svn": "isvsvn"})
             return registers, ("x_ms_sgx_mrenclave",), numbers
         case "sevsnpvm":
             registers = {
@@ -125,14 +126,10 @@ def _tee(kind: str, tee: Said, tdx: Read) -> Found:
             if registers["x_ms_sevsnpvm_hostdata"].strip("0") or not tee.get(_HOST_DATA):
                 code.append("x_ms_sevsnpvm_hostdata")
             named = {f"x-ms-sevsnpvm-{name}": ours for name, ours in _SNP_NUMBERS.items()}
-            return registers, tuple(code), _numbers(tee, named)
+            return registers, tuple(code), whole(tee, named)
         case "tdxvm":
             return tdx(tee, "x_ms_tdx_")
     return {"unknown_guest": ""}, ("unknown_guest",), {}
-
-
-def _numbers(tee: Said, names: dict[str, str]) -> dict[str, int]:
-    return {ours: tee[name] for name, ours in names.items() if type(tee.get(name)) is int}
 
 
 def _debug(kind: str, tee: Said) -> bool:

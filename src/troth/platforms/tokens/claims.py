@@ -15,7 +15,17 @@ from troth.model.claims import Claims, Source
 from troth.model.tcb import Tcb
 from troth.platforms.tokens import azure
 from troth.platforms.tokens.format import Bundle, Document, Token
-from troth.platforms.tokens.said import Said, digest, inner, nonces, octets, part, unbase64, words
+from troth.platforms.tokens.said import (
+    Said,
+    digest,
+    inner,
+    nonces,
+    octets,
+    part,
+    unbase64,
+    whole,
+    words,
+)
 from troth.wire import json
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -81,7 +91,7 @@ def gcs(document: Document, _tcb: Tcb | None = None) -> Claims:
         nonces=carried,
         user_data=None,
         public_key=None,
-        numbers={"oemid": said["oemid"]} if type(said.get("oemid")) is int else {},
+        numbers=whole(said, {"oemid": "oemid"}),
         texts=texts,
         source=Source.PROVIDER,
     )
@@ -185,11 +195,7 @@ def sgx(at: Said, head: str) -> tuple[dict[str, str], tuple[str, ...], dict[str,
     registers = {
         f"{head}{name}": digest(at.get(f"{head}{name}"), 32) for name in ("mrenclave", "mrsigner")
     }
-    numbers = {
-        name: at[f"{head}{name}"]
-        for name in ("isvprodid", "isvsvn")
-        if type(at.get(f"{head}{name}")) is int
-    }
+    numbers = whole(at, {f"{head}{name}": name for name in ("isvprodid", "isvsvn")})
     return registers, (f"{head}mrenclave",), numbers
 
 

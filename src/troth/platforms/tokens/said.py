@@ -67,6 +67,15 @@ def unbase64(value: Any) -> bytes | None:
         return None
 
 
+def whole(said: Said, names: Mapping[str, str]) -> dict[str, int]:
+    """Whole numbers from zero on by the names that policies have for them: claim to name."""
+    return {
+        ours: said[name]
+        for name, ours in names.items()
+        if type(said.get(name)) is int and said[name] >= 0
+    }
+
+
 def nonces(value: Any) -> tuple[bytes, ...]:
     """What a nonce that is carried as text, or several, can stand for.
 
