@@ -193,3 +193,15 @@ def test_libraries_that_are_not_there_leave_it_open(
         "troth[gpu]" in c.why for c in of(found.checks, "R201") if c.outcome is Outcome.UNDECIDED
     )
     documents.read.cache_clear()
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_root_that_is_due_for_review(hopper: Device, held: Collateral, place: int) -> None:
+    """Both count: the one for devices, and the one for reference values."""
+    roots = list(hopper.pki.roots())
+    for day, verdict in ((-1, Verdict.UNDECIDED), (0, Verdict.ACCEPTED)):
+        roots[place] = dataclasses.replace(roots[place], review_by=AT + timedelta(days=day))
+        found = judged(hopper, held, trust=roots)
+        assert found.verdict is verdict
+        assert failing(found) == set()
+        assert still_open(found) == (set() if verdict is Verdict.ACCEPTED else {"R103"})
