@@ -35,7 +35,7 @@ from troth.errors import Malformed, Misuse
 from troth.model.answer import AnswerRefused
 from troth.model.channel import Binding
 from troth.model.check import failed
-from troth.model.codes.answer import B412, B417
+from troth.model.codes.answer import B412, B414, B417
 from troth.model.statement import Status
 
 # Members that say nothing of a prompt, and have the answer say nothing in the clear (as `logprobs` has);
@@ -48,6 +48,7 @@ _HARMLESS: Final = frozenset(
         *("service_tier", "best_of"),
     }
 )
+_ACTS: Final = ("tool_calls", "function_call", "refusal")
 _MESSAGE: Final = frozenset({"role", "content"})
 _ENCRYPTED: Final = ("/chat/completions", "/completions", "/embeddings")
 _ENTRY_LEFT: Final = (
@@ -73,6 +74,7 @@ class Aci:
     keyset: Keyset = field(init=False)
     direct: bool = field(init=False)
     sessions: dict[str, bytes] = field(init=False, default_factory=dict)
+    only_encrypted: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         report = self.found.raw[aci.PATH]
@@ -86,9 +88,7 @@ class Aci:
         self.left_open = ()
         if self.found.binding is Binding.ANSWER and self.encrypt:
             self.firm, self.left_open = Binding.KEY, (_ENTRY_LEFT,)
-        self._only_encrypted = not pinned and self.encrypt
-
-    _only_encrypted: bool = field(init=False, default=False)
+        self.only_encrypted = not pinned and self.encrypt
 
     def replaced(self, headers: tuple[tuple[str, str], ...]) -> bool:
         """Whether the answer names another keyset: a hint, and the receipt decides."""
@@ -139,9 +139,9 @@ class Aci:
             why = "a request without a model cannot be encrypted"
         elif not any(True for _ in e2ee.request_fields(body)):
             why = "the request has no content that could be encrypted"
-        elif self._only_encrypted and (odd := _open(body)):
+        elif self.only_encrypted and (odd := _open(body)):
             why = f"{odd} cannot be encrypted to this service"
-        if why and self._only_encrypted:
+        if why and self.only_encrypted:
             raise Misuse(
                 f"{why}, and TLS ends before the attested workload; nothing was sent",
                 fix="leave it away, or ask a service whose TLS key is in its evidence",
@@ -154,7 +154,7 @@ class Aci:
         That a service has no upstream is bound by nothing but TLS to a key of its own; where it has none
         the question changes nothing.
         """
-        if self.direct and not self._only_encrypted:
+        if self.direct and not self.only_encrypted:
             return body
         provider = body.get("provider")
         held = provider if isinstance(provider, dict) else {}
@@ -267,6 +267,9 @@ class EncryptedSent(AciSent):
         Raises:
             AnswerRefused: content is in the clear, or of another request.
         """
+        if self._manner.only_encrypted and (odd := _in_the_clear(value)):
+            why = f"{odd} came in the clear, past somebody else's TLS"
+            raise AnswerRefused([failed(B414, "answer", why=why)])
         try:
             e2ee.open_answer(value, key=self._mine, context=self._context)
         except Malformed as error:
@@ -283,6 +286,19 @@ def _listed(body: dict[str, Any]) -> list[str]:
     provider = body.get("provider")
     ids = provider.get("aci_session_ids") if isinstance(provider, dict) else None
     return [one for one in ids if keysets.is_id(one)] if isinstance(ids, list) else []
+
+
+def _in_the_clear(answer: dict[str, Any]) -> str:
+    """What an answer holds that could act and was not encrypted; empty if there is nothing."""
+    choices = answer.get("choices")
+    for choice in choices if isinstance(choices, list) else []:
+        held = choice if isinstance(choice, dict) else {}
+        for kind in ("message", "delta"):
+            said = held.get(kind)
+            found = [n for n in _ACTS if said.get(n)] if isinstance(said, dict) else []
+            if found:
+                return f"{kind}.{found[0]}"
+    return ""
 
 
 def _open(body: dict[str, Any]) -> str:
