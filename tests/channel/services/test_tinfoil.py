@@ -59,6 +59,7 @@ def test_version_2_binds_keys_and_no_nonce(v2: Enclave) -> None:
     assert not failing(waived)
     assert waived.verdict is not Verdict.UNDECIDED
     assert statement(found, "certificate_names") is Status.ASSERTED
+    assert found.statements[0].why.endswith("for this attestation document")
     assert any("no freshness" in sentence for sentence in found.not_bound)
 
 
@@ -171,6 +172,7 @@ def test_certificate_swapped_tinfoil_v2(v2: Enclave) -> None:
     other = [*tinfoil.names_of("hatt", b"00" * 32, "a.example")]
     found = tinfoil.of_v2(body, key=v2.spki, names=other)
     assert statement(found, "certificate_names") is Status.REFUTED
+    assert found.statements[0].why.endswith("for another attestation document")
     found = tinfoil.of_v2(body, key=v2.spki)
     assert statement(found, "certificate_names") is Status.UNKNOWN
     assert "B501" in failing(judged(tinfoil.of_v2(body, key=b"another key")))
