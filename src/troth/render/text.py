@@ -115,7 +115,7 @@ def _success(report: Report) -> Iterator[str]:
     if "B101" in by_code:
         facts.append("your nonce")
     elif "R101" in by_code:
-        facts.append("fresh by its own time")
+        facts.append(words.freshness(report))
     if "B201" in by_code:
         facts.append("your key")
     if "B301" in by_code:

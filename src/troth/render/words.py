@@ -221,7 +221,7 @@ def proves(report: Report) -> list[str]:
     if _has(report, "B101", Outcome.PASSED):
         said.append("It was made for this question: it carries your nonce.")
     elif _has(report, "R101", Outcome.PASSED):
-        said.append("It was made within the policy's maximum age of the instant of judgement.")
+        said.append(f"It is {freshness(report)}.")
     if _has(report, "B201", Outcome.PASSED):
         said.append("The enclave bound the key you named into the evidence.")
     if _has(report, "B301", Outcome.PASSED):
@@ -229,6 +229,12 @@ def proves(report: Report) -> list[str]:
     if _has(report, "P101", Outcome.PASSED):
         said.append("Debug mode is off: by the platform's promise the operator cannot look inside.")
     return said
+
+
+def freshness(report: Report) -> str:
+    """By what evidence is fresh that carries no nonce in a field of its own."""
+    why = next((c.why for c in report.checks if c.code.id == "R101"), "")
+    return f"fresh: {why}" if why else "fresh by its own time"
 
 
 def _proves_origin(report: Report) -> str:
