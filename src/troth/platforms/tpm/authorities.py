@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from troth.crypto import issued, keys
+from troth.crypto import issued
 from troth.errors import Malformed
 from troth.model.collateral import Collateral, Item, Kind
 from troth.model.roots import Root
@@ -17,15 +17,6 @@ from troth.platforms.tpm import certified
 from troth.platforms.tpm.format import Document
 from troth.wire.x509 import BASIC_CONSTRAINTS, KEY_USAGE, Certificate, read_pem
 
-ALGORITHMS: Final = frozenset(
-    {
-        keys.RSA_SHA256,
-        keys.RSA_SHA384,
-        keys.RSA_SHA512,
-        keys.ECDSA_SHA256,
-        keys.ECDSA_SHA384,
-    }
-)
 _LONGEST: Final = 5
 _SIGNS_DATA: Final = 0x80
 _KNOWN: Final = frozenset({BASIC_CONSTRAINTS, KEY_USAGE})
@@ -107,8 +98,6 @@ def problems(path: Path) -> list[str]:
             for name, extension in certificate.extensions.items()
             if extension.critical and name not in known
         ]
-        if certificate.algorithm not in ALGORITHMS:
-            wrong.append(f"is signed with another algorithm ({certificate.algorithm.hex()})")
         if index < last:
             wrong += issued.link(certificate.der, path.certificates[index + 1].der)
         elif path.root is not None and _sha256(certificate) != path.root.sha256:
