@@ -239,3 +239,15 @@ def test_watch_takes_logs_and_bundles(desk: Desk, capsys: pytest.CaptureFixture[
     assert run(watch) == 0
     (found,) = json.loads(capsys.readouterr().out)["evidence"]
     assert found["until"] is not None  # the end of what the bundle brought
+
+
+def test_inspect_reads_logs_of_tpms(vectors: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = vectors / "tpm"
+    assert run(["inspect", str(folder / "eventlog" / "rhel8-uefi.bin")]) == 0
+    told = capsys.readouterr().out
+    assert "form: TCG, bank sha256 of sha1, sha256, sha384" in told
+    assert "secure_boot: on" in told and "replayed" in told
+    assert run(["inspect", str(folder / "gce-cos-85" / "attestation.pb")]) == 0
+    told = capsys.readouterr().out
+    assert "as in the quote" in told
+    assert told.count("NOT as in the quote") == 1  # IMA's register, which is in no boot log

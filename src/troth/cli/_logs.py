@@ -1,9 +1,12 @@
 """Event logs for `troth inspect`: every event in words. Never a verdict."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from troth.errors import Malformed
+
+if TYPE_CHECKING:
+    from troth.platforms._tcg import Replay
 
 
 def document(data: bytes, *, registers: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -16,7 +19,7 @@ def document(data: bytes, *, registers: Mapping[str, str] | None = None) -> dict
     Raises:
         Malformed: it is neither.
     """
-    from troth.platforms.tdx import events, log
+    from troth.platforms.tdx import log
     from troth.wire import ccel
 
     if data.startswith(b"CCEL"):
@@ -30,8 +33,37 @@ def document(data: bytes, *, registers: Mapping[str, str] | None = None) -> dict
             "oem": table.oem,
         }
     registers = registers or {}
+    if "pcr0" in registers or log.of_tpm(data):
+        return _of_tpm(data, registers)
     form, replay = log.read(data, rtmr3=registers.get("rtmr3", ""))
-    found: dict[str, Any] = {
+    found = _shown(form, replay, registers)
+    try:
+        found["says"], _ = log.said(form, replay)
+    except Malformed as error:
+        found["trouble"] = str(error)
+    return found
+
+
+def _of_tpm(data: bytes, registers: Mapping[str, str]) -> dict[str, Any]:
+    """A log of a TPM's, in the bank of the quote beside it, or the best that it has."""
+    from troth.platforms.tpm import log
+
+    banks = log.banks(data)
+    sizes = {2 * len(replay.registers["pcr0"]): name for name, replay in banks.items()}
+    beside = sizes.get(len(registers.get("pcr0", "")))
+    bank = beside or next(name for name in ("sha256", "sha384", "sha512", "sha1") if name in banks)
+    found = _shown(f"TCG, bank {bank} of {', '.join(banks)}", banks[bank], registers)
+    try:
+        found["says"], _ = log.said(banks[bank])
+    except Malformed as error:
+        found["trouble"] = str(error)
+    return found
+
+
+def _shown(form: str, replay: "Replay", registers: Mapping[str, str]) -> dict[str, Any]:
+    from troth.platforms.tdx import events
+
+    return {
         "kind": "event log",
         "form": form,
         "events": {name: text for name, text in events.lines(replay) if name.startswith("event ")},
@@ -40,11 +72,6 @@ def document(data: bytes, *, registers: Mapping[str, str] | None = None) -> dict
             for name, value in replay.registers.items()
         },
     }
-    try:
-        found["says"], _ = log.said(form, replay)
-    except Malformed as error:
-        found["trouble"] = str(error)
-    return found
 
 
 def beside(data: bytes, *, registers: Mapping[str, str]) -> dict[str, Any]:

@@ -33,6 +33,14 @@ def looks_like(data: bytes) -> bool:
     return head.startswith((b"[", b"CCEL")) or data[32:48] == b"Spec ID Event03\0"
 
 
+def of_tpm(data: bytes) -> bool:
+    """Whether this log is a TPM's: it has SHA-256 or SHA-1 digests, which TDX's has not."""
+    if data[32:48] != b"Spec ID Event03\0":
+        return False
+    algorithms = tcg.read(data).spec_id.algorithms
+    return tcg.SHA1 in algorithms or tcg.SHA256 in algorithms
+
+
 def read(data: bytes, *, rtmr3: str = "") -> tuple[str, Replay]:
     """Reads a log in whichever form it has, and replays it.
 
