@@ -9,6 +9,7 @@ from troth import Policy
 from troth.errors import Misuse
 from troth.model.check import Outcome
 from troth.model.claims import Claims
+from troth.model.codes.policy import P207
 from troth.policy import says
 from troth.policy.names import TEXTS
 from troth.policy.requirements import KEYS, Requirements
@@ -37,6 +38,17 @@ def claims(
 def outcomes(asked: dict[str, set[str]], found: Claims, **exact: int) -> dict[str, Outcome]:
     wanted = says.checked(asked)
     return {c.subject: c.outcome for c in says.checks(wanted, exact, found, source="a test")}
+
+
+def test_an_answer_is_required_of_every_token() -> None:
+    for platform in ALL:
+        assert says.required(platform) == (P207,)
+
+
+def test_the_longest_text() -> None:
+    assert says.checked({"hwmodel": {"a" * 4096}})
+    with pytest.raises(Misuse):
+        says.checked({"hwmodel": {"a" * 4097}})
 
 
 def test_tables_agree() -> None:
