@@ -65,6 +65,27 @@ def test_a_key_is_chosen_by_its_algorithm() -> None:
     assert found.receipt_key("receipt-1") is not None
 
 
+def test_secp256k1_is_taken_where_there_is_no_other() -> None:
+    value = keyset_value()
+    point = {"key_id": "k", "algo": keyset.SECP256K1, "public_key": "04" + "ab" * 64}
+    value["e2ee_public_keys"].insert(0, point)
+    assert keyset.read(value).e2ee_key() == keyset.read(value).e2ee[1]
+    value["e2ee_public_keys"] = [point]
+    found = keyset.read(value).e2ee_key()
+    assert found is not None
+    assert found.algo == keyset.SECP256K1
+    value["e2ee_public_keys"] = []
+    assert keyset.read(value).e2ee_key() is None
+
+
+def test_as_much_as_there_may_be() -> None:
+    value = keyset_value() | {"not_after": 0, "subject": "x" * 512}
+    value["receipt_signing_keys"] = [
+        {"key_id": str(n), "algo": "ed25519", "public_key": f"{n:064x}"} for n in range(64)
+    ]
+    assert len(keyset.read(value).receipts) == 64
+
+
 def _changed(*path: Any, to: Any) -> dict[str, Any]:
     value = copy.deepcopy(keyset_value())
     *above, last = path
@@ -107,6 +128,8 @@ KEY = keyset_value()["receipt_signing_keys"][0]
         _changed("receipt_signing_keys", to=[1]),
         _changed("receipt_signing_keys", to=[KEY] * 65),
         _changed("receipt_signing_keys", to=[KEY, KEY]),
+        _changed("receipt_signing_keys", to=[KEY, KEY | {"public_key": "00" * 32}]),
+        _changed("subject", to="x" * 513),
         _changed("receipt_signing_keys", 0, "public_key", to=KEY["public_key"].upper()),
         _changed("receipt_signing_keys", 0, "public_key", to=KEY["public_key"][2:]),
         _changed("receipt_signing_keys", 0, "more", to=1),

@@ -48,6 +48,18 @@ def test_recovery_ids_whose_x_is_past_the_order_recover_nothing_here() -> None:
     assert ethereum.recover(DIGEST, _with(v=30)) is None
 
 
+def test_recovery_ids_whose_x_is_past_the_order_recover_what_there_is() -> None:
+    """Only for a tiny r; nobody has ever made such a signature by chance."""
+    made = [r.to_bytes(32, "big") + SIGNED[32:64] for r in range(1, 20)]
+    past = [tail for tail in made if ethereum.recover(DIGEST, tail + b"\2") is not None]
+    assert past
+    for tail in past:
+        for v in (2, 3):
+            found = ethereum.recover(DIGEST, tail + bytes([v]))
+            assert found is not None
+            assert found == ethereum.recover(DIGEST, tail + bytes([v + 27]))
+
+
 def test_s_is_the_smaller_of_its_two_forms() -> None:
     half = ORDER // 2
     assert ethereum.recover(DIGEST, _with(s=half)) is not None
