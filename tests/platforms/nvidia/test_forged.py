@@ -242,3 +242,63 @@ def _serial(der: bytes) -> int:
     from troth.platforms.nvidia import ocsp
 
     return ocsp.read(der).serial
+
+
+def _certified(device: Device, **changes: object) -> Device:
+    """The device with a leaf of another make, which it certified itself."""
+    old = device.leaf.certificate
+    values = [(e.value, e.critical) for e in old.extensions]
+    kept = [pair for pair in values if not isinstance(pair[0], x509.SubjectKeyIdentifier)]
+    extensions = changes.get("extensions", lambda pairs: pairs)(kept)  # type: ignore[operator]
+    key = changes.get("key")
+    leaf = issue(old.subject, device.brom, (START, FOREVER), extensions, key=key or device.leaf.key)  # type: ignore[arg-type]
+    return dataclasses.replace(device, leaf=leaf)
+
+
+def _named(value: bytes | None, oid: str) -> object:
+    """What puts this in the place of the firmware's name, or leaves it out."""
+    new = (x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), value or b""), False)
+
+    def change(pairs: list[tuple[x509.ExtensionType, bool]]) -> list[object]:
+        kept = [p for p in pairs if not isinstance(p[0], x509.UnrecognizedExtension)]
+        return [*kept, new] if value is not None else list(kept)
+
+    return change
+
+
+OLD, NEW = "2.23.133.5.4.1", "2.23.133.5.4.1.1"
+DIGEST = bytes.fromhex("303d06096086480165030402020430") + b"\xf1" * 48
+
+
+@pytest.mark.parametrize(
+    ("oid", "value"),
+    [
+        (OLD, None),
+        (OLD, b""),
+        (OLD, b"\x30\x00"),
+        (OLD, b"\x30\x43" + b"\x02\x01\x01" + b"\x30\x00" + DIGEST[:-1] + b"\0"),
+        (OLD, b"\x30\x44" + b"\x02\x01\x01" + b"\x30\x00" + DIGEST + b"\0"),
+        (NEW, b"\x30\x00"),
+        (NEW, b"\x30\x03\x80\x01\x41"),
+        (NEW, b"\x30\x41\xa6\x3f" + DIGEST.replace(b"\x02\x02\x04", b"\x02\x01\x04")),
+        (NEW, b"\x30\x44\xa6\x3f" + DIGEST + b"\x80\x01\x41"),
+    ],
+)
+def test_a_leaf_that_does_not_name_its_firmware(
+    hopper: Device, held: Collateral, oid: str, value: bytes | None
+) -> None:
+    device = _certified(hopper, extensions=_named(value, oid))
+    assert "G303" in failing(judged(hopper, held, evidence=device.evidence(NONCE)))
+
+
+def test_a_leaf_that_names_it_in_the_newer_form(hopper: Device, held: Collateral) -> None:
+    device = _certified(hopper, extensions=_named(b"\x30\x41\xa6\x3f" + DIGEST, NEW))
+    found = judged(hopper, held, evidence=device.evidence(NONCE))
+    assert found.verdict is Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize("curve", [ec.SECP521R1(), ec.SECP256R1(), ec.SECP256K1()])
+def test_a_leaf_on_another_curve(hopper: Device, held: Collateral, curve: ec.EllipticCurve) -> None:
+    device = _certified(hopper, key=ec.generate_private_key(curve))
+    report = hopper.report(NONCE)
+    assert failing(judged(hopper, held, evidence=report + device.pem)) == {"G104"}
