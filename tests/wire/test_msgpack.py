@@ -80,6 +80,14 @@ def test_other_forms_are_refused(data: bytes) -> None:
         msgpack.decode(data, field="value")
 
 
+@pytest.mark.parametrize(
+    "data", [b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\x92\0", b"\x82\xa0\0"]
+)
+def test_counts_are_weighed_before_there_is_room_for_them(data: bytes) -> None:
+    with pytest.raises(Malformed, match="cannot fit"):
+        msgpack.decode(data, field="value")
+
+
 def test_bytes_in_both_forms() -> None:
     assert msgpack.as_bytes(b"ab", field="x") == msgpack.as_bytes([97, 98], field="x") == b"ab"
     for wrong in ("ab", [256], [-1], [True], [b""], None, {}):
