@@ -274,7 +274,8 @@ def test_googles_instance_identity() -> None:
     assert (found.project_number, found.instance_id, found.security_version) == (42, 43, 1)
     assert found.production
     good = instance(production=True)
-    for bad in (good[:-1], good + b"\0", good[:-1] + b"\1", b"\x30\0", b""):
+    no_text = good.replace(b"nowhere1-a", b"nowhere1-\xff")
+    for bad in (good[:-1], good + b"\0", good[:-1] + b"\1", b"\x30\0", b"", no_text):
         changed = x509.Certificate(
             **{
                 name: getattr(read, name)

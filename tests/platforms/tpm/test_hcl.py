@@ -36,6 +36,16 @@ def test_every_truncation() -> None:
     assert hcl.read(GOOD[:END]).runtime == RUNTIME  # the zeros behind it are the NV memory's
 
 
+def test_the_largest_report_and_one_byte_more() -> None:
+    for size, sound in ((hcl.MAX_REPORT, True), (hcl.MAX_REPORT + 1, False)):
+        data = hcl_report(bytes(1184), RUNTIME, hcl.Kind.SNP, size=size)
+        if sound:
+            assert hcl.read(data).runtime == RUNTIME
+        else:
+            with pytest.raises(Malformed, match="larger"):
+                hcl.read(data)
+
+
 def test_every_bit_of_the_head_is_fixed_or_says_something() -> None:
     good = hcl.read(GOOD)
     for byte in (*range(32), *range(1216, 1236)):

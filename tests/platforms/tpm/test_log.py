@@ -96,6 +96,19 @@ def test_a_locality_twice_or_too_late() -> None:
             log.banks(machine.log())
 
 
+def test_a_locality_behind_events_of_other_registers() -> None:
+    for index, sound in ((7, True), (0, False)):
+        machine = made.booted()
+        machine.start()
+        machine.measure(index, tcg.EV_SEPARATOR, bytes(4))
+        machine.measure(0, tcg.EV_NO_ACTION, b"StartupLocality\0\3")
+        if sound:
+            assert log.banks(machine.log())["sha256"].registers["pcr0"] == bytes(31) + b"\3"
+        else:
+            with pytest.raises(Malformed, match="locality"):
+                log.banks(machine.log())
+
+
 def test_registers_that_start_at_ones() -> None:
     machine = made.booted()
     machine.measure(17, tcg.EV_ACTION, b"a late launch")
