@@ -164,3 +164,16 @@ def test_words_alone_identify_only_what_nvidia_compared() -> None:
         assert not says.identify({name: frozenset({"a"})}, "nras")
     for platform in ("maa", "gcs", "ita"):
         assert not says.identify(both, platform)
+
+
+def test_what_a_pinned_policy_has_to_list() -> None:
+    found = claims("gcs", {"oemid": 7}, audience=("a", "b"), hwmodel=("c",), swname=("d",))
+    words = {"audience": frozenset({"a", "b"}), "hwmodel": frozenset({"c"})}
+    assert says.needed(found) == (words, {})
+    devices = claims("nras", {"gpus": 2}, driver_version=("a",), warnings=("w",), measres=("s",))
+    assert says.needed(devices) == (
+        {"driver_version": frozenset({"a"}), "warnings": frozenset({"w"})},
+        {"gpus": 2},
+    )
+    assert says.needed(claims("tdx", {"gpus": 2}, advisories=("a",))) == ({}, {})
+    assert says.needed(claims("gcs", hwmodel=())) == ({}, {})

@@ -96,6 +96,20 @@ def test_one_form_only(change: Any) -> None:
         jose.read(change(token()))
 
 
+def test_how_many_parts_and_how_long_a_signature() -> None:
+    for parts, told in (
+        ("a.b", "has 2 parts"),
+        ("a.b.c.d", "has 4 parts"),
+        ("a.b.c.d.e.f", "more"),
+    ):
+        with pytest.raises(Malformed, match=told):
+            jose.read(parts.encode())
+    longest = jose.MAX_SIGNATURE // 4 * 3
+    assert jose.read(token(signature=bytes(longest))).signature == bytes(longest)
+    with pytest.raises(Malformed, match="letters"):
+        jose.read(token(signature=bytes(longest + 1)))
+
+
 def test_unused_bits_are_zero() -> None:
     for last in "BCDEFGHIJKLMNOP":
         with pytest.raises(Malformed, match="one form"):
