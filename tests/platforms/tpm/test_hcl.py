@@ -92,6 +92,8 @@ KEY = json.loads(RUNTIME)["keys"][0]
         {"keys": [KEY | {"n": KEY["n"] + "="}]},
         {"keys": [KEY | {"n": "AA" + KEY["n"]}]},
         {"keys": [KEY | {"n": 5}]},
+        {"keys": [KEY | {"n": "A"}]},
+        {"keys": [KEY | {"e": "AQAAAAE"}]},
         {"keys": [KEY | {"e": ""}]},
         {"keys": [KEY | {"n": "+" + KEY["n"][1:]}]},
         {"keys": [KEY], "user-data": "00"},
@@ -110,6 +112,9 @@ def test_other_keys_and_claims_are_left_alone() -> None:
     found = hcl.read(with_claims({"keys": [other, KEY], "new": {"deep": [1]}}))
     assert found.ak == made.key().ak
     assert (found.user_data, found.configuration) == (None, {})
+    assert hcl.read(with_claims({"keys": [other] * 7 + [KEY]})).ak == made.key().ak
+    for exponent in ("Aw", "gAAAAQ"):  # of one byte and of four
+        assert hcl.read(with_claims({"keys": [KEY | {"e": exponent}]})).ak != made.key().ak
     with pytest.raises(Malformed):
         _ = hcl.read(hcl_report(bytes(1184), RUNTIME, hcl.Kind.VBS)).presented
 
