@@ -27,6 +27,7 @@ from troth.model.collateral import Collateral
 from troth.model.report import Verdict
 from troth.model.roots import RootClass
 from troth.platforms.nvidia import simulate_pki
+from troth.platforms.nvidia.format import Field
 from troth.platforms.nvidia.ocsp import Status
 from troth.platforms.nvidia.simulate import (
     DRIVER_VERSION,
@@ -205,3 +206,15 @@ def test_a_root_that_is_due_for_review(hopper: Device, held: Collateral, place: 
         assert found.verdict is verdict
         assert failing(found) == set()
         assert still_open(found) == (set() if verdict is Verdict.ACCEPTED else {"R103"})
+
+
+def test_links_in_the_clear_are_said(hopper: Device, blackwell: Device, held: Collateral) -> None:
+    on: dict[int, bytes | None] = {
+        Field.PROTECTED_PCIE_STATUS: b"\xaa",
+        Field.FEATURE_FLAG: b"\2\0",
+    }
+    for device, says in ((hopper, True), (blackwell, False)):
+        joined = dataclasses.replace(device, opaque={**device.opaque, **on})
+        for evidence, expected in ((joined.evidence(NONCE), says), (device.evidence(NONCE), False)):
+            notes = " ".join(judged(device, held, evidence=evidence).notes)
+            assert ("NVLink in the clear" in notes) is expected
