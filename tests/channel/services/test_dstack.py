@@ -19,6 +19,8 @@ from troth.channel.services.simulate._loopback import (
     Reply,
     Request,
     identity,
+    new_key,
+    spki_of,
 )
 from troth.channel.services.simulate.dstack_guest import DstackGuest, event
 from troth.errors import Malformed, Unavailable
@@ -26,7 +28,10 @@ from troth.model.channel import Binding
 from troth.model.check import Outcome, Waiver
 from troth.model.report import Report, Verdict
 from troth.model.statement import Status
-from troth.platforms.tdx import dstack_keys
+from troth.platforms.snp.product import Product
+from troth.platforms.snp.simulate import Processor
+from troth.platforms.snp.simulate_pki import DevelopmentPki as AmdPki
+from troth.platforms.tdx import dstack_config, dstack_keys
 
 FORMS = ("quote", "packed", "v0", "v1")
 STALE = {"R101": Outcome.UNDECIDED}
@@ -68,6 +73,50 @@ def test_the_host_started_what_the_guest_measured(form: int) -> None:
     with simulated.serve(guest, now(), form="v1") as server:
         status = said(asked(SERVICE, server))["host_started_this_app"]
     assert status is (Status.ASSERTED if form else Status.UNKNOWN)
+
+
+@pytest.mark.parametrize("change", ["", "document", "app_id"])
+def test_an_snp_guest_is_named_by_its_host_data(guest: DstackGuest, change: str) -> None:
+    """It extends no register: the host starts it with a document, whose hash the processor reports."""
+    pki = AmdPki.create(Product.MILAN, now())
+    processor = Processor.create(pki, now())
+    document = guest.document
+    told = document.replace(b'"version":3', b'"version":3 ') if change == "document" else document
+    started = dstack_config.host_data(document)
+
+    def attested(data: bytes) -> bytes:
+        report = processor.report(report_data=data, host_data=started)
+        machine = {"report": list(report), "cert_chain": [], "mr_config": told.decode()}
+        stack = {"report_data": list(data), "runtime_events": [], "config": "{}"}
+        return simulated.packed(
+            {
+                "version": 1,
+                "platform": {"kind": "sev-snp", "data": machine},
+                "stack": {"kind": "dstack", "data": stack},
+            }
+        )
+
+    key = new_key()
+    bound = dstack_keys.report_data(b"ratls-cert", spki_of(key))
+    app_id = b"\xee" * 20 if change == "app_id" else guest.app_id
+    extensions = [
+        ("1.3.6.1.4.1.62397.1.8", simulated.octets(attested(bound))),
+        ("1.3.6.1.4.1.62397.1.3", simulated.octets(app_id)),
+    ]
+    with Loopback(
+        lambda _: NOT_FOUND, identity=identity(now(), key=key, extensions=extensions)
+    ) as server:
+        answer = asked(SERVICE, server)
+    assert said(answer) == {
+        "host_started_this_app": Status.REFUTED if change == "document" else Status.ASSERTED,
+        "app_id_as_measured": Status.REFUTED if change else Status.ASSERTED,
+    }
+    report = judged(
+        answer,
+        policy=pinned("snp", {"measurement": b"\x01" * 48, "host_data": started}),
+        trust=[pki.root()],
+    )
+    assert report.platform == "snp" and "B501" not in wrong(report)
 
 
 def test_the_host_started_another_application() -> None:

@@ -104,3 +104,10 @@ def test_documents_that_are_none(data: bytes) -> None:
 def test_registers_of_nobodys_form() -> None:
     assert compared(bytes(48)) is Status.UNKNOWN
     assert compared(b"\4" + bytes(47)) is Status.UNKNOWN
+
+
+def test_what_a_document_names() -> None:
+    assert dstack_config.application(document()) == (HASH[:20], HASH)
+    for wrong in (document(app_id=1), document(compose_hash=None), document(app_id="zz"), b"{}"):
+        with pytest.raises(Malformed):
+            dstack_config.application(wrong)

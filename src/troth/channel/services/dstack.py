@@ -25,6 +25,7 @@ from troth.model.channel import Binding
 from troth.model.claims import Source
 from troth.model.composite import Composite, Part
 from troth.model.statement import Statement, Status
+from troth.platforms.snp import format as snp
 from troth.platforms.tdx import carrier, dstack, dstack_attestation, dstack_config, dstack_keys
 from troth.platforms.tdx import format as quotes
 from troth.wire import json
@@ -134,7 +135,7 @@ def _certificate(web: Web) -> Found | None:
         binding=Binding.KEY,
         keys={"tls": web.key},
         not_bound=left,
-        statements=_said(found.evidence, found.log, app_id=named, document=found.document),
+        statements=_of_attestation(found, named),
         raw={"certificate": web.certificate},
     )
 
@@ -251,6 +252,34 @@ def _said(
         status, why = _config(bare.field("mrconfigid"), measured, document)
         found.append(_statement("host_started_this_app", status, why))
     return tuple(found)
+
+
+def _of_attestation(
+    found: dstack_attestation.Attestation, app_id: bytes | None
+) -> tuple[Statement, ...]:
+    """Of a TD by its log; of an SNP guest, which extends nothing, by what its host started it with."""
+    if found.kind != "sev-snp" or found.document is None:
+        return _said(found.evidence, found.log, app_id=app_id, document=found.document)
+    try:
+        register = snp.parse(found.evidence).host_data
+    except Malformed:
+        return ()  # whoever judges says so
+    started = dstack_config.host_data(found.document) == register
+    named, _ = dstack_config.application(found.document)
+    same = started and named == app_id
+    words = "is" if started else "is not"
+    return (
+        _statement(
+            "host_started_this_app",
+            Status.ASSERTED if started else Status.REFUTED,
+            f"HOST_DATA {words} over the document that names application {named.hex()}",
+        ),
+        _statement(
+            "app_id_as_measured",
+            Status.ASSERTED if same else Status.REFUTED,
+            f"the certificate's id and HOST_DATA's document {'agree' if same else 'differ'}",
+        ),
+    )
 
 
 def _config(

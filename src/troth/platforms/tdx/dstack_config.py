@@ -13,7 +13,7 @@ them, no public quote with one was at hand.
 """
 
 import hashlib
-from typing import Final
+from typing import Any, Final
 
 from troth.crypto import ethereum
 from troth.errors import Malformed
@@ -91,6 +91,26 @@ def compare(
             return Status.UNKNOWN, "MRCONFIGID is in no form of dstack's"
 
 
+def application(document: bytes) -> tuple[bytes, bytes]:
+    """The app-id and the compose-hash that a document of form 3 names.
+
+    Raises:
+        Malformed: it is none.
+    """
+    value = _document(document)
+    app_id, composition = value["app_id"], value["compose_hash"]
+    if not isinstance(app_id, str) or not isinstance(composition, str):
+        raise Malformed("has an id or a hash that is no text", field="config document")
+    return from_hex(app_id, field="app_id"), from_hex(composition, field="compose_hash")
+
+
+def _document(document: bytes) -> dict[str, Any]:
+    value = json.parse(document, field="config document", limit=_MAX_DOCUMENT)
+    if not isinstance(value, dict) or not value.keys() >= _DOCUMENT or value["version"] != 3:
+        raise Malformed("is not one of version 3", field="config document")
+    return value
+
+
 def _same(found: bytes, wanted: bytes, words: str) -> tuple[Status, str]:
     if found == wanted:
         return Status.ASSERTED, f"MRCONFIGID names the {words} that RTMR3 has"
@@ -99,9 +119,7 @@ def _same(found: bytes, wanted: bytes, words: str) -> tuple[Status, str]:
 
 def _differing(document: bytes, measured: Identity) -> str:
     """The first thing in which a document of form 3 and RTMR3 differ; empty if none."""
-    value = json.parse(document, field="config document", limit=_MAX_DOCUMENT)
-    if not isinstance(value, dict) or not value.keys() >= _DOCUMENT or value["version"] != 3:
-        raise Malformed("is not one of version 3", field="config document")
+    value = _document(document)
     names = {"app_id": "app-id", "compose_hash": "compose-hash", "instance_id": "instance-id"}
     for name, event in names.items():
         said = value.get(name, "")
