@@ -171,6 +171,9 @@ def test_prompts_inputs_and_embeddings() -> None:
     body: dict[str, Any] = {"model": "m", "input": ["a", [1, 2], "[3]"], "prompt": "[1]"}
     sealed, restored = e2ee.seal_request(body, to=e2ee.public(SERVICE), context=CONTEXT)
     assert sealed["input"][1] == [1, 2]
+    assert sealed["input"][0] != "a"
+    assert sealed["input"][2] != "[3]"
+    assert sealed["prompt"] != "[1]"
     e2ee.open_request(sealed, key=SERVICE, context=CONTEXT)
     assert sealed == body
     assert restored == e2ee.compact(body)
@@ -184,6 +187,35 @@ def test_prompts_inputs_and_embeddings() -> None:
     e2ee.seal_answer(packed, to=e2ee.public(client), context=CONTEXT)
     e2ee.open_answer(packed, key=client, context=CONTEXT)
     assert packed == {"data": [{"embedding": "AAAAPw=="}]}
+
+
+def test_every_place_of_an_answer_is_encrypted() -> None:
+    client = e2ee.new_key(X25519)
+    for choice in (
+        {"text": "secret"},
+        {"message": {"content": "secret"}},
+        {"delta": {"content": "secret"}},
+        {"delta": {"reasoning": "secret"}},
+        {"message": {"reasoning_content": "secret"}},
+        {"message": {"audio": {"data": "secret"}}},
+    ):
+        answer: dict[str, Any] = {"choices": [copy.deepcopy(choice)]}
+        e2ee.seal_answer(answer, to=e2ee.public(client), context=CONTEXT)
+        assert b"secret" not in e2ee.compact(answer)
+        e2ee.open_answer(answer, key=client, context=CONTEXT)
+        assert answer == {"choices": [choice]}
+
+
+def test_what_is_no_text_is_refused() -> None:
+    client = e2ee.new_key(X25519)
+    aad = CONTEXT.answer_aad("choices.0.text", "")
+    field = e2ee.seal(b"\xff", to=e2ee.public(client), algo=X25519, aad=aad)
+    with pytest.raises(Malformed):
+        e2ee.open_answer({"choices": [{"text": field}]}, key=client, context=CONTEXT)
+    aad = CONTEXT.answer_aad("data.0.embedding", "")
+    field = e2ee.seal(b"[", to=e2ee.public(client), algo=X25519, aad=aad)
+    with pytest.raises(Malformed):
+        e2ee.open_answer({"data": [{"embedding": field}]}, key=client, context=CONTEXT)
 
 
 def _sealed() -> tuple[dict[str, Any], e2ee.Private]:
