@@ -44,6 +44,14 @@ def test_a_document_says_what_was_put_in() -> None:
     assert shown["attributes"].endswith("fixedTPM, fixedParent, restricted, sign")
     assert shown["safe"] == "yes"
     assert shown["pcr0"] == document.pcrs[0].hex()
+    assert list(shown)[:8] == [
+        *("qualified signer", "extra data", "clock", "reset count", "restart count", "safe"),
+        *("firmware version", "bank"),
+    ]
+    assert shown["PCR digest"] == document.attest.pcr_digest.hex()
+    assert shown["attestation key (certificate)"] == document.ak.hex()
+    assert shown["certificate[0]"] == made.certificate().hex()
+    assert shown["signature"] == document.signature.values[0].hex()
 
 
 def test_what_a_quote_says_in_the_common_words() -> None:
