@@ -207,6 +207,10 @@ def test_every_place_of_an_answer_is_encrypted() -> None:
 
 
 def test_what_is_no_text_is_refused() -> None:
+    aad = CONTEXT.request_aad("prompt")
+    field = e2ee.seal(b"\xff", to=e2ee.public(SERVICE), algo=X25519, aad=aad)
+    with pytest.raises(Malformed):
+        e2ee.open_request({"prompt": field}, key=SERVICE, context=CONTEXT)
     client = e2ee.new_key(X25519)
     aad = CONTEXT.answer_aad("choices.0.text", "")
     field = e2ee.seal(b"\xff", to=e2ee.public(client), algo=X25519, aad=aad)

@@ -224,7 +224,10 @@ def open_request(body: dict[str, Any], *, key: Private, context: Context) -> Non
         raise Malformed("has no encrypted field", field="request")
     for place in places:
         aad = context.request_aad(place.path)
-        plain = unseal(place.value, key=key, algo=context.algo, aad=aad).decode("utf-8", "strict")
+        try:
+            plain = unseal(place.value, key=key, algo=context.algo, aad=aad).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise Malformed(f"is no text: {error}", field=place.path) from None
         restored = _is_message(place) and _is_array(plain)
         place.put(library.loads(plain) if restored else plain)
 
