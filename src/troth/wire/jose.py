@@ -198,8 +198,6 @@ def _url(text: bytes, field: str, *, offset: int = 0) -> bytes:
 
 
 def _object(data: bytes, field: str, limit: int) -> Mapping[str, Any]:
-    if len(data) > limit:
-        raise Malformed(f"is larger than {limit} bytes", field=field)
     value = json.parse(data, field=field, limit=limit)
     if not isinstance(value, dict):
         raise Malformed("is not an object", field=field)
