@@ -174,3 +174,17 @@ def test_real_structures_read_whole(vectors: Path) -> None:
         assert set(map(str, found.selections[0].pcrs)) == row["pcrs"].keys()
         signature = tpm.signature(bytes.fromhex(row["signature"]))
         assert (signature.scheme, signature.hash) == (tpm.RSASSA, tpm.SHA256)
+
+
+def test_keys_as_certificates_have_them() -> None:
+    point = ecc_public()
+    assert tpm.spki(tpm.public(point))[-64:] == bytes(64)
+    other = point.replace(b"\0\x18\0\x0b\0\3", b"\0\x18\0\x0b\0\5")
+    short = point.replace(b"\0\x20" + bytes(32), b"\0\x1f" + bytes(31))
+    for data in (other, short):
+        with pytest.raises(Malformed, match="P-256"):
+            tpm.spki(tpm.public(data))
+    derived = point.replace(b"\0\3\0\x10", b"\0\3\0\x20\0\x0b")
+    assert tpm.public(derived).key == tpm.public(point).key
+    with pytest.raises(Malformed, match="should be RSA or ECC"):
+        tpm.public(b"\0\x08" + point[2:])
