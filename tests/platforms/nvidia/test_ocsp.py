@@ -169,3 +169,35 @@ def test_every_truncation_and_more(pair: tuple[Authority, Authority]) -> None:
 def test_junk(data: bytes) -> None:
     with pytest.raises(Malformed):
         ocsp.read(data)
+
+
+def _built(pair: tuple[Authority, Authority], *, sha512: bool, critical: bool) -> bytes:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    builder = (
+        library.OCSPResponseBuilder()
+        .add_response(
+            cert=pair[0].certificate,
+            issuer=pair[1].certificate,
+            algorithm=hashes.SHA512() if sha512 else hashes.SHA384(),
+            cert_status=library.OCSPCertStatus.GOOD,
+            this_update=ANSWERED,
+            next_update=None,
+            revocation_time=None,
+            revocation_reason=None,
+        )
+        .responder_id(library.OCSPResponderEncoding.HASH, pair[1].certificate)
+    )
+    oid = x509.ObjectIdentifier("1.2.3.4")
+    builder = builder.add_extension(x509.UnrecognizedExtension(oid, b"\5\0"), critical)
+    return builder.sign(pair[1].key, hashes.SHA384()).public_bytes(Encoding.DER)
+
+
+def test_forms_that_are_not_used(pair: tuple[Authority, Authority]) -> None:
+    assert ocsp.trouble(_built(pair, sha512=False, critical=False), pair[1].der, AT) == ""
+    with pytest.raises(Malformed, match="names its certificate by sha512"):
+        ocsp.read(_built(pair, sha512=True, critical=False))
+    with pytest.raises(Malformed, match=r"critical extension 1\.2\.3\.4"):
+        ocsp.read(_built(pair, sha512=False, critical=True))
