@@ -64,6 +64,8 @@ def test_the_end_is_exact_and_the_beginning_has_a_minute(services: Services, nam
         {"exp": int(MADE.timestamp())},
         {"iat": int(AT.timestamp()) + 61, "exp": int(AT.timestamp()) + 100},
         {"nbf": int(AT.timestamp()) + 61},
+        {"iat": int(AT.timestamp()) + 30, "exp": int(AT.timestamp()) + 30},
+        {"iat": int(AT.timestamp()) + 30, "exp": int(AT.timestamp()) + 10},
         {"exp": 0, "iat": 0, "nbf": 0},
     ],
     ids=str,
@@ -76,6 +78,12 @@ def test_times_that_no_service_writes(services: Services, change: dict[str, Any]
     header = {"alg": "RS256", "kid": service.kid}
     data = service.signed(json.dumps(header).encode(), json.dumps(claims).encode())
     assert "R105" in failing(judged(data, SNP, service))
+
+
+def test_a_day_is_the_longest_life(services: Services) -> None:
+    service = services["maa"]
+    data = evidence(SNP, service, exp=int(MADE.timestamp()) + 86400)
+    assert judged(data, SNP, service).verdict is Verdict.ACCEPTED
 
 
 @pytest.mark.parametrize("value", ["1", True, [1], {"a": 1}, -1, 253_402_300_800, 2**60])
