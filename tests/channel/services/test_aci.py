@@ -207,6 +207,26 @@ def test_a_keyset_that_has_ended_aci() -> None:
         assert failed(judge(ended, wanted=policy(channel=Binding.ANSWER))) == {"B302"}
 
 
+def test_a_keyset_that_ends_in_years_is_said() -> None:
+    with Aci(guest=GUEST, life=400 * 24 * 3600) as far, Aci(guest=GUEST) as near:
+        assert any("more than a year" in sentence for sentence in asked(far).found.not_bound)
+        assert not any("more than a year" in s for s in asked(near).found.not_bound)
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_what_a_service_says_of_itself_is_its_own_word(direct: bool) -> None:
+    class Named(Aci):
+        def make_keyset(self, tls: list[dict[str, str]], not_after: int) -> dict[str, Any]:
+            return super().make_keyset(tls, not_after) | {"subject": "dstack-app://x"}
+
+    with Named(guest=GUEST, direct=direct) as named:
+        held = {s.name: s for s in asked(named).found.statements}
+        assert held["serving"].source is Source.PROVIDER
+        assert ("runs its models itself" in held["serving"].why) is direct
+        assert held["subject"].source is Source.PROVIDER
+        assert held["subject"].why == "dstack-app://x"
+
+
 def test_a_report_that_contradicts_itself_aci() -> None:
     class Odd(Aci):
         def report(self, nonce: bytes | None) -> dict[str, Any]:
