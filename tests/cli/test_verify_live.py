@@ -78,4 +78,6 @@ def test_what_makes_no_sense_live_is_misuse(enclave: Enclave, flags: list[str]) 
 
 
 def test_plain_http_is_no_channel() -> None:
-    assert run(["verify", "http://127.0.0.1:1/"]) == 2
+    """Services whose evidence travels in the clear may be there; troth's own channel never is."""
+    assert run(["verify", "http://127.0.0.1:1/"]) == 5
+    assert run(["verify", "http://127.0.0.1:1/", "--service", "troth"]) == 2

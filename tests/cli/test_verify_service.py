@@ -14,6 +14,7 @@ from troth.channel.services.simulate._guest import Guest
 from troth.channel.services.simulate._loopback import NOT_FOUND, Loopback, identity
 from troth.channel.services.simulate.aci import Aci
 from troth.channel.services.simulate.dstack_guest import DstackGuest
+from troth.channel.services.simulate.phala import Phala
 from troth.cli.main import run
 from troth.model.channel import Binding
 from troth.policy import Policy
@@ -99,7 +100,8 @@ def test_the_bundle_of_a_service(aci: Aci, guest: Guest, tmp_path: Path) -> None
     assert run(["verify", str(bundle), *flags, "--waive", "freshness", "-q"]) == 6
     assert run(["verify", str(bundle), *flags, "--nonce", maker.nonce.hex(), "-q"]) == 0
     assert run(["verify", str(bundle), *flags, "--nonce", "11" * 32, "-q"]) == 1
-    assert run(["verify", str(bundle), *flags, "--key", "00" * 32, "-q"]) == 2
+    # Nothing among those answers names such a key.
+    assert run(["verify", str(bundle), *flags, "--key", "11" * 32, "-q"]) in (1, 4)
     changed = bytearray(bundle.read_bytes())
     changed[changed.index(b"workload_keyset_digest") + 30] ^= 1
     bundle.write_bytes(changed)
@@ -116,7 +118,8 @@ def test_a_certificate_without_freshness(tmp_path: Path) -> None:
         assert run(["verify", server.url, *flags, "--service", "dstack", "-q"]) == 4
         assert run(["verify", server.url, *flags, "--service", "oyster", "-q"]) == 5
         assert run(["verify", server.url, *flags, "--service", "nobody", "-q"]) == 2
-        assert run(["verify", server.url, *flags, "--key", "00" * 32, "-q"]) == 2
+        assert run(["verify", server.url, *flags, "--key", "00" * 7, "-q"]) == 2
+        assert run(["verify", server.url, *flags, "--key", "11" * 32, "-q"]) == 4
     assert run(["verify", url, *flags, "-q"]) == 5
 
 
@@ -131,3 +134,23 @@ def test_plain_http(tmp_path: Path) -> None:
 def test_a_host_that_attests_nothing(tmp_path: Path, guest: Guest) -> None:
     with Loopback(lambda _: NOT_FOUND, identity=identity(now())) as server:
         assert run(["verify", server.url, *Files(tmp_path, guest).flags()]) == 5
+
+
+def test_whose_address_is_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A wallet's address that an agent claims: bound by its tag, or not, and who else could hold it."""
+    with Phala() as server:
+        flags = Files(tmp_path, server.guest).flags(channel=Binding.ANSWER)
+        address = "0x" + server.address("ecdsa").hex()
+        assert run(["verify", server.url, *flags, "--key", address]) == 0
+        text = capsys.readouterr().out
+        for name in ("key_bound", "key_made_inside", "owner_could_hold", "operator_could_hold"):
+            assert name in text
+        other = "0x" + "12" * 20
+        # Another key may be one more of this service's; nothing here says that it is.
+        assert run(["verify", server.url, *flags, "--key", other]) == 4
+        assert "undecided[B201]" in capsys.readouterr().out
+        assert run(["verify", server.url, *flags, "--key", "0x1234", "-q"]) == 2
+        strict = Files(tmp_path, server.guest).flags(channel=Binding.ANSWER, require_key=True)
+        assert run(["verify", server.url, *strict, "-q"]) == 4
+        assert run(["verify", server.url, *strict, "--key", address, "-q"]) == 0
+    assert run(["verify", server.url, *flags, "--key-root", address, "-q"]) == 2

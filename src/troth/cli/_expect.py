@@ -110,7 +110,9 @@ def roots(files: Iterable[Path]) -> tuple[tuple["Root", ...], bytes]:
         text = read_source(str(path), limit=1024 * 1024)
         found.extend(parse_roots(text, source=str(path)))
         pem.append(text if text.endswith(b"\n") else text + b"\n")
-    pem.sort(key=lambda text: not text.lstrip().startswith(b"{"))  # key sets stand before certificates
+    pem.sort(
+        key=lambda text: not text.lstrip().startswith(b"{")
+    )  # key sets stand before certificates
     return tuple(found), b"".join(pem)
 
 

@@ -5,12 +5,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from troth.cli import _again, _service
+from troth.cli import _again, _custody, _service
 from troth.cli._console import read_source
 from troth.errors import Misuse
 from troth.model.check import Waiver
 
 if TYPE_CHECKING:
+    from troth.cli._custody import Claim
     from troth.model.collateral import Collateral
     from troth.model.report import Report
     from troth.model.roots import Root
@@ -34,6 +35,7 @@ class Flags:
         event_log: what the guest logged, or None.
         service: the protocol of a live service, or empty to find it out.
         nonce, key, waive: expectations.
+        claim: the key once more, as somebody's claim; None where it is of no kind that is known.
         at: the instant, and whether it is the caller's claim.
         offline: whether the network may not be used.
         replay: whether a bundle is judged with its maker's means.
@@ -47,6 +49,7 @@ class Flags:
     service: str
     nonce: bytes | None
     key: bytes | None
+    claim: "Claim | None"
     waive: frozenset[Waiver]
     at: tuple[datetime, bool]
     offline: bool
@@ -107,10 +110,10 @@ def _live(source: str, flags: Flags) -> "Judged":
         )
     if flags.event_log is not None:
         raise Misuse("a live source brings its own event log", fix="leave --event-log away")
-    if flags.key is not None:
+    if flags.key is not None and flags.claim is None:
         raise Misuse(
-            "a live source shows its own key",
-            fix="leave --key away; verify evidence of an identity by file",
+            "no service holds a key of this kind",
+            fix="give an address, or a public key on secp256k1, of Ed25519 or X25519, or in PEM",
         )
     if flags.service == TROTH or (not flags.service and _service.speaks_troth(source)):
         return _channel(source, flags)
@@ -122,6 +125,7 @@ def _live(source: str, flags: Flags) -> "Judged":
         trust=flags.trust,
         pem=flags.pem,
         collateral=flags.collateral,
+        claim=flags.claim,
     )
 
 
@@ -131,6 +135,11 @@ def _channel(source: str, flags: Flags) -> "Judged":
     from troth.model.report import Rejected, Undecided
     from troth.verifier.bundle import Bundle
 
+    if flags.key is not None:
+        raise Misuse(
+            "a live channel binds its own certificate's key",
+            fix="leave --key away; verify evidence of an identity by file",
+        )
     if flags.waive:
         raise Misuse("an attested channel takes no waiver", fix="leave --waive away")
     target = dial.parse(source)
@@ -157,10 +166,9 @@ def _judged(packed: "Bundle", name: str, flags: Flags) -> "Judged":
 
     collateral = packed.beside(flags.collateral)
     if _service.kept(packed.evidence):
-        if flags.key is not None or packed.event_log is not None:
+        if packed.event_log is not None:
             raise Misuse(
-                "a service's answers bring their own keys and event log",
-                fix="leave --key and --event-log away",
+                "a service's answers bring their own event log", fix="leave --event-log away"
             )
         report = _service.stored(
             packed.evidence,
@@ -171,14 +179,16 @@ def _judged(packed: "Bundle", name: str, flags: Flags) -> "Judged":
             waive=flags.waive,
             trust=flags.trust,
             collateral=collateral,
+            claim=flags.claim,
         )
     else:
+        by_tag = flags.claim is not None and flags.claim.only_here
         report = appraise(
             Evidence(data=packed.evidence, name=name),
             policy=flags.policy,
             at=flags.at[0],
             nonce=flags.nonce,
-            key=flags.key,
+            key=None if by_tag else flags.key,
             trust=flags.trust,
             collateral=collateral,
             event_log=packed.event_log,
@@ -186,6 +196,8 @@ def _judged(packed: "Bundle", name: str, flags: Flags) -> "Judged":
             waive=flags.waive,
             as_of=flags.at[1],
         )
+        if by_tag:
+            report = _custody.told(report, flags.claim, nonce=flags.nonce)
     maker = Maker(
         policy=flags.policy.to_toml(),
         roots=flags.pem,

@@ -6,11 +6,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from troth.cli import _custody
 from troth.model.check import Check, Waiver, failed
 from troth.model.codes.binding import B101
 
 if TYPE_CHECKING:
     from troth.channel.services import Asked
+    from troth.cli._custody import Claim
     from troth.model.collateral import Collateral
     from troth.model.composite import Composite
     from troth.model.report import Report
@@ -45,6 +47,7 @@ def live(
     trust: "Sequence[Root]",
     pem: bytes,
     collateral: "Collateral",
+    claim: "Claim | None",
 ) -> "tuple[Report, bytes, Bundle]":
     """Asks a host by the protocols of others, with a nonce of our own.
 
@@ -56,6 +59,7 @@ def live(
         trust: roots added by name.
         pem: the same as they were given, for a bundle.
         collateral: endorsements, beside what the service brings.
+        claim: a key that the service is said to hold.
     """
     from troth.channel import services, transcript
     from troth.channel.client import now
@@ -76,6 +80,7 @@ def live(
         collateral=every,
         as_of=False,
         live=True,
+        claim=claim,
     )
     kept = transcript.pack(asked.transcript)
     maker = Maker(
@@ -101,6 +106,7 @@ def stored(
     waive: frozenset[Waiver],
     trust: "Sequence[Root]",
     collateral: "Collateral",
+    claim: "Claim | None",
 ) -> "Report":
     """The report on answers that were kept. Only the caller's own nonce makes them fresh.
 
@@ -130,6 +136,7 @@ def stored(
         collateral=_with(collateral, asked),
         as_of=at[1],
         live=False,
+        claim=claim,
         extra=extra,
     )
     return replace(report, subject=name, subject_sha256=hashlib.sha256(data).hexdigest())
@@ -167,6 +174,7 @@ def _report(
     collateral: "Collateral",
     as_of: bool,
     live: bool,
+    claim: "Claim | None",
     extra: "Sequence[Check]" = (),
 ) -> "Report":
     from troth.verifier import appraise, statements
@@ -186,8 +194,9 @@ def _report(
     )
     spoken = f"spoke {asked.service.title} ({asked.service.name})"
     open_ends = (f"{asked.service.title}: {sentence}" for sentence in found.not_bound)
-    return replace(
+    report = replace(
         report,
         notes=(spoken, *report.notes, *open_ends),
         statements=statements.beside(statements.derive(report), found.statements),
     )
+    return _custody.told(report, claim, keys=found.keys, nonce=nonce)

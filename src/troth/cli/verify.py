@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from troth.cli import _again, _collateral, _expect, _judge
+from troth.cli import _again, _collateral, _custody, _expect, _judge
 from troth.cli._console import coloured, out, say, width, write_file
 from troth.errors import Malformed, TrothError
 from troth.model.check import Waiver
@@ -27,6 +27,8 @@ def verify(
     measurement: Sequence[str] = (),
     nonce: str | None = None,
     key: str | None = None,
+    key_chain: Path | None = None,
+    key_root: Sequence[str] = (),
     policy: str | None = None,
     trust: Sequence[Path] = (),
     collateral: Sequence[Path] = (),
@@ -50,6 +52,7 @@ def verify(
 
         troth verify evidence.bin --image app.eif --nonce 00112233445566778899aabbccddeeff
         troth verify https://127.0.0.1:8443 --image app.eif --trust root.pem
+        troth verify https://agent.example --policy agent.policy.toml --collateral now/ --key 0x12…ef
         troth verify old.bin --measurement pcr0=… --measurement pcr1=… --measurement pcr2=… \
             --at 2026-11-23T03:10:00Z
 
@@ -58,7 +61,10 @@ def verify(
         image: the EIF that should run; it is measured here. Or a *.measurements.json that you trust.
         measurement: an expected register, such as pcr0=HEX; may be repeated.
         nonce: your nonce, in hex, or @FILE.
-        key: the public key that must be bound: a PEM file, or hex.
+        key: the key that must be bound: a PEM file or hex; or an address (0x…) that somebody claims.
+            Of a service, and of an address, the report also says who else could hold it.
+        key_chain: signatures from a dstack key service's root to that key, as its agent gave them (JSON).
+        key_root: root key or address of a key service that you trust; may be repeated.
         policy: a policy file, or the name of a built-in profile.
         trust: a PEM file with a root to trust beside the vendors'; may be repeated.
         collateral: endorsements from Intel or AMD, a file or a folder of them; may be repeated.
@@ -87,6 +93,7 @@ def verify(
             service=service,
             nonce=_expect.nonce(nonce),
             key=_expect.key(key),
+            claim=_custody.claim(key, chain=key_chain, roots=key_root),
             waive=frozenset(waive),
             at=_expect.instant(at),
             offline=offline,
@@ -109,9 +116,11 @@ def verify(
                 "event-log": event_log,
                 "nonce": nonce,
                 "key": key,
+                "key-chain": key_chain,
             },
             listed={
                 "measurement": measurement,
+                "key-root": key_root,
                 "trust": trust,
                 "collateral": collateral,
                 "waive": waive,

@@ -110,6 +110,19 @@ _PASSED: Final[dict[str, str]] = {
     "own-judge": "judged by your own policy, roots and instant",
     "policy-expired": "the policy has not expired",
     "platform-refused": "the policy covers this platform",
+    "not-the-quoted-registers": "the registers are those that the TPM quoted",
+    "no-attestation-key": "the quote's key is an attestation key",
+    "another-attestation-key": "quote, public area and certificate name one key",
+    "register-left-out": "the quote has every register that identifies code",
+    "answer-not-signed": "a key that the evidence binds has signed this answer",
+    "receipt-of-another-keyset": "the receipt belongs to the keyset in the evidence",
+    "receipt-of-another-request": "the answer was signed for your request",
+    "receipt-of-another-answer": "the answer came as it was signed",
+    "receipt-out-of-order": "the receipt's events are those of one answered request",
+    "receipt-of-another-model": "the receipt is for the model, endpoint and method that you asked for",
+    "upstream-not-verified": "the gateway verified the service behind it",
+    "bank-refused": "the policy admits the bank of the quoted registers",
+    "attestation-key-refused": "the policy admits whoever vouches for the attestation key",
 }
 
 

@@ -25,7 +25,7 @@ from typing import Final
 from troth.errors import Malformed
 from troth.model.check import Outcome, failed, passed, undecided
 from troth.model.claims import Claims, Source
-from troth.model.codes.binding import B201
+from troth.model.codes.binding import B201, B202
 from troth.model.report import Report, Verdict
 from troth.model.statement import Statement, Status
 from troth.platforms.tdx import dstack_keys
@@ -139,9 +139,11 @@ def joined(report: Report, answer: Custody) -> Report:
     check = make[bound.status](
         B201, "key", presented=answer.tag or "no tag", expected=answer.key.text, why=bound.why
     )
+    # The key was given after all: by its tag, where the policy asks that one be.
+    others = (one for one in report.checks if one.code is not B202)
     return replace(
         report,
-        checks=(*report.checks, check),
+        checks=(*others, check),
         required=(*report.required, B201),
         statements=(*report.statements, *answer.statements),
     )
