@@ -203,7 +203,8 @@ def test_switches_are_asked_for_their_own_version(service: Service) -> None:
 def test_a_device_is_put_in_or_renamed(service: Service) -> None:
     text, devices = whole(evidence(KIND, service))
     more = devices | {"GPU-2": devices["GPU-0"]}
-    assert "G704" in failing(judged(joined(text, more), KIND, service))
+    report = judged(joined(text, more), KIND, service)
+    assert checks(report, "G704")[0].why == "GPU-2 is not named"
     renamed = {"GPU-0": devices["GPU-1"], "GPU-1": devices["GPU-0"]}
     assert "G704" in failing(judged(joined(text, renamed), KIND, service))
     other = {"GPU-0": devices["GPU-0"], "GPU-7": devices["GPU-1"]}
@@ -216,6 +217,7 @@ def test_a_device_of_another_answer(service: Service) -> None:
     _, others = whole(bundle(service, GPUS, MADE, nonce=b"another nonce of thirty-two byte"))
     report = judged(joined(text, devices | {"GPU-1": others["GPU-1"]}), KIND, service)
     assert {"G704", "B101"} <= failing(report)
+    assert checks(report, "G704")[0].why == "the digest of GPU-1 is another"
     # Where the service itself had put them together, the nonce still tells.
     mixed = devices | {"GPU-1": others["GPU-1"]}
     report = judged(joined(overall(service, mixed), mixed), KIND, service)
