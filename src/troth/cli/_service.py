@@ -106,7 +106,7 @@ def stored(
     waive: frozenset[Waiver],
     trust: "Sequence[Root]",
     collateral: "Collateral",
-    claim: "Claim | None",
+    claim: "Claim | None" = None,
 ) -> "Report":
     """The report on answers that were kept. Only the caller's own nonce makes them fresh.
 

@@ -5,6 +5,7 @@ A reader takes a container apart and says, of each part, by what it hangs togeth
 verdict is about.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,30 +65,34 @@ class Composite:
     logged: str = ""
 
     def __post_init__(self) -> None:
-        names = [part.name for part in self.parts]
-        if not 1 <= len(names) <= MAX_PARTS or len(set(names)) != len(names):
-            raise Misuse(f"a composite has 1 to {MAX_PARTS} parts, each with a name of its own")
         named = {part.name: part for part in self.parts}
+        if not 1 <= len(self.parts) <= MAX_PARTS or len(named) != len(self.parts):
+            raise Misuse(f"a composite has 1 to {MAX_PARTS} parts, each with a name of its own")
         if self.logged and self.logged not in named:
             raise Misuse(f"an event log of {self.logged!r}, which is no part")
         for part in self.parts:
-            for other in filter(None, (part.fresh_by, part.key_in)):
-                if other not in names or other == part.name:
-                    raise Misuse(f"{part.name} leans on {other!r}, which is no other part")
-            if bool(part.key) != bool(part.key_in):
-                raise Misuse(f"{part.name} names a key or who vouches for it, and not both")
-            # Freshness comes through a signature by the key that this part names, and in no other way.
-            if part.fresh_by and named[part.fresh_by].key_in != part.name:
-                raise Misuse(f"{part.name} names no key of {part.fresh_by}, to be as fresh as it")
-            chain = [part.name]
-            while (voucher := named[chain[-1]].key_in) and len(chain) <= len(names):
-                chain.append(voucher)
-            if len(chain) > len(names):
-                raise Misuse(f"{part.name} vouches for itself through others")
-            if part.over_nonce and part.user_data is None:
-                raise Misuse(f"{part.name} binds a nonce in no field")
+            _can_hang_together(part, named)
 
     @property
     def lead(self) -> Part:
         """The machine that the verdict is about."""
         return self.parts[0]
+
+
+def _can_hang_together(part: Part, named: Mapping[str, Part]) -> None:
+    """Raises `Misuse` where a part leans on nothing, on itself, or on what cannot carry it."""
+    for other in filter(None, (part.fresh_by, part.key_in)):
+        if other not in named or other == part.name:
+            raise Misuse(f"{part.name} leans on {other!r}, which is no other part")
+    if bool(part.key) != bool(part.key_in):
+        raise Misuse(f"{part.name} names a key or who vouches for it, and not both")
+    # Freshness comes through a signature by the key that this part names, and in no other way.
+    if part.fresh_by and named[part.fresh_by].key_in != part.name:
+        raise Misuse(f"{part.name} names no key of {part.fresh_by}, to be as fresh as it")
+    chain = [part.name]
+    while (voucher := named[chain[-1]].key_in) and len(chain) <= len(named):
+        chain.append(voucher)
+    if len(chain) > len(named):
+        raise Misuse(f"{part.name} vouches for itself through others")
+    if part.over_nonce and part.user_data is None:
+        raise Misuse(f"{part.name} binds a nonce in no field")

@@ -65,6 +65,8 @@ class Platform:
         log_in: the event log in the framing around evidence that `unwrap` takes, or None.
         replay: (claims, event log, registers whose value the policy pins) to what came of the log;
             None where the platform has no register that is extended. Never raises on a bad log.
+        among: (name to document, of all parts of this platform) to checks on how they hang together;
+            None where they say nothing of each other.
     """
 
     name: str
@@ -79,3 +81,4 @@ class Platform:
     fields: Callable[[bytes], Iterable[tuple[str, str]]]
     log_in: Callable[[bytes], bytes | None] | None = None
     replay: Callable[[Claims, bytes, Collection[str]], Replayed] | None = None
+    among: Callable[[Mapping[str, Any]], tuple[Check, ...]] | None = None

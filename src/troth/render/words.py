@@ -103,6 +103,7 @@ _PASSED: Final[dict[str, str]] = {
     "channel-too-weak": "the way to the service is tied to the evidence as the policy wants",
     "part-not-bound": "the part belongs to the others",
     "device-twice": "every device was counted once",
+    "fabric-disagrees": "the devices of this machine name each other",
     "parts-not-as-counted": "the parts are those that the policy counts",
     "debug-enclave": "debug mode is off",
     "root-class-refused": "the policy admits this class of root",

@@ -9,10 +9,10 @@ each, and reports print it.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from troth.errors import Malformed
 from troth.model.channel import Binding
@@ -25,6 +25,7 @@ from troth.model.composite import Composite, Part
 from troth.model.evidence import Evidence
 from troth.model.report import Joined, Report
 from troth.model.roots import Root, RootClass
+from troth.platforms import detect
 from troth.policy import Policy
 from troth.policy.appraise import Expectation
 from troth.verifier.judge import counted, judged
@@ -159,6 +160,7 @@ def _joined(
     required: list[Code] = [P107, B502]
     checks = [*_counted(policy, [reports[part.name] for part in others])]
     checks.append(_once(composite, reports))
+    checks += _among(composite)
     if channel is not None:
         required.append(B302)
         checks.append(_firm_enough(policy, channel))
@@ -209,6 +211,23 @@ def _once(composite: Composite, reports: Mapping[str, Report]) -> Check:
             )
         seen[device] = part.name
     return passed(B502, "parts", presented=", ".join(part.name for part in composite.parts))
+
+
+def _among(composite: Composite) -> Iterator[Check]:
+    """What the parts of one platform say of each other, where it has them say anything."""
+    documents: dict[str, dict[str, Any]] = {}
+    asked: dict[str, Callable[[Mapping[str, Any]], tuple[Check, ...]]] = {}
+    for part in composite.parts:
+        try:
+            found = detect(part.evidence)
+            if found is None or found[0].among is None:
+                continue
+            asked[found[0].name] = found[0].among
+            documents.setdefault(found[0].name, {})[part.name] = found[0].parse(found[1])
+        except Malformed:
+            continue  # its own report says so
+    for name, among in asked.items():
+        yield from among(documents.get(name, {}))
 
 
 def _firm_enough(policy: Policy, channel: Binding) -> Check:

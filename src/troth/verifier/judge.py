@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from troth.errors import Malformed, Misuse
 from troth.model.check import Check, Outcome, Waiver, failed, passed, undecided
@@ -56,9 +57,8 @@ def judged(
     sensible(policy, expectation)  # (1) the questions make sense
     pinned = vendor_roots()
     _not_called_vendors(trust, pinned)
-    platform: Platform | None = None
+    platform, document, error = None, None, None
     form: Check
-    document, error = None, None
     try:  # (2) what kind is it, and what does it say
         found = detect(evidence.data)
         if found is None:
@@ -100,6 +100,9 @@ def judged(
             logged=event_log is not None,
         )
         checks += [receipt.check(claims, item) for item in receipts]  # (8) did its key sign this
+        checks += (
+            () if part else _alone(platform, evidence.name, document)
+        )  # (9) may it stand alone
         needed = (F101, *platform.required, *against.required(policy, expectation, platform.name))
         needed += _also(receipts, event_log)
     if not part and policy.parts:
@@ -124,6 +127,10 @@ def judged(
         event_log="" if event_log is None else hashlib.sha256(event_log).hexdigest(),
     )
     return report, error
+
+
+def _alone(platform: Platform, name: str, document: Any) -> tuple[Check, ...]:
+    return () if platform.among is None else platform.among({name: document})
 
 
 def _also(receipts: Sequence[Receipt], event_log: bytes | None) -> tuple[Code, ...]:

@@ -4,12 +4,24 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from tests.platforms.nvidia.made import NONCE, START, evidence, file
+from tests.platforms.nvidia.made import ANSWERED, AT, NONCE, START, evidence, file
 
+import troth
+from troth.model.check import Outcome
+from troth.model.composite import Composite, Part
+from troth.model.report import Report, Verdict
 from troth.platforms.nvidia import carrier, topology
 from troth.platforms.nvidia.format import Document, Field, parse
-from troth.platforms.nvidia.simulate import Device, fabric
+from troth.platforms.nvidia.simulate import (
+    DRIVER_VERSION,
+    SWITCH_VERSION,
+    VBIOS_VERSION,
+    Device,
+    collateral,
+    fabric,
+)
 from troth.platforms.nvidia.simulate_pki import DevelopmentPki
+from troth.policy.requirements import Requirements
 
 Machine = dict[str, Device]
 
@@ -153,3 +165,58 @@ def test_real_gpus_of_one_machine_agree_on_their_switches(vectors: Path) -> None
     assert len(found.problems) == 4 * 4 + 1
     switch = parse(evidence(vectors, "switch-ls10"))
     assert topology.check({"switch-0": switch}).switches == (switch.opaque[Field.PDI].hex(),)
+
+
+def together(
+    machine: Machine, left_out: str = "", *, change: dict[str, Device] | None = None
+) -> Report:
+    """The verdict on a machine whose first GPU leads."""
+    shown = {
+        name: device for name, device in (machine | (change or {})).items() if name != left_out
+    }
+    parts = tuple(
+        Part(name=name, evidence=device.evidence(NONCE), says="carries your nonce")
+        for name, device in shown.items()
+    )
+    asked = Requirements(
+        driver_version=frozenset({DRIVER_VERSION}),
+        vbios_version=frozenset({VBIOS_VERSION, SWITCH_VERSION}),
+        mode=frozenset({"ppcie"}),
+    )
+    policy = troth.Policy(
+        name="machine", requirements={"nvidia": asked}, parts={"nvidia": len(parts) - 1}
+    )
+    devices = [*machine.values(), *(change or {}).values()]
+    return troth.appraise(
+        Composite(parts=parts),
+        policy=policy,
+        at=AT,
+        nonce=NONCE,
+        trust=devices[0].pki.roots(),
+        collateral=collateral(devices, ANSWERED),
+    )
+
+
+def open_or_failed(report: Report) -> set[str]:
+    every = (report, *(part.report for part in report.parts))
+    return {c.code.id for one in every for c in one.checks if c.outcome is not Outcome.PASSED}
+
+
+def test_a_whole_machine_is_accepted(pki: DevelopmentPki) -> None:
+    gpus, switches = fabric(pki, START, gpus=2, switches=2)
+    small = {f"gpu-{n}": one for n, one in enumerate(gpus)}
+    small |= {f"switch-{n}": one for n, one in enumerate(switches)}
+    assert open_or_failed(together(small)) == set()
+    # Counted right, and one is not there to which the others are linked.
+    for left_out in ("gpu-1", "switch-1"):
+        report = together(small, left_out)
+        assert (report.verdict, open_or_failed(report)) == (Verdict.REJECTED, {"B503"})
+    other = fabric(pki, START, gpus=3, switches=2)[1][0]
+    moved = dataclasses.replace(other, opaque={**other.opaque, Field.PDI: bytes(range(8))})
+    assert "B503" in open_or_failed(together(small, change={"switch-1": moved}))
+
+
+def test_gpus_that_speak_over_links_without_their_switches(pki: DevelopmentPki) -> None:
+    gpus, _ = fabric(pki, START, gpus=2, switches=2)
+    report = together({f"gpu-{n}": one for n, one in enumerate(gpus)})
+    assert (report.verdict, open_or_failed(report)) == (Verdict.UNDECIDED, {"B503"})

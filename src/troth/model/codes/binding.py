@@ -76,3 +76,12 @@ B502: Final = Code(
     "one fewer than it says.",
     "Count the devices that the service really has, and ask it for evidence of each.",
 )
+B503: Final = Code(
+    "B503",
+    "fabric-disagrees",
+    "the devices of this machine do not name each other",
+    "GPUs in protected PCIe mode speak in the clear to each other through switches, so each GPU must be "
+    "linked to the switches that were presented and to no other, and every switch to as many GPUs. Each "
+    "device's own report says to which it is linked.",
+    "Ask the machine for evidence of all its GPUs and all its switches in one answer.",
+)

@@ -10,7 +10,14 @@ from troth.model.codes.measurement import M401
 from troth.model.collateral import Collateral
 from troth.model.platform import Genuineness, Platform
 from troth.model.roots import Root
-from troth.platforms.nvidia import carrier, claims, fields, format, roots  # noqa: A004
+from troth.platforms.nvidia import (
+    carrier,
+    claims,
+    fields,
+    format,  # noqa: A004
+    roots,
+    topology,
+)
 from troth.platforms.nvidia.format import Document
 
 
@@ -37,4 +44,5 @@ PLATFORM: Final = Platform(
     ),
     has_no=("time of its own", "signed list of TCB levels", "field for data of the guest's"),
     fields=fields.fields,
+    among=topology.checks,
 )

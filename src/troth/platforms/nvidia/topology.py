@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from troth.model.check import Check, failed, passed, undecided
+from troth.model.codes.binding import B503
 from troth.platforms.nvidia.format import Document, Field, Kind
 
 PDI: Final = 8
@@ -58,6 +60,26 @@ def check(devices: Mapping[str, Document]) -> Topology:
         gpus=len(gpus),
         same_gpus=_same(gpus, switches),
     )
+
+
+def checks(devices: Mapping[str, Document]) -> tuple[Check, ...]:
+    """The one check on all devices; none where no GPU speaks over links between them.
+
+    A GPU in protected PCIe mode without a switch beside it leaves it open: the rest of the machine was not
+    presented.
+    """
+    kinds = {document.kind for document in devices.values()}
+    linked = Kind.SWITCH in kinds or any(d.mode == "ppcie" for d in devices.values())
+    if not linked or Kind.GPU not in kinds:
+        return ()
+    presented = ", ".join(sorted(devices))
+    if Kind.SWITCH not in kinds:
+        why = "the switches at the other end of its links were not presented"
+        return (undecided(B503, "fabric", presented=presented, why=why),)
+    found = check(devices)
+    if found.problems:
+        return (failed(B503, "fabric", presented=presented, why="; ".join(found.problems)),)
+    return (passed(B503, "fabric", presented=presented),)
 
 
 def _gpus(gpus: Mapping[str, Document], switches: frozenset[bytes]) -> Iterator[str]:
