@@ -125,7 +125,7 @@ def forget() -> None:
     read.cache_clear()
     link.cache_clear()
     _problems.cache_clear()
-    x509.read_pem.cache_clear()
+    x509.forget()
     keys.load.cache_clear()
     keys.p256_point.cache_clear()
 
