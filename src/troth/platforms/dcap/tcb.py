@@ -7,6 +7,7 @@ convergence and relaunch advice), written from its rules.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import ge, lt
 from typing import Final
 
 from troth.model.tcb import Finding, Short, Tcb
@@ -117,7 +118,7 @@ def _platform(part: str, pck: Pck, svn: bytes | None, info: TcbInfo) -> Finding:
     words = ""
     if better:
         # The nearest: the one with the fewest components short, and of those the best.
-        nearest = min(better, key=lambda level: (len(has.short(level, ())), _LADDER[level.status]))
+        nearest = min(better, key=lambda level: (has.lacks(level), _LADDER[level.status]))
         short = has.short(nearest, info.names)
         words = f"{nearest.status}, {nearest.date:%Y-%m-%d}"
     return Finding(
@@ -138,17 +139,23 @@ class _Versions:
     tdx: bytes | None
 
     def meet(self, level: Level) -> bool:
-        if self.pce_svn < level.pce_svn:
-            return False
-        if any(has < needs for has, needs in zip(self.sgx, level.sgx, strict=True)):
-            return False
-        if self.tdx is None:
-            return True
-        # From TDX 1.5 on, the first two bytes are the module's version, which has levels of its own.
-        start = 2 if self.tdx[1] > 0 else 0
-        return all(
-            has >= needs for has, needs in zip(self.tdx[start:], level.tdx[start:], strict=True)
+        return (
+            self.pce_svn >= level.pce_svn
+            and all(map(ge, self.sgx, level.sgx))
+            and (self.tdx is None or all(map(ge, self.tdx[self._own :], level.tdx[self._own :])))
         )
+
+    def lacks(self, level: Level) -> int:
+        """How many numbers are too small."""
+        count = sum(map(lt, self.sgx, level.sgx)) + (self.pce_svn < level.pce_svn)
+        if self.tdx is None:
+            return count
+        return count + sum(map(lt, self.tdx[self._own :], level.tdx[self._own :]))
+
+    @property
+    def _own(self) -> int:
+        """From TDX 1.5 on, the first two bytes are the module's version, which has its own levels."""
+        return 2 if self.tdx is not None and self.tdx[1] > 0 else 0
 
     def short(self, level: Level, names: Sequence[str]) -> tuple[Short, ...]:
         found = [
@@ -159,11 +166,10 @@ class _Versions:
         if self.pce_svn < level.pce_svn:
             found.append(Short(component="PCESVN", has=self.pce_svn, needs=level.pce_svn))
         if self.tdx is not None:
-            start = 2 if self.tdx[1] > 0 else 0
             found += [
                 Short(component=_named("TDX", index, names, 16), has=has, needs=needs)
                 for index, (has, needs) in enumerate(zip(self.tdx, level.tdx, strict=True))
-                if index >= start and has < needs
+                if index >= self._own and has < needs
             ]
         return tuple(found)
 
