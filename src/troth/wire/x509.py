@@ -157,26 +157,34 @@ class _NotPemError(Exception):
 
 @lru_cache(maxsize=256)
 def _blocks(data: bytes) -> tuple[bytes, ...]:
-    """A pure function of its bytes, remembered for speed: chains come again under other names."""
+    """A pure function of its bytes, remembered for speed."""
     text = data.rstrip(b"\0")  # Intel's quoting library puts one there
     found, at = [], 0
     while at < len(text):
         match = _PEM.match(text, at)
         if match is None:
             raise _NotPemError("is not PEM certificates and nothing else", at)
-        body = match[1].translate(None, b"\r\n")
-        try:
-            der = binascii.a2b_base64(body, strict_mode=True)
-        except binascii.Error:
-            raise _NotPemError("is not base64", match.start(1)) from None
-        # Of one DER there are two texts only where the last four characters have unused bits.
-        if binascii.b2a_base64(der[-(len(der) % 3 or 3) :], newline=False) != body[-4:]:
+        der = _decoded(match[1])
+        if der is None:
             raise _NotPemError("is not base64 in its one form", match.start(1))
         found.append(der)
         at = match.end()
     if not 1 <= len(found) <= MAX_CHAIN:
         raise _NotPemError(f"holds {len(found)} certificates, should be 1 to {MAX_CHAIN}")
     return tuple(found)
+
+
+@lru_cache(maxsize=256)
+def _decoded(lines: bytes) -> bytes | None:
+    """What stands in base64 of one form, or None; remembered, because chains end at the same roots."""
+    body = lines.translate(None, b"\r\n")
+    try:
+        der = binascii.a2b_base64(body, strict_mode=True)
+    except binascii.Error:
+        return None
+    # Of one DER there are two texts only where the last four characters have bits to spare.
+    last = der[-(len(der) % 3 or 3) :]
+    return der if binascii.b2a_base64(last, newline=False) == body[-4:] else None
 
 
 def common_name(name: bytes) -> str:
@@ -253,3 +261,4 @@ def _ends(at: int, end: int, field: str) -> None:
 def forget() -> None:
     """Empties what is remembered, for benchmarks that measure the first time."""
     _blocks.cache_clear()
+    _decoded.cache_clear()
