@@ -26,6 +26,7 @@ _P256: Final = ec.ECDSA(hashes.SHA256())
 _P384: Final = ec.ECDSA(hashes.SHA384())
 _SALT: Final = padding.PSS(padding.MGF1(hashes.SHA384()), salt_length=48)
 _MODULUS: Final = 4096
+_CURVES: Final = (ec.SECP256R1, ec.SECP384R1)
 
 EllipticCurveKey = ec.EllipticCurvePublicKey
 Key = EllipticCurveKey | rsa.RSAPublicKey
@@ -41,10 +42,10 @@ def load(spki: bytes) -> Key | None:
         key = load_der_public_key(spki)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return key if isinstance(key.curve, _CURVES) else None
     if isinstance(key, rsa.RSAPublicKey):
         return key if key.key_size == _MODULUS else None
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        return key if isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1) else None
     return None
 
 

@@ -36,13 +36,14 @@ class Reader:
         Raises:
             Malformed: fewer bytes are left.
         """
-        if size < 0 or size > self.remaining:
+        start = self._pos
+        end = start + size
+        if size < 0 or end > len(self._data):
             raise Malformed(
                 f"needs {size} bytes, {self.remaining} are left", field=field, offset=self.offset
             )
-        start = self._pos
-        self._pos = start + size
-        return bytes(self._data[start : self._pos])
+        self._pos = end
+        return bytes(self._data[start:end])
 
     def uint(self, size: int, field: str, order: Literal["big", "little"] = "big") -> int:
         """An unsigned integer of `size` bytes."""

@@ -26,7 +26,7 @@ BASIC_CONSTRAINTS: Final = bytes.fromhex("551d13")
 KEY_USAGE: Final = bytes.fromhex("551d0f")
 COMMON_NAME: Final = bytes.fromhex("0603550403")
 
-_BOOLEAN: Final = 0x01
+_CRITICAL: Final = b"\x01\x01\xff"  # DEFAULT FALSE is not encoded in DER
 _BIT_STRING: Final = 0x03
 _OCTET_STRING: Final = 0x04
 _OID: Final = 0x06
@@ -216,14 +216,12 @@ def _extensions(data: bytes, start: int, end: int) -> Mapping[bytes, Extension]:
         one, at = span(data, at, end, "extension", SEQUENCE)
         oid, one = span(data, one, at, "extnID", _OID)
         name = data[oid:one]
-        critical = one < at and data[one] == _BOOLEAN
+        critical = data[one : one + 3] == _CRITICAL
         if critical:
-            if data[one : one + 3] != b"\x01\x01\xff":  # DEFAULT FALSE is not encoded in DER
-                raise Malformed("is not DER", field="extension.critical", offset=one)
             one += 3
         value, one = span(data, one, at, "extnValue", _OCTET_STRING)
         if one != at:
-            _ends(one, at, "extension")
+            raise Malformed(f"{at - one} bytes follow", field="extension", offset=one)
         if name in found:
             raise Malformed("stands twice", field=f"extension {name.hex()}", offset=oid)
         found[name] = Extension(critical, data[value:one])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import ge, lt
-from typing import Final
+from typing import Final, TypeVar
 
 from troth.model.tcb import Finding, Short, Tcb
 from troth.platforms.dcap.collateral import EnclaveIdentity, Level, Module, SvnLevel, TcbInfo
@@ -44,6 +44,7 @@ _NEEDS_CONFIGURATION: Final = frozenset(
         "OutOfDateConfigurationNeeded",
     }
 )
+_L = TypeVar("_L", Level, SvnLevel)
 _OUT: Final = frozenset({OUT_OF_DATE, "OutOfDateConfigurationNeeded"})
 
 
@@ -113,7 +114,7 @@ def _platform(part: str, pck: Pck, svn: bytes | None, info: TcbInfo) -> Finding:
     has = _Versions(bytes(pck.components), pck.pce_svn, svn)
     found = next((level for level in info.levels if has.meet(level)), None)
     status = NOT_SUPPORTED if found is None else found.status
-    better = [level for level in info.levels if _LADDER[level.status] < _LADDER[status]]
+    better = _better(info.levels, status)
     short: tuple[Short, ...] = ()
     words = ""
     if better:
@@ -147,10 +148,10 @@ class _Versions:
 
     def lacks(self, level: Level) -> int:
         """How many numbers are too small."""
-        count = sum(map(lt, self.sgx, level.sgx)) + (self.pce_svn < level.pce_svn)
-        if self.tdx is None:
-            return count
-        return count + sum(map(lt, self.tdx[self._own :], level.tdx[self._own :]))
+        count: int = sum(map(lt, self.sgx, level.sgx)) + (self.pce_svn < level.pce_svn)
+        if self.tdx is not None:
+            count += sum(map(lt, self.tdx[self._own :], level.tdx[self._own :]))
+        return count
 
     @property
     def _own(self) -> int:
@@ -198,7 +199,7 @@ def _fix(short: Sequence[Short]) -> str:
 def _enclave(part: str, has: int, levels: Sequence[SvnLevel], what: str) -> Finding:
     found = next((level for level in levels if level.isvsvn <= has), None)
     status = NOT_SUPPORTED if found is None else found.status
-    better = [level for level in levels if _LADDER[level.status] < _LADDER[status]]
+    better = _better(levels, status)
     short: tuple[Short, ...] = ()
     words = ""
     if better:
@@ -214,6 +215,12 @@ def _enclave(part: str, has: int, levels: Sequence[SvnLevel], what: str) -> Find
         better=words,
         fix=f"update {what}" if short else "",
     )
+
+
+def _better(levels: Sequence[_L], status: str) -> list[_L]:
+    if status == UP_TO_DATE:
+        return []
+    return [level for level in levels if _LADDER[level.status] < _LADDER[status]]
 
 
 def _converge(platform: str, parts: Sequence[str]) -> str:
