@@ -16,7 +16,7 @@ from troth.crypto import keys
 from troth.errors import Malformed
 from troth.wire import x509
 from troth.wire.der import INTEGER, SEQUENCE, span
-from troth.wire.x509 import BASIC_CONSTRAINTS, KEY_USAGE, Certificate, Extension
+from troth.wire.x509 import BASIC_CONSTRAINTS, KEY_USAGE, Certificate
 
 _SIGNS_DATA: Final = 0x80
 _SIGNS_CERTIFICATES: Final = 0x04
@@ -65,7 +65,8 @@ def _problems(
     last = len(path) - 1
     found = []
     for index, certificate in enumerate(path):
-        wrong = [f"unknown critical extension {name}" for name in _unknown(certificate)]
+        unknown = sorted(certificate.critical - _KNOWN_CRITICAL)
+        wrong = [f"unknown critical extension {name.hex()}" for name in unknown]
         if index < last:
             wrong += authority(certificate, last - index - 1)
         elif not bare_leaf or _KNOWN_CRITICAL & certificate.extensions.keys():
@@ -98,10 +99,9 @@ def not_valid(path: Sequence[Certificate], at: datetime) -> list[str]:
 
 def authority(certificate: Certificate, below: int) -> list[str]:
     """What forbids this certificate to stand above `below` further authorities."""
-    constraints = certificate.extensions.get(BASIC_CONSTRAINTS)
-    ca, limit = _constraints(constraints)
+    ca, limit = _constraints(certificate)
     wrong = []
-    if not ca or constraints is None or not constraints.critical:
+    if not ca or BASIC_CONSTRAINTS not in certificate.critical:
         wrong.append("is not a certificate authority")
     if not _usage(certificate) & _SIGNS_CERTIFICATES:
         wrong.append("may not sign certificates")
@@ -130,17 +130,9 @@ def forget() -> None:
     keys.p256_point.cache_clear()
 
 
-def _unknown(certificate: Certificate) -> list[str]:
-    return [
-        name.hex()
-        for name, extension in certificate.extensions.items()
-        if extension.critical and name not in _KNOWN_CRITICAL
-    ]
-
-
 def _leaf(certificate: Certificate) -> list[str]:
     wrong = []
-    ca, limit = _constraints(certificate.extensions.get(BASIC_CONSTRAINTS))
+    ca, limit = _constraints(certificate)
     if ca is not False or limit is not None:
         wrong.append("the leaf must say that it is no authority")
     if not _usage(certificate) & _SIGNS_DATA:
@@ -148,11 +140,11 @@ def _leaf(certificate: Certificate) -> list[str]:
     return wrong
 
 
-def _constraints(extension: Extension | None) -> tuple[bool | None, int | None]:
+def _constraints(certificate: Certificate) -> tuple[bool | None, int | None]:
     """(is an authority, path length); (None, None) where it says nothing, or nothing legible."""
-    if extension is None:
+    value = certificate.extensions.get(BASIC_CONSTRAINTS)
+    if value is None:
         return None, None
-    value = extension.value
     try:
         at, end = span(value, 0, len(value), "basicConstraints", SEQUENCE)
         if end != len(value):
@@ -174,10 +166,7 @@ def _constraints(extension: Extension | None) -> tuple[bool | None, int | None]:
 
 def _usage(certificate: Certificate) -> int:
     """The first byte of the key usage's bits; 0 where there is none."""
-    extension = certificate.extensions.get(KEY_USAGE)
-    if extension is None:
-        return 0
-    value = extension.value
+    value = certificate.extensions.get(KEY_USAGE, b"")
     if len(value) not in (4, 5) or value[0] != 0x03 or value[1] != len(value) - 2 or value[2] > 7:
         return 0
     return value[3]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 from troth.errors import Malformed
 from troth.wire.der import INTEGER, SEQUENCE, span
@@ -39,13 +39,6 @@ _PEM: Final = re.compile(
 )
 
 
-class Extension(NamedTuple):  # made for each extension of each certificate that is read
-    """One extension: whether it is critical, and the content of its OCTET STRING."""
-
-    critical: bool
-    value: bytes
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
     """An X.509 v3 certificate, parsed and not believed.
@@ -59,7 +52,8 @@ class Certificate:
         issuer, subject: names, DER.
         not_before, not_after: its validity; both instants belong to it.
         key: SubjectPublicKeyInfo, DER.
-        extensions: content bytes of the OID to the extension.
+        extensions: content bytes of the OID to the content of the extension's OCTET STRING.
+        critical: the OIDs of those that are critical.
     """
 
     der: bytes
@@ -72,7 +66,8 @@ class Certificate:
     not_before: datetime
     not_after: datetime
     key: bytes
-    extensions: Mapping[bytes, Extension]
+    extensions: Mapping[bytes, bytes]
+    critical: frozenset[bytes]
 
 
 def read(data: bytes) -> Certificate:
@@ -118,6 +113,7 @@ def read(data: bytes) -> Certificate:
     key = data[begin:at]
     explicit, at = span(data, at, tbs_end, "extensions", 0xA3)
     _ends(at, tbs_end, "tbsCertificate")
+    extensions, critical = _extensions(data, explicit, at)
     return Certificate(
         der=data,
         signed=data[start:tbs_end],
@@ -129,7 +125,8 @@ def read(data: bytes) -> Certificate:
         not_before=not_before,
         not_after=not_after,
         key=key,
-        extensions=_extensions(data, explicit, at),
+        extensions=extensions,
+        critical=critical,
     )
 
 
@@ -208,24 +205,27 @@ def unsigned(content: bytes, field: str, *, offset: int | None = None) -> int:
     return int.from_bytes(content, "big")
 
 
-def _extensions(data: bytes, start: int, end: int) -> Mapping[bytes, Extension]:
+def _extensions(
+    data: bytes, start: int, end: int
+) -> tuple[Mapping[bytes, bytes], frozenset[bytes]]:
     at, last = span(data, start, end, "extensions", SEQUENCE)
     _ends(last, end, "extensions")
-    found: dict[bytes, Extension] = {}
+    found: dict[bytes, bytes] = {}
+    critical = []
     while at < end:
         one, at = span(data, at, end, "extension", SEQUENCE)
         oid, one = span(data, one, at, "extnID", _OID)
         name = data[oid:one]
-        critical = data[one : one + 3] == _CRITICAL
-        if critical:
+        if data[one : one + 3] == _CRITICAL:
+            critical.append(name)
             one += 3
         value, one = span(data, one, at, "extnValue", _OCTET_STRING)
         if one != at:
             raise Malformed(f"{at - one} bytes follow", field="extension", offset=one)
         if name in found:
             raise Malformed("stands twice", field=f"extension {name.hex()}", offset=oid)
-        found[name] = Extension(critical, data[value:one])
-    return MappingProxyType(found)
+        found[name] = data[value:one]
+    return MappingProxyType(found), frozenset(critical)
 
 
 def instant(data: bytes, at: int, end: int, field: str) -> tuple[datetime, int]:

@@ -133,10 +133,10 @@ def read(certificate: Certificate) -> Pck:
     Raises:
         Malformed: it has none, or one in another encoding.
     """
-    extension = certificate.extensions.get(EXTENSION)
-    if extension is None:
+    value = certificate.extensions.get(EXTENSION)
+    if value is None:
         raise Malformed("has no SGX extension", field="PCK certificate")
-    return _read(extension.value)
+    return _read(value)
 
 
 def forget() -> None:

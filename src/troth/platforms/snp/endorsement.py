@@ -74,9 +74,7 @@ def read(der: bytes) -> Endorsement:
     """
     certificate = issued.read(der)
     values = {
-        name: extension.value
-        for name, extension in certificate.extensions.items()
-        if name.startswith(_ARC)
+        name: value for name, value in certificate.extensions.items() if name.startswith(_ARC)
     }
     name = _text(values, _PRODUCT, "productName")
     match = _NAME.fullmatch(name)
