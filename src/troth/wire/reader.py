@@ -11,13 +11,14 @@ class Reader:
     Args:
         data: the whole input; never copied.
         base: offset of `data` in the file it came from, so that errors point into that file.
+        at: where in `data` the first field begins.
     """
 
     __slots__ = ("_base", "_data", "_pos")
 
-    def __init__(self, data: bytes | memoryview, *, base: int = 0) -> None:
+    def __init__(self, data: bytes | memoryview, *, base: int = 0, at: int = 0) -> None:
         self._data = data
-        self._pos = 0
+        self._pos = at
         self._base = base
 
     @property
