@@ -33,9 +33,19 @@ def read(der: bytes) -> Certificate:
     return x509.read(der)
 
 
+def sha256(certificate: Certificate) -> str:
+    """SHA-256 of the certificate, in lower-case hex."""
+    return _sha256(certificate.der)
+
+
 def key_sha256(certificate: Certificate) -> str:
     """SHA-256 of the SubjectPublicKeyInfo, in lower-case hex: what roots are pinned by."""
-    return hashlib.sha256(certificate.key).hexdigest()
+    return _sha256(certificate.key)
+
+
+@lru_cache(maxsize=512)
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def problems(
@@ -125,6 +135,7 @@ def forget() -> None:
     read.cache_clear()
     link.cache_clear()
     _problems.cache_clear()
+    _sha256.cache_clear()
     x509.forget()
     keys.load.cache_clear()
     keys.p256_point.cache_clear()

@@ -244,7 +244,9 @@ def instant(data: bytes, at: int, end: int, field: str) -> tuple[datetime, int]:
     if head == _UTC_TIME:
         text = ("20" if text < "50" else "19") + text
     try:
-        if text[8:10] < "24":  # from Python 3.14 on the library takes 24:00 for the next day's start
+        if (
+            text[8:10] < "24"
+        ):  # from Python 3.14 on the library takes 24:00 for the next day's start
             return datetime.fromisoformat(f"{text[:8]}T{text[8:]}Z"), stop
     except ValueError:
         pass
