@@ -174,7 +174,7 @@ def _blocks(data: bytes) -> tuple[bytes, ...]:
 @lru_cache(maxsize=256)
 def _decoded(lines: bytes) -> bytes | None:
     """What stands in base64 of one form, or None; remembered, because chains end at the same roots."""
-    body = lines.translate(None, b"\r\n")
+    body = lines.replace(b"\r", b"").replace(b"\n", b"")
     try:
         der = binascii.a2b_base64(body, strict_mode=True)
     except binascii.Error:

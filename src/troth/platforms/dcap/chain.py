@@ -162,6 +162,7 @@ def forget() -> None:
     """Empties what is remembered, for benchmarks that measure the first time."""
     _stands.cache_clear()
     who.forget()
+    documents.forget()
     endorsed.forget()
     pck.forget()
     tcb.evaluate.cache_clear()
