@@ -105,6 +105,7 @@ WRONG_TIMES = {
     "a month too many": utc("261302030405Z"),
     "a day too many": utc("260230030405Z"),
     "second 60": utc("261231235960Z"),
+    "hour 24": utc("261231240000Z"),
     "four digits in two": utc("20260102030405Z"),
     "two digits in four": general("260102030405Z"),
     "other digits": der(0x17, "٢٦0102030405Z".encode()),
@@ -256,6 +257,8 @@ WRONG_PEM: dict[str, Callable[[], bytes]] = {
     "an end that is no end": lambda: PEM.replace(b"-----END", b"----END"),
     "cut": lambda: PEM[:-10],
     "padding inside": lambda: PEM.replace(b"\n", b"=\n", 2),
+    "padding alone": lambda: pem(b"\0").replace(b"AA==", b"===="),
+    "base64 cut": lambda: pem(b"\0\0").replace(b"AAA=", b"AAA"),
     "nothing inside": lambda: b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",
     "unused bits that are set": lambda: pem(b"\0").replace(b"AA==", b"AB=="),
 }

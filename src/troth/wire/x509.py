@@ -171,7 +171,7 @@ def _blocks(data: bytes) -> tuple[bytes, ...]:
     return tuple(found)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)  # a text may be long
 def _decoded(lines: bytes) -> bytes | None:
     """What stands in base64 of one form, or None; remembered, because chains end at the same roots."""
     body = lines.replace(b"\r", b"").replace(b"\n", b"")
