@@ -24,7 +24,7 @@ def _run(data: bytes) -> None:
     if leaf is not None:
         must(leaf.der == data, "a certificate that is not all there is")
         for extension in leaf.extensions.values():
-            attempt(ratls.tagged, extension.value)
+            attempt(ratls.tagged, extension)
 
 
 def _seeds() -> Iterable[bytes]:

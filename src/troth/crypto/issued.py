@@ -16,7 +16,7 @@ from troth.crypto import keys
 from troth.errors import Malformed
 from troth.wire import x509
 from troth.wire.der import INTEGER, SEQUENCE, span
-from troth.wire.x509 import BASIC_CONSTRAINTS, KEY_USAGE, Certificate, Extension
+from troth.wire.x509 import BASIC_CONSTRAINTS, KEY_USAGE, Certificate
 
 _SIGNS_DATA: Final = 0x80
 _SIGNS_CERTIFICATES: Final = 0x04
@@ -33,9 +33,19 @@ def read(der: bytes) -> Certificate:
     return x509.read(der)
 
 
+def sha256(certificate: Certificate) -> str:
+    """SHA-256 of the certificate, in lower-case hex."""
+    return _sha256(certificate.der)
+
+
 def key_sha256(certificate: Certificate) -> str:
     """SHA-256 of the SubjectPublicKeyInfo, in lower-case hex: what roots are pinned by."""
-    return hashlib.sha256(certificate.key).hexdigest()
+    return _sha256(certificate.key)
+
+
+@lru_cache(maxsize=512)
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def problems(
@@ -71,7 +81,8 @@ def _problems(
     last = len(path) - 1
     found = []
     for index, certificate in enumerate(path):
-        wrong = [f"unknown critical extension {name}" for name in _unknown(certificate)]
+        unknown = sorted(certificate.critical - _KNOWN_CRITICAL)
+        wrong = [f"unknown critical extension {name.hex()}" for name in unknown]
         if index < last:
             wrong += authority(certificate, last - index - 1)
         elif not bare_leaf or _KNOWN_CRITICAL & certificate.extensions.keys():
@@ -104,10 +115,9 @@ def not_valid(path: Sequence[Certificate], at: datetime) -> list[str]:
 
 def authority(certificate: Certificate, below: int) -> list[str]:
     """What forbids this certificate to stand above `below` further authorities."""
-    constraints = certificate.extensions.get(BASIC_CONSTRAINTS)
-    ca, limit = _constraints(constraints)
+    ca, limit = _constraints(certificate)
     wrong = []
-    if not ca or constraints is None or not constraints.critical:
+    if not ca or BASIC_CONSTRAINTS not in certificate.critical:
         wrong.append("is not a certificate authority")
     if not _usage(certificate) & _SIGNS_CERTIFICATES:
         wrong.append("may not sign certificates")
@@ -131,35 +141,28 @@ def forget() -> None:
     read.cache_clear()
     link.cache_clear()
     _problems.cache_clear()
-    x509.read_pem.cache_clear()
+    _sha256.cache_clear()
+    x509.forget()
     keys.load.cache_clear()
     keys.p256_point.cache_clear()
 
 
-def _unknown(certificate: Certificate) -> list[str]:
-    return [
-        name.hex()
-        for name, extension in certificate.extensions.items()
-        if extension.critical and name not in _KNOWN_CRITICAL
-    ]
-
-
 def _leaf(certificate: Certificate, *, usage_alone: bool) -> list[str]:
     wrong = []
-    extension = certificate.extensions.get(BASIC_CONSTRAINTS)
-    ca, limit = _constraints(extension)
-    if (ca is not False or limit is not None) and not (usage_alone and extension is None):
+    ca, limit = _constraints(certificate)
+    silent = usage_alone and BASIC_CONSTRAINTS not in certificate.extensions
+    if (ca is not False or limit is not None) and not silent:
         wrong.append("the leaf must say that it is no authority")
     if not _usage(certificate) & _SIGNS_DATA:
         wrong.append("may not sign data")
     return wrong
 
 
-def _constraints(extension: Extension | None) -> tuple[bool | None, int | None]:
+def _constraints(certificate: Certificate) -> tuple[bool | None, int | None]:
     """(is an authority, path length); (None, None) where it says nothing, or nothing legible."""
-    if extension is None:
+    value = certificate.extensions.get(BASIC_CONSTRAINTS)
+    if value is None:
         return None, None
-    value = extension.value
     try:
         at, end = span(value, 0, len(value), "basicConstraints", SEQUENCE)
         if end != len(value):
@@ -181,10 +184,7 @@ def _constraints(extension: Extension | None) -> tuple[bool | None, int | None]:
 
 def _usage(certificate: Certificate) -> int:
     """The first byte of the key usage's bits; 0 where there is none."""
-    extension = certificate.extensions.get(KEY_USAGE)
-    if extension is None:
-        return 0
-    value = extension.value
+    value = certificate.extensions.get(KEY_USAGE, b"")
     if len(value) not in (4, 5) or value[0] != 0x03 or value[1] != len(value) - 2 or value[2] > 7:
         return 0
     return value[3]

@@ -32,6 +32,7 @@ _SALT: Final = padding.PSS(padding.MGF1(hashes.SHA384()), salt_length=48)
 _PKCS1: Final = padding.PKCS1v15()
 _MODULUS: Final = 4096
 _MODULI: Final = (2048, 3072, _MODULUS)
+_CURVES: Final = (ec.SECP256R1, ec.SECP384R1)
 
 EllipticCurveKey = ec.EllipticCurvePublicKey
 Key = EllipticCurveKey | rsa.RSAPublicKey
@@ -47,10 +48,10 @@ def load(spki: bytes) -> Key | None:
         key = load_der_public_key(spki)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return key if isinstance(key.curve, _CURVES) else None
     if isinstance(key, rsa.RSAPublicKey):
         return key if key.key_size in _MODULI else None
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        return key if isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1) else None
     return None
 
 

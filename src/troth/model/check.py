@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from troth.model.codes import Code
 
@@ -48,6 +48,14 @@ class Check(
     why: str = ""
 
 
+# As `Check(…)`, in half the time; a member of an enumeration is looked up slowly, too.
+_check: Final = tuple.__new__
+_PASSED: Final = Outcome.PASSED
+_FAILED: Final = Outcome.FAILED
+_UNDECIDED: Final = Outcome.UNDECIDED
+_WAIVED: Final = Outcome.WAIVED
+
+
 def stamp(at: datetime) -> str:
     """An instant in UTC as checks print it, to the second."""
     return at.isoformat(" ", "seconds")[:19] + "Z"  # a third of the time of `strftime`
@@ -63,7 +71,7 @@ def passed(
     why: str = "",
 ) -> Check:
     """A check that passed."""
-    return Check(code, Outcome.PASSED, subject, presented, expected, source, why)
+    return _check(Check, (code, _PASSED, subject, presented, expected, source, why))
 
 
 def failed(
@@ -76,7 +84,7 @@ def failed(
     why: str = "",
 ) -> Check:
     """A check that failed."""
-    return Check(code, Outcome.FAILED, subject, presented, expected, source, why)
+    return _check(Check, (code, _FAILED, subject, presented, expected, source, why))
 
 
 def undecided(
@@ -89,7 +97,7 @@ def undecided(
     why: str = "",
 ) -> Check:
     """A check that could not be settled, or that nobody gave an expectation for."""
-    return Check(code, Outcome.UNDECIDED, subject, presented, expected, source, why)
+    return _check(Check, (code, _UNDECIDED, subject, presented, expected, source, why))
 
 
 def waived(
@@ -102,4 +110,4 @@ def waived(
     why: str = "",
 ) -> Check:
     """A check whose expectation the caller gave up by name."""
-    return Check(code, Outcome.WAIVED, subject, presented, expected, source, why)
+    return _check(Check, (code, _WAIVED, subject, presented, expected, source, why))

@@ -1,10 +1,19 @@
-"""Does troth still vouch for the root that a chain ends at? One question, whatever the platform."""
+"""Which root does a chain end at, and does troth still vouch for it? Two questions, whatever the platform."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
+from troth.crypto import issued
 from troth.model.check import Check, passed, undecided
 from troth.model.codes.fresh import R103
 from troth.model.roots import Root
+from troth.wire.x509 import Certificate
+
+
+def vouching(certificate: Certificate, roots: Sequence[Root]) -> Root | None:
+    """The first of these roots that this certificate is; None where it is none of them."""
+    digest, key = issued.sha256(certificate), issued.key_sha256(certificate)
+    return next((r for r in roots if r.vouches_for(certificate=digest, key=key)), None)
 
 
 def review(root: Root | None, at: datetime) -> Check:

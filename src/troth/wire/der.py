@@ -36,7 +36,7 @@ def span(data: bytes, at: int, end: int, field: str, tag: int | None = None) -> 
         width = size & 0x7F
         if not 1 <= width <= 3:
             raise Malformed("has an indefinite or huge length", field=field, offset=at)
-        size = int.from_bytes(data[begin : begin + width], "big")
+        size = int.from_bytes(data[begin : begin + width])
         begin += width
         if size < 0x80 or size < 1 << (8 * (width - 1)):
             raise Malformed("has a length not in its shortest form", field=field, offset=at)

@@ -7,7 +7,6 @@ be read as infinite, and number formatting has one way only.
 
 import json
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse
@@ -27,49 +26,53 @@ def parse(data: bytes | str, *, field: str, limit: int = MAX_BYTES) -> Any:
     if len(data) > limit:
         raise Malformed(f"is larger than {limit} bytes", field=field)
 
-    strictly = _Strictly(field)
     try:
         text = data.decode("utf-8") if isinstance(data, bytes) else data
-        return json.loads(
-            text,
-            object_pairs_hook=strictly.pairs,
-            parse_constant=strictly.constant,
-            parse_float=strictly.fraction,
-            parse_int=strictly.integer,
-        )
+        return _DECODER.decode(text)
     except UnicodeDecodeError as error:
         raise Malformed("is not UTF-8", field=field, offset=error.start) from None
     except json.JSONDecodeError as error:
         raise Malformed(f"is not JSON: {error.msg}", field=field, offset=error.pos) from None
     except RecursionError:
         raise Malformed("is nested too deep", field=field) from None
+    except _RefusedError as error:
+        raise Malformed(str(error), field=field) from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Strictly:
-    """What the library's reader asks for objects and numbers; refuses what it would let pass."""
+class _RefusedError(Exception):
+    """What the library's reader would let pass; whoever reads the text names the field."""
 
-    field: str
 
-    def pairs(self, items: list[tuple[str, Any]]) -> dict[str, Any]:
-        result = dict(items)
-        if len(result) != len(items):
-            # In one pass: whoever writes the text chooses how many names come before that one.
-            ((twice, _),) = Counter(name for name, _ in items).most_common(1)
-            raise Malformed(f"has the key {twice!r} twice", field=self.field)
-        return result
+def _pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(items)
+    if len(result) != len(items):
+        # In one pass: whoever writes the text chooses how many names come before that one.
+        ((twice, _),) = Counter(name for name, _ in items).most_common(1)
+        raise _RefusedError(f"has the key {twice!r} twice")
+    return result
 
-    def constant(self, name: str) -> Any:
-        raise Malformed(f"has {name}, which is not JSON", field=self.field)
 
-    def fraction(self, digits: str) -> Any:
-        raise Malformed(f"has {digits:.30}, which should be a whole number", field=self.field)
+def _constant(name: str) -> Any:
+    raise _RefusedError(f"has {name}, which is not JSON")
 
-    def integer(self, digits: str) -> int:
-        # Its length comes first: the time to read it grows with the square of the digits.
-        if len(digits) > _MAX_DIGITS or abs(int(digits)) > _MAX_INT:
-            raise Malformed(f"has {digits:.30}, which is past ±2^53", field=self.field)
-        return int(digits)
+
+def _fraction(digits: str) -> Any:
+    raise _RefusedError(f"has {digits:.30}, which should be a whole number")
+
+
+def _integer(digits: str) -> int:
+    # Its length comes first: the time to read it grows with the square of the digits.
+    if len(digits) > _MAX_DIGITS or abs(int(digits)) > _MAX_INT:
+        raise _RefusedError(f"has {digits:.30}, which is past ±2^53")
+    return int(digits)
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_pairs,
+    parse_constant=_constant,
+    parse_float=_fraction,
+    parse_int=_integer,
+)
 
 
 def canonical(value: Any) -> bytes:

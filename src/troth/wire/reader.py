@@ -11,13 +11,14 @@ class Reader:
     Args:
         data: the whole input; never copied.
         base: offset of `data` in the file it came from, so that errors point into that file.
+        at: where in `data` the first field begins.
     """
 
     __slots__ = ("_base", "_data", "_pos")
 
-    def __init__(self, data: bytes | memoryview, *, base: int = 0) -> None:
+    def __init__(self, data: bytes | memoryview, *, base: int = 0, at: int = 0) -> None:
         self._data = data
-        self._pos = 0
+        self._pos = at
         self._base = base
 
     @property
@@ -36,13 +37,14 @@ class Reader:
         Raises:
             Malformed: fewer bytes are left.
         """
-        if size < 0 or size > self.remaining:
+        start = self._pos
+        end = start + size
+        if size < 0 or end > len(self._data):
             raise Malformed(
                 f"needs {size} bytes, {self.remaining} are left", field=field, offset=self.offset
             )
-        start = self._pos
-        self._pos = start + size
-        return bytes(self._data[start : self._pos])
+        self._pos = end
+        return bytes(self._data[start:end])
 
     def uint(self, size: int, field: str, order: Literal["big", "little"] = "big") -> int:
         """An unsigned integer of `size` bytes."""

@@ -10,7 +10,7 @@ import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
@@ -26,24 +26,17 @@ BASIC_CONSTRAINTS: Final = bytes.fromhex("551d13")
 KEY_USAGE: Final = bytes.fromhex("551d0f")
 COMMON_NAME: Final = bytes.fromhex("0603550403")
 
-_BOOLEAN: Final = 0x01
+_CRITICAL: Final = b"\x01\x01\xff"  # DEFAULT FALSE is not encoded in DER
 _BIT_STRING: Final = 0x03
 _OCTET_STRING: Final = 0x04
 _OID: Final = 0x06
-_UTC_TIME: Final = 0x17
-_GENERALIZED_TIME: Final = 0x18
+# Tag and length: to the second and in Z, each of the two has one size.
+_UTC_TIME: Final = b"\x17\x0d"
+_GENERALIZED_TIME: Final = b"\x18\x0f"
 _VERSION_3: Final = bytes.fromhex("a003020102")
 _PEM: Final = re.compile(
-    rb"-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END CERTIFICATE-----(?:\r?\n|\Z)"
+    rb"-----BEGIN CERTIFICATE-----\r?\n([^-]+)-----END CERTIFICATE-----(?:\r?\n|\Z)"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Extension:
-    """One extension: whether it is critical, and the content of its OCTET STRING."""
-
-    critical: bool
-    value: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +52,8 @@ class Certificate:
         issuer, subject: names, DER.
         not_before, not_after: its validity; both instants belong to it.
         key: SubjectPublicKeyInfo, DER.
-        extensions: content bytes of the OID to the extension.
+        extensions: content bytes of the OID to the content of the extension's OCTET STRING.
+        critical: the OIDs of those that are critical.
     """
 
     der: bytes
@@ -72,7 +66,8 @@ class Certificate:
     not_before: datetime
     not_after: datetime
     key: bytes
-    extensions: Mapping[bytes, Extension]
+    extensions: Mapping[bytes, bytes]
+    critical: frozenset[bytes]
 
 
 def read(data: bytes, *, limit: int = MAX_CERTIFICATE) -> Certificate:
@@ -122,6 +117,7 @@ def read(data: bytes, *, limit: int = MAX_CERTIFICATE) -> Certificate:
     key = data[begin:at]
     explicit, at = span(data, at, tbs_end, "extensions", 0xA3)
     _ends(at, tbs_end, "tbsCertificate")
+    extensions, critical = _extensions(data, explicit, at)
     return Certificate(
         der=data,
         signed=data[start:tbs_end],
@@ -133,39 +129,63 @@ def read(data: bytes, *, limit: int = MAX_CERTIFICATE) -> Certificate:
         not_before=not_before,
         not_after=not_after,
         key=key,
-        extensions=_extensions(data, explicit, at),
+        extensions=extensions,
+        critical=critical,
     )
 
 
-@lru_cache(maxsize=256)
 def read_pem(data: bytes, field: str) -> tuple[bytes, ...]:
     """The DER of each certificate in a PEM text (RFC 7468) of nothing else; NULs may end it.
-
-    A pure function of its bytes, remembered for speed.
 
     Raises:
         Malformed: anything before, between or after the blocks, bad base64, none, or too many.
     """
     if len(data) > MAX_PEM:  # blank lines and NULs may be any number, and are remembered
         raise Malformed(f"is larger than {MAX_PEM} bytes", field=field)
+    try:
+        return _blocks(data)
+    except _NotPemError as error:
+        raise Malformed(error.words, field=field, offset=error.at) from None
+
+
+class _NotPemError(Exception):
+    """What is wrong with a text, and where; whoever reads it names the field."""
+
+    def __init__(self, words: str, at: int | None = None) -> None:
+        super().__init__(words)
+        self.words, self.at = words, at
+
+
+@lru_cache(maxsize=256)
+def _blocks(data: bytes) -> tuple[bytes, ...]:
+    """A pure function of its bytes, remembered for speed."""
     text = data.rstrip(b"\0")  # Intel's quoting library puts one there
     found, at = [], 0
     while at < len(text):
         match = _PEM.match(text, at)
         if match is None:
-            raise Malformed("is not PEM certificates and nothing else", field=field, offset=at)
-        try:
-            body = match[1].replace(b"\r", b"").replace(b"\n", b"")
-            der = binascii.a2b_base64(body, strict_mode=True)
-        except binascii.Error:
-            raise Malformed("is not base64", field=field, offset=match.start(1)) from None
-        if binascii.b2a_base64(der, newline=False) != body:  # unused bits that are set
-            raise Malformed("is not base64 in its one form", field=field, offset=match.start(1))
+            raise _NotPemError("is not PEM certificates and nothing else", at)
+        der = _decoded(match[1])
+        if der is None:
+            raise _NotPemError("is not base64 in its one form", match.start(1))
         found.append(der)
         at = match.end()
     if not 1 <= len(found) <= MAX_CHAIN:
-        raise Malformed(f"holds {len(found)} certificates, should be 1 to {MAX_CHAIN}", field=field)
+        raise _NotPemError(f"holds {len(found)} certificates, should be 1 to {MAX_CHAIN}")
     return tuple(found)
+
+
+@lru_cache(maxsize=64)  # a text may be long
+def _decoded(lines: bytes) -> bytes | None:
+    """What stands in base64 of one form, or None; remembered, because chains end at the same roots."""
+    body = lines.replace(b"\r", b"").replace(b"\n", b"")
+    try:
+        der = binascii.a2b_base64(body, strict_mode=True)
+    except binascii.Error:
+        return None
+    # Of one DER there are two texts only where the last four characters have bits to spare.
+    last = der[-(len(der) % 3 or 3) :]
+    return der if binascii.b2a_base64(last, newline=False) == body[-4:] else None
 
 
 @lru_cache(maxsize=512)
@@ -202,59 +222,60 @@ def _serial(content: bytes, at: int) -> int:
     return int.from_bytes(content, "big", signed=True)
 
 
-def _extensions(data: bytes, start: int, end: int) -> Mapping[bytes, Extension]:
+def _extensions(
+    data: bytes, start: int, end: int
+) -> tuple[Mapping[bytes, bytes], frozenset[bytes]]:
     at, last = span(data, start, end, "extensions", SEQUENCE)
     _ends(last, end, "extensions")
-    found: dict[bytes, Extension] = {}
+    found: dict[bytes, bytes] = {}
+    critical = []
     while at < end:
         one, at = span(data, at, end, "extension", SEQUENCE)
         oid, one = span(data, one, at, "extnID", _OID)
         name = data[oid:one]
-        critical = one < at and data[one] == _BOOLEAN
-        if critical:
-            if data[one : one + 3] != b"\x01\x01\xff":  # DEFAULT FALSE is not encoded in DER
-                raise Malformed("is not DER", field="extension.critical", offset=one)
+        if data[one : one + 3] == _CRITICAL:
+            critical.append(name)
             one += 3
         value, one = span(data, one, at, "extnValue", _OCTET_STRING)
-        _ends(one, at, "extension")
+        if one != at:
+            raise Malformed(f"{at - one} bytes follow", field="extension", offset=one)
         if name in found:
             raise Malformed("stands twice", field=f"extension {name.hex()}", offset=oid)
-        found[name] = Extension(critical, data[value:one])
-    return MappingProxyType(found)
+        found[name] = data[value:one]
+    return MappingProxyType(found), frozenset(critical)
 
 
 def instant(data: bytes, at: int, end: int, field: str) -> tuple[datetime, int]:
     """UTCTime to 2049, GeneralizedTime from 2050 on, both to the second and in Z (4.1.2.5)."""
-    if at >= end or data[at] not in (_UTC_TIME, _GENERALIZED_TIME):
-        raise Malformed("is no time", field=field, offset=at)
-    short = data[at] == _UTC_TIME
-    start, stop = span(data, at, end, field)
-    digits = data[start : stop - 1]
+    head = data[at : at + 2]
+    stop = at + (15 if head == _UTC_TIME else 17)
+    digits = data[at + 2 : stop - 1]
     if (
-        data[stop - 1 : stop] != b"Z"
-        or len(digits) != (12 if short else 14)
+        head not in (_UTC_TIME, _GENERALIZED_TIME)
+        or stop > end
+        or data[stop - 1] != ord("Z")
         or not digits.isdigit()
     ):
-        raise Malformed("is no time to the second in UTC", field=field, offset=start)
-    if short:
-        digits = (b"20" if digits < b"50" else b"19") + digits
+        raise Malformed("is no time to the second in UTC", field=field, offset=at)
+    text = digits.decode("ascii")
+    if head == _UTC_TIME:
+        text = ("20" if text < "50" else "19") + text
     try:
-        return (
-            datetime(
-                int(digits[0:4]),
-                int(digits[4:6]),
-                int(digits[6:8]),
-                int(digits[8:10]),
-                int(digits[10:12]),
-                int(digits[12:14]),
-                tzinfo=UTC,
-            ),
-            stop,
-        )
+        if (
+            text[8:10] < "24"
+        ):  # from Python 3.14 on the library takes 24:00 for the next day's start
+            return datetime.fromisoformat(f"{text[:8]}T{text[8:]}Z"), stop
     except ValueError:
-        raise Malformed("is no time of the calendar", field=field, offset=start) from None
+        pass
+    raise Malformed("is no time of the calendar", field=field, offset=at)
 
 
 def _ends(at: int, end: int, field: str) -> None:
     if at != end:
         raise Malformed(f"{end - at} bytes follow", field=field, offset=at)
+
+
+def forget() -> None:
+    """Empties what is remembered, for benchmarks that measure the first time."""
+    _blocks.cache_clear()
+    _decoded.cache_clear()

@@ -257,7 +257,7 @@ def test_a_td_that_was_launched_under_another_module(
 
 
 def test_the_date_is_the_oldest_and_advisories_are_everybodys() -> None:
-    rows = (replace(levels(TDX, "UpToDate")[0], advisories=("INTEL-SA-1", "INTEL-SA-2")),)
+    rows = (levels(TDX, "UpToDate")[0]._replace(advisories=("INTEL-SA-1", "INTEL-SA-2")),)
     known = modules(SvnLevel(SVN[0], "UpToDate", OLD - timedelta(days=1), ("INTEL-SA-2",)))
     enclave = (SvnLevel(documents.QE_SVN, "UpToDate", OLD, ("INTEL-SA-3",)),)
     case = judged(good(TDX), TDX, tcb_levels=rows, tdx_modules=known, evaluation_number=22)
@@ -283,7 +283,7 @@ def test_early_documents_say_what_is_coming_and_decide_nothing() -> None:
     report = accepted(replace(case, collateral=case.collateral + Collateral(items=same)))
     assert report.notes == ("under evaluation number 21 the status stays UpToDate",)
     advised = documents.levels(tdx=False)
-    advised = (replace(advised[0], advisories=("INTEL-SA-00998",)), *advised[1:])
+    advised = (advised[0]._replace(advisories=("INTEL-SA-00998",)), *advised[1:])
     more = PKI.tcb_info(tdx=False, early=True, evaluation_number=21, tcb_levels=advised)
     report = accepted(
         replace(case, collateral=case.collateral + Collateral(items=(more, early[1])))

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.platforms.dcap.made import PKI
+from tests.wire.der import children
 
 from troth.errors import Malformed
 from troth.platforms.dcap import pck
 from troth.platforms.dcap.simulate_pki import der, sgx_extension
 from troth.wire import x509
-from troth.wire.x509 import Extension
 
 SAYS: dict[str, Any] = {
     "ppid": bytes(range(16)),
@@ -30,7 +30,7 @@ GOOD = sgx_extension(**SAYS)
 
 
 def read(value: bytes) -> pck.Pck:
-    return pck.read(replace(CERTIFICATE, extensions={pck.EXTENSION: Extension(False, value)}))
+    return pck.read(replace(CERTIFICATE, extensions={pck.EXTENSION: value}))
 
 
 def test_all_its_members() -> None:
@@ -70,6 +70,10 @@ CONTENT = GOOD[4:]
 LONG = b"\x30\x83\0" + len(CONTENT).to_bytes(2, "big") + CONTENT
 
 
+TCB = next(child for child in children(GOOD) if der(0x06, pck.EXTENSION + b"\2") in child)
+VERSIONS = b"".join(children(children(TCB)[1]))
+
+
 def changed(old: bytes, new: bytes) -> bytes:
     assert CONTENT.count(old) == 1
     return _outer(CONTENT.replace(old, new))
@@ -79,6 +83,15 @@ WRONG = {
     "empty": b"",
     "bytes behind": GOOD + b"\0",
     "a length in a longer form": LONG,
+    "a length that is one too many": GOOD[:3] + bytes((GOOD[3] + 1,)) + GOOD[4:],
+    "a length that is one too many, inside": _outer(
+        CONTENT.replace(TCB, TCB[:3] + bytes((TCB[3] + 1,)) + TCB[4:])
+    ),
+    "a length that is one too many, of the versions": _outer(
+        CONTENT.replace(
+            TCB, TCB[: -len(VERSIONS) - 1] + bytes((len(VERSIONS) % 256 + 1,)) + VERSIONS
+        )
+    ),
     "another order": _outer(CONTENT.replace(PCE_ID + FMSPC, FMSPC + PCE_ID)),
     "a member twice": _outer(CONTENT.replace(PCE_ID, PCE_ID * 2)),
     "a member less": _outer(CONTENT.replace(FMSPC, b"")),

@@ -44,7 +44,7 @@ def octets(certificate: Certificate, number: bytes) -> bytes | None:
     if found is None:
         return None
     field = f"extension {number.hex()}"
-    return found.value[der.only(found.value, field, tag=_OCTET_STRING) :]
+    return found[der.only(found, field, tag=_OCTET_STRING) :]
 
 
 def dns_names(certificate: Certificate) -> Iterator[str]:
@@ -56,7 +56,7 @@ def dns_names(certificate: Certificate) -> Iterator[str]:
     found = certificate.extensions.get(_ALT_NAMES)
     if found is None:
         return
-    data, field = found.value, "subjectAltName"
+    data, field = found, "subjectAltName"
     at = der.only(data, field, tag=der.SEQUENCE)
     while at < len(data):
         start, end = der.element(data, at, field)

@@ -47,7 +47,7 @@ def ask(web: Web, nonce: bytes) -> Found | None:
         return None
     part = Part(
         name="cpu",
-        evidence=found.value,
+        evidence=found,
         says="REPORT_DATA is the hash of the TLS key and your nonce",
         user_data=user_data(shown.key, nonce),
         over_nonce=True,

@@ -103,19 +103,19 @@ def ask(web: Web, nonce: bytes) -> Found | None:  # noqa: ARG001 - the certifica
 
 def _part(leaf: Certificate, key: bytes) -> Part | None:
     if TAGGED in leaf.extensions:
-        quote, claims = tagged(leaf.extensions[TAGGED].value)
+        quote, claims = tagged(leaf.extensions[TAGGED])
         # Claims that name another key are those of another certificate: then this key's are wanted.
         wanted = claims if names(claims, key) else claims_for(key)
         says = "REPORTDATA is the hash of claims, and these name the TLS key"
         return Part(name="tee", evidence=_sized(quote), says=says, user_data=user_data(wanted))
     if GRAMINE in leaf.extensions:
-        quote = leaf.extensions[GRAMINE].value
+        quote = leaf.extensions[GRAMINE]
         says = "REPORTDATA is the hash of claims that name the TLS key and nothing else"
         wanted = claims_for(key)
         return Part(name="tee", evidence=_sized(quote), says=says, user_data=user_data(wanted))
     for number in INTEL:
         if number in leaf.extensions:
-            quote = leaf.extensions[number].value
+            quote = leaf.extensions[number]
             says = "nothing that is known here binds it to the TLS key"
             return Part(name="tee", evidence=_sized(quote), says=says)
     return None

@@ -22,6 +22,7 @@ from troth.model.platform import Genuineness
 from troth.model.roots import Root
 from troth.model.tcb import Tcb
 from troth.platforms._review import review as _review
+from troth.platforms._review import vouching
 from troth.platforms.dcap import codes, documents, endorsed, pck, revocation, tcb, who
 from troth.platforms.dcap.quote import Quote
 from troth.platforms.dcap.tcb import Td
@@ -126,11 +127,8 @@ def _stands(platform: Platform, roots: tuple[Root, ...]) -> tuple[Root | None, C
 
     A pure function of the chain and the roots, remembered for speed.
     """
-    certificate = platform.root
-    digest = hashlib.sha256(certificate.der).hexdigest()
-    key = issued.key_sha256(certificate)
-    root = next((r for r in roots if r.vouches_for(certificate=digest, key=key)), None)
-    return root, _root(certificate, root), _path(platform, root)
+    root = vouching(platform.root, roots)
+    return root, _root(platform.root, root), _path(platform, root)
 
 
 def _root(certificate: Certificate, root: Root | None) -> Check:
@@ -144,8 +142,8 @@ def _path(platform: Platform, root: Root | None) -> Check:
     found = issued.problems(platform.chain, algorithms=documents.ALGORITHMS)
     # The root is trusted for its key. Where its certificate is not the pinned one to the bit, its own
     # signature lets no bit of it be changed.
-    der = platform.root.der
-    if root is None or root.sha256 != hashlib.sha256(der).hexdigest():
+    if root is None or root.sha256 != issued.sha256(platform.root):
+        der = platform.root.der
         found += [f"root: {wrong}" for wrong in issued.link(der, der)]
     if found:
         return failed(G102, "PCK chain", why="; ".join(found))
@@ -164,6 +162,7 @@ def forget() -> None:
     """Empties what is remembered, for benchmarks that measure the first time."""
     _stands.cache_clear()
     who.forget()
+    documents.forget()
     endorsed.forget()
     pck.forget()
     tcb.evaluate.cache_clear()

@@ -4,10 +4,10 @@ An object of `Collateral` is prepared when it is first used. What is remembered 
 alone; windows, roots and revocation are looked at for each verdict.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property, lru_cache, partial
+from functools import cached_property
 from typing import Final, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -24,6 +24,8 @@ SIGNER: Final = "Intel SGX TCB Signing"
 
 
 _D = TypeVar("_D", TcbInfo, EnclaveIdentity)
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,27 +60,50 @@ class Signed(Generic[_D]):
         return name(self.item)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class List:
-    """One revocation list."""
+    """One revocation list, and answers that it gave before: they are of its bytes alone.
+
+    Attributes:
+        item: as it was served.
+        content: what it says.
+        name: how reports name it.
+    """
 
     item: Item
     content: RevocationList
+    name: str = field(init=False)
+    _problems: dict[bytes, str] = field(default_factory=dict, init=False)
+    _revoked: dict[int, bool] = field(default_factory=dict, init=False)
 
-    @cached_property
-    def name(self) -> str:
-        """How reports name it."""
-        return name(self.item)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", name(self.item))
 
-    @cached_property
-    def revokes(self) -> Callable[[int], bool]:
-        """`RevocationList.revokes`, remembered for speed for as long as the list is."""
-        return lru_cache(maxsize=4096)(self.content.revokes)
-
-    @cached_property
-    def problem(self) -> Callable[[bytes], str]:
+    def problem(self, issuer: bytes) -> str:
         """What is wrong with its signature by the authority with this certificate (DER)."""
-        return lru_cache(maxsize=16)(partial(_problem, self.content))
+        found = self._problems.get(issuer)
+        if found is None:
+            found = _problem(self.content, issuer)
+            _remember(self._problems, issuer, found, limit=16)
+        return found
+
+    def revokes(self, serial: int) -> bool:
+        """Whether it names this serial number.
+
+        Raises:
+            Malformed: as `RevocationList.revokes`.
+        """
+        found = self._revoked.get(serial)
+        if found is None:
+            found = self.content.revokes(serial)
+            _remember(self._revoked, serial, found, limit=4096)
+        return found
+
+
+def _remember(answers: dict[_K, _V], question: _K, answer: _V, *, limit: int) -> None:
+    if len(answers) >= limit:
+        answers.clear()
+    answers[question] = answer
 
 
 class Prepared:

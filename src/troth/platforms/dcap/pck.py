@@ -4,20 +4,18 @@ Source: Intel, «SGX PCK Certificate and CRL Profile Specification» 1.5. The ex
 so another order, a longer form of a number or a member too many is refused.
 """
 
+import re
+import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 from troth.errors import Malformed
-from troth.wire.der import INTEGER, SEQUENCE, span
-from troth.wire.x509 import Certificate, unsigned
+from troth.wire.x509 import Certificate
 
 EXTENSION: Final = bytes.fromhex("2a864886f84d010d01")
 COMPONENTS: Final = 16
-_FIELD: Final = "SGX extension"
-_BOOLEAN: Final = 0x01
-_OCTET_STRING: Final = 0x04
-_ENUMERATED: Final = 0x0A
 
 
 # Compared by identity: `read` gives one object for one encoding.
@@ -55,88 +53,69 @@ def _oid(*arcs: int) -> bytes:
     return bytes((0x06, len(content))) + content
 
 
-_VERSIONS: Final = tuple(_oid(2, index) for index in range(1, COMPONENTS + 2))
-_PPID, _TCB, _CPU_SVN = _oid(1), _oid(2), _oid(2, 18)
-_PCE_ID, _FMSPC, _SGX_TYPE = _oid(3), _oid(4), _oid(5)
-_INSTANCE, _CONFIGURATION = _oid(6), _oid(7)
-_FLAGS: Final = tuple(_oid(7, index) for index in (1, 2, 3))
+def _member(size: int, value: bytes, *arcs: int) -> bytes:
+    """Pattern of `SEQUENCE { OID, value }`; the value takes `size` bytes."""
+    oid = _oid(*arcs)
+    return re.escape(bytes((0x30, len(oid) + size)) + oid) + value
 
 
-class _Walk:
-    """Steps over members `SEQUENCE { OID, value }` in their fixed order."""
-
-    __slots__ = ("at", "data", "end")
-
-    def __init__(self, data: bytes, at: int, end: int) -> None:
-        self.data, self.at, self.end = data, at, end
-
-    def member(self, oid: bytes, tag: int) -> bytes:
-        """Content of the value of the next member, which must be this one."""
-        data = self.data
-        start, self.at = span(data, self.at, self.end, _FIELD, SEQUENCE)
-        value = start + len(oid)
-        if data[start:value] != oid:
-            raise Malformed("has another member than it should", field=_FIELD, offset=start)
-        begin, last = span(data, value, self.at, _FIELD, tag)
-        if last != self.at:
-            raise Malformed(f"{self.at - last} bytes follow", field=_FIELD, offset=last)
-        return data[begin:last]
-
-    def octets(self, oid: bytes, size: int) -> bytes:
-        content = self.member(oid, _OCTET_STRING)
-        if len(content) != size:
-            raise Malformed(f"is {len(content)} bytes, should be {size}", field=_FIELD)
-        return content
-
-    def boolean(self, oid: bytes) -> bool:
-        content = self.member(oid, _BOOLEAN)
-        if content not in (b"\0", b"\xff"):
-            raise Malformed("is no boolean", field=_FIELD)
-        return content != b"\0"
-
-    def close(self) -> None:
-        if self.at != self.end:
-            raise Malformed(f"{self.end - self.at} bytes follow", field=_FIELD, offset=self.at)
+def _octets(size: int, *arcs: int) -> bytes:
+    return _member(2 + size, re.escape(bytes((0x04, size))) + b"(.{%d})" % size, *arcs)
 
 
-def _inside(content: bytes) -> _Walk:
-    """The members of the SEQUENCE that a member's content is the content of."""
-    return _Walk(content, 0, len(content))
+# An INTEGER in its shortest form: of one byte's value, and of two bytes'.
+_BYTE: Final = ((3, rb"\x02\x01[\x00-\x7f]"), (4, rb"\x02\x02\x00[\x80-\xff]"))
+_WORD: Final = (*_BYTE, (4, rb"\x02\x02[\x01-\x7f]."), (5, rb"\x02\x03\x00[\x80-\xff]."))
+
+
+def _number(forms: Iterable[tuple[int, bytes]], *arcs: int) -> bytes:
+    """Pattern whose group is the whole member."""
+    return b"(" + b"|".join(_member(size, form, *arcs) for size, form in forms) + b")"
+
+
+_HEAD: Final = 2 + len(_oid(2, 1)) + 2  # of such a member, before its number
+_FLAGS: Final = b"".join(_member(3, rb"\x01\x01([\x00\xff])", 7, index) for index in (1, 2, 3))
+_FLAGS_SIZE: Final = 3 * (2 + len(_oid(7, 1)) + 3)
+# The extension. Three lengths depend on its numbers, and are groups of their own.
+_FORM: Final = re.compile(
+    rb"\x30\x82(..)"
+    + _octets(16, 1)
+    + rb"\x30\x82(..)"
+    + re.escape(_oid(2))
+    + rb"\x30\x82(..)"
+    + b"".join(_number(_BYTE, 2, index) for index in range(1, COMPONENTS + 1))
+    + _number(_WORD, 2, COMPONENTS + 1)
+    + _octets(16, 2, COMPONENTS + 2)
+    + _octets(2, 3)
+    + _octets(6, 4)
+    + _member(3, rb"\x0a\x01([\x00-\x02])", 5)
+    + b"(?:"  # the Platform CA's certificates say more
+    + _octets(16, 6)
+    + _member(2 + _FLAGS_SIZE, re.escape(bytes((0x30, _FLAGS_SIZE))) + _FLAGS, 7)
+    + b")?",
+    re.DOTALL,
+)
+_LENGTHS: Final = struct.Struct(">HHH")
+_OUTSIDE: Final = len(_oid(2)) + 4  # what the second length counts and the third does not
+_VERSIONS: Final = 5  # the first group of the 16 and the PCE's
+_CPU_SVN: Final = _VERSIONS + COMPONENTS + 1
 
 
 @lru_cache(maxsize=256)
 def _read(value: bytes) -> Pck:
-    start, end = span(value, 0, len(value), _FIELD, SEQUENCE)
-    if end != len(value):
-        raise Malformed(f"{len(value) - end} bytes follow", field=_FIELD, offset=end)
-    walk = _Walk(value, start, end)
-    ppid = walk.octets(_PPID, 16)
-    tcb = _inside(walk.member(_TCB, SEQUENCE))
-    versions = [unsigned(tcb.member(oid, INTEGER), _FIELD) for oid in _VERSIONS]
-    cpu_svn = tcb.octets(_CPU_SVN, 16)
-    tcb.close()
-    pce_svn = versions.pop()
-    if max(versions) > 0xFF or pce_svn > 0xFFFF:
-        raise Malformed("has a version out of its range", field=_FIELD)
-    pce_id = walk.octets(_PCE_ID, 2)
-    fmspc = walk.octets(_FMSPC, 6)
-    sgx_type = walk.member(_SGX_TYPE, _ENUMERATED)
-    if sgx_type not in (b"\0", b"\1", b"\2"):
-        raise Malformed("is no SGX type", field=_FIELD)
-    instance: bytes | None = None
-    dynamic: bool | None = None
-    cached: bool | None = None
-    smt: bool | None = None
-    if walk.at < walk.end:  # the Platform CA's certificates say more
-        instance = walk.octets(_INSTANCE, 16)
-        inner = _inside(walk.member(_CONFIGURATION, SEQUENCE))
-        dynamic, cached, smt = (inner.boolean(oid) for oid in _FLAGS)
-        inner.close()
-    walk.close()
+    match = _FORM.fullmatch(value)
+    if match is None:
+        raise Malformed("is not in its one encoding", field="SGX extension")
+    whole, ppid, tcb, inner, *versions = match.groups()
+    pce_svn, cpu_svn, pce_id, fmspc, sgx_type, instance, *flags = versions[COMPONENTS:]
+    size = match.end(_CPU_SVN) - match.start(_VERSIONS)
+    if whole + tcb + inner != _LENGTHS.pack(len(value) - 4, _OUTSIDE + size, size):
+        raise Malformed("has lengths that do not fit", field="SGX extension")
+    dynamic, cached, smt = (None if flag is None else flag == b"\xff" for flag in flags)
     return Pck(
         ppid=ppid,
-        components=tuple(versions),
-        pce_svn=pce_svn,
+        components=tuple(member[-1] for member in versions[:COMPONENTS]),
+        pce_svn=int.from_bytes(pce_svn[_HEAD:]),
         cpu_svn=cpu_svn,
         pce_id=pce_id,
         fmspc=fmspc,
@@ -154,10 +133,10 @@ def read(certificate: Certificate) -> Pck:
     Raises:
         Malformed: it has none, or one in another encoding.
     """
-    extension = certificate.extensions.get(EXTENSION)
-    if extension is None:
+    value = certificate.extensions.get(EXTENSION)
+    if value is None:
         raise Malformed("has no SGX extension", field="PCK certificate")
-    return _read(extension.value)
+    return _read(value)
 
 
 def forget() -> None:

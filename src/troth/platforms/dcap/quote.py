@@ -38,6 +38,9 @@ class Tee(IntEnum):
     TDX = 0x81
 
 
+_TEES: Final = {int(tee): tee for tee in Tee}
+
+
 class Body(IntEnum):
     """Kind of body: written in quotes of version 5, given by the TEE in older ones."""
 
@@ -127,8 +130,7 @@ def parse(data: bytes) -> Quote:
     tee = _tee(tee_type, version)
     if vendor != INTEL:
         raise Malformed("is not Intel's", field="QE vendor id", offset=12)
-    reader = Reader(data)
-    reader.take(HEADER, "header")
+    reader = Reader(data, at=HEADER)
     kind = _kind(reader, version, tee)
     body = reader.take(SIZES[kind], "body")
     signed = data[: reader.offset]
@@ -193,18 +195,15 @@ def unwrap(data: bytes, tee: Tee) -> tuple[bytes, str] | None:
             words.append("base64")
     if len(data) < HEADER or data[12:28] != INTEL:
         return None
-    if int.from_bytes(data[0:2], "little") > 3 or tee is Tee.SGX:
-        try:
-            if (
-                _tee(int.from_bytes(data[4:8], "little"), int.from_bytes(data[0:2], "little"))
-                != tee
-            ):
-                return None
-        except Malformed:
-            if tee is Tee.TDX:  # said once, by the one that is asked first
-                return None
-    else:
+    version, _, tee_type, _, _ = _HEADER.unpack_from(data)
+    if version <= 3 and tee is Tee.TDX:
         return None
+    try:
+        if _tee(tee_type, version) is not tee:
+            return None
+    except Malformed:
+        if tee is Tee.TDX:  # said once, by the one that is asked first
+            return None
     end = _end(data)
     if end is not None and end < len(data) <= _PADDED and not data[end:].strip(b"\0"):
         words.append(f"{len(data) - end} zero bytes behind the quote")
@@ -225,10 +224,10 @@ def _end(data: bytes) -> int | None:
 
 
 def _tee(value: int, version: int) -> Tee:
-    known = (0,) if version == 3 else (0, 0x81)
-    if value not in known:
+    found = _TEES.get(value)
+    if found is None or (version == 3 and found is not Tee.SGX):
         raise Malformed(f"is {value:#x} in version {version}", field="TEE type", offset=4)
-    return Tee(value)
+    return found
 
 
 def _kind(reader: Reader, version: int, tee: Tee) -> Body:

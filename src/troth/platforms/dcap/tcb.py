@@ -7,7 +7,8 @@ convergence and relaunch advice), written from its rules.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from operator import ge, lt
+from typing import Final, TypeVar
 
 from troth.model.tcb import Finding, Short, Tcb
 from troth.platforms.dcap.collateral import EnclaveIdentity, Level, Module, SvnLevel, TcbInfo
@@ -43,6 +44,7 @@ _NEEDS_CONFIGURATION: Final = frozenset(
         "OutOfDateConfigurationNeeded",
     }
 )
+_L = TypeVar("_L", Level, SvnLevel)
 _OUT: Final = frozenset({OUT_OF_DATE, "OutOfDateConfigurationNeeded"})
 
 
@@ -112,12 +114,12 @@ def _platform(part: str, pck: Pck, svn: bytes | None, info: TcbInfo) -> Finding:
     has = _Versions(bytes(pck.components), pck.pce_svn, svn)
     found = next((level for level in info.levels if has.meet(level)), None)
     status = NOT_SUPPORTED if found is None else found.status
-    better = [level for level in info.levels if _LADDER[level.status] < _LADDER[status]]
+    better = _better(info.levels, status)
     short: tuple[Short, ...] = ()
     words = ""
     if better:
         # The nearest: the one with the fewest components short, and of those the best.
-        nearest = min(better, key=lambda level: (len(has.short(level, ())), _LADDER[level.status]))
+        nearest = min(better, key=lambda level: (has.lacks(level), _LADDER[level.status]))
         short = has.short(nearest, info.names)
         words = f"{nearest.status}, {nearest.date:%Y-%m-%d}"
     return Finding(
@@ -138,17 +140,23 @@ class _Versions:
     tdx: bytes | None
 
     def meet(self, level: Level) -> bool:
-        if self.pce_svn < level.pce_svn:
-            return False
-        if any(has < needs for has, needs in zip(self.sgx, level.sgx, strict=True)):
-            return False
-        if self.tdx is None:
-            return True
-        # From TDX 1.5 on, the first two bytes are the module's version, which has levels of its own.
-        start = 2 if self.tdx[1] > 0 else 0
-        return all(
-            has >= needs for has, needs in zip(self.tdx[start:], level.tdx[start:], strict=True)
+        return (
+            self.pce_svn >= level.pce_svn
+            and all(map(ge, self.sgx, level.sgx))
+            and (self.tdx is None or all(map(ge, self.tdx[self._own :], level.tdx[self._own :])))
         )
+
+    def lacks(self, level: Level) -> int:
+        """How many numbers are too small."""
+        count: int = sum(map(lt, self.sgx, level.sgx)) + (self.pce_svn < level.pce_svn)
+        if self.tdx is not None:
+            count += sum(map(lt, self.tdx[self._own :], level.tdx[self._own :]))
+        return count
+
+    @property
+    def _own(self) -> int:
+        """From TDX 1.5 on, the first two bytes are the module's version, which has its own levels."""
+        return 2 if self.tdx is not None and self.tdx[1] > 0 else 0
 
     def short(self, level: Level, names: Sequence[str]) -> tuple[Short, ...]:
         found = [
@@ -159,11 +167,10 @@ class _Versions:
         if self.pce_svn < level.pce_svn:
             found.append(Short(component="PCESVN", has=self.pce_svn, needs=level.pce_svn))
         if self.tdx is not None:
-            start = 2 if self.tdx[1] > 0 else 0
             found += [
                 Short(component=_named("TDX", index, names, 16), has=has, needs=needs)
                 for index, (has, needs) in enumerate(zip(self.tdx, level.tdx, strict=True))
-                if index >= start and has < needs
+                if index >= self._own and has < needs
             ]
         return tuple(found)
 
@@ -192,7 +199,7 @@ def _fix(short: Sequence[Short]) -> str:
 def _enclave(part: str, has: int, levels: Sequence[SvnLevel], what: str) -> Finding:
     found = next((level for level in levels if level.isvsvn <= has), None)
     status = NOT_SUPPORTED if found is None else found.status
-    better = [level for level in levels if _LADDER[level.status] < _LADDER[status]]
+    better = _better(levels, status)
     short: tuple[Short, ...] = ()
     words = ""
     if better:
@@ -208,6 +215,12 @@ def _enclave(part: str, has: int, levels: Sequence[SvnLevel], what: str) -> Find
         better=words,
         fix=f"update {what}" if short else "",
     )
+
+
+def _better(levels: Sequence[_L], status: str) -> list[_L]:
+    if status == UP_TO_DATE:
+        return []
+    return [level for level in levels if _LADDER[level.status] < _LADDER[status]]
 
 
 def _converge(platform: str, parts: Sequence[str]) -> str:

@@ -76,10 +76,10 @@ def fwid(leaf: Certificate) -> bytes | None:
     if old is not None and new is not None:
         raise Malformed("is named in two forms", field="FWID")
     if old is not None:
-        return _composite(old.value)
+        return _composite(old)
     if new is not None:
-        start, end = _tagged(new.value)[_FWIDS]
-        return _digest(new.value, start, end)
+        start, end = _tagged(new)[_FWIDS]
+        return _digest(new, start, end)
     return None
 
 
@@ -92,8 +92,8 @@ def debug(leaf: Certificate) -> bool:
     extension = leaf.extensions.get(TCB_INFO)
     if extension is None:
         return False
-    start, end = _tagged(extension.value).get(_FLAGS, (0, 0))
-    bits = extension.value[start:end]
+    start, end = _tagged(extension).get(_FLAGS, (0, 0))
+    bits = extension[start:end]
     if bits and (len(bits) != 5 or bits[0] != 0):
         raise Malformed("is no 32 bits", field="DiceTcbInfo.flags")
     return bool(int.from_bytes(bits[1:], "big") & _DEBUG)

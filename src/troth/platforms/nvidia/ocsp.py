@@ -248,7 +248,7 @@ def _signers(der: bytes, issuer_der: bytes) -> tuple[Certificate | str, ...]:
 
 def _not_a_responder(certificate: Certificate) -> Iterable[str]:
     usage = certificate.extensions.get(_EXTENDED_USAGE)
-    if usage is None or _OCSP_SIGNING not in _members(usage.value):
+    if usage is None or _OCSP_SIGNING not in _members(usage):
         yield "may not sign OCSP answers"
     if not issued.authority(certificate, 0):
         yield "is an authority, not a responder"

@@ -3,7 +3,6 @@
 ARK-Milan → SEV-Milan → VCEK, and ARK-Milan → SEV-VLEK-Milan → VLEK; so for each product.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -11,6 +10,7 @@ from typing import Final
 from troth.crypto import issued
 from troth.model.collateral import Item
 from troth.model.roots import Root
+from troth.platforms._review import vouching
 from troth.platforms.snp.collateral import Shelf
 from troth.platforms.snp.endorsement import Endorsement
 from troth.platforms.snp.format import SigningKey
@@ -48,7 +48,7 @@ class Path:
         wrong = []
         if presented != expected:
             wrong.append(f"issued by {' → '.join(presented)}, should be {' → '.join(expected)}")
-        if self.root is None or hashlib.sha256(self.ark.der).hexdigest() != self.root.sha256:
+        if self.root is None or issued.sha256(self.ark) != self.root.sha256:
             wrong += [f"{presented[0]}: {word}" for word in issued.link(self.ark.der, self.ark.der)]
         return wrong
 
@@ -73,7 +73,7 @@ def path_of(leaf: Certificate, shelves: Sequence[Shelf], roots: Sequence[Root]) 
         for ark_item, ark in (*beside[id(ask_item)], *above.get(ask.issuer, ())):
             if ark.subject != ask.issuer:
                 continue
-            path = Path(ark=ark, ask=ask, root=_root(ark, roots), items=(ask_item, ark_item))
+            path = Path(ark=ark, ask=ask, root=vouching(ark, roots), items=(ask_item, ark_item))
             wrong = bool(issued.link(leaf.der, ask.der)) + bool(issued.link(ask.der, ark.der))
             rank = 3 * (path.root is None) + wrong
             if rank == 0:
@@ -89,7 +89,7 @@ def _by_name(at_hand: Sequence[_Held], roots: Sequence[Root]) -> dict[bytes, lis
     others: dict[bytes, list[_Held]] = {}
     for held in at_hand:
         certificate = held[1]
-        root = _root(certificate, roots)
+        root = vouching(certificate, roots)
         if root is not None:
             trusted.setdefault((certificate.subject, certificate.key, root.sha256), held)
         elif len(few := others.setdefault(certificate.subject, [])) < _FEW:
@@ -98,8 +98,3 @@ def _by_name(at_hand: Sequence[_Held], roots: Sequence[Root]) -> dict[bytes, lis
     for held in (*trusted.values(), *(held for few in others.values() for held in few)):
         found.setdefault(held[1].subject, []).append(held)
     return found
-
-
-def _root(ark: Certificate, roots: Sequence[Root]) -> Root | None:
-    certificate, key = hashlib.sha256(ark.der).hexdigest(), issued.key_sha256(ark)
-    return next((r for r in roots if r.vouches_for(certificate=certificate, key=key)), None)

@@ -29,9 +29,16 @@ _PRODUCT: Final = _ARC + b"\x02"
 _SVN: Final = _ARC + b"\x03"
 _HWID: Final = _ARC + b"\x04"
 _CSP: Final = _ARC + b"\x05"
-_SVNS: Final = MappingProxyType({"boot_loader": 1, "tee": 2, "snp": 3, "microcode": 8})
-_SVNS_TURIN: Final = MappingProxyType({**_SVNS, "fmc": 9})
-_SVNS_RESERVED: Final = range(4, 8)
+_SVNS: Final = MappingProxyType(
+    {
+        "boot_loader": _SVN + b"\x01",
+        "tee": _SVN + b"\x02",
+        "snp": _SVN + b"\x03",
+        "microcode": _SVN + b"\x08",
+    }
+)
+_SVNS_TURIN: Final = MappingProxyType({**_SVNS, "fmc": _SVN + b"\x09"})
+_SVNS_RESERVED: Final = tuple(_SVN + bytes((number,)) for number in range(4, 8))
 # «Milan-B0» names a stepping beside the product; a VLEK serves many chips and names the product alone.
 _NAME: Final = re.compile(r"(Milan|Genoa|Turin)(-[A-Z][0-9])?")
 _MAX_CSP: Final = 256
@@ -74,9 +81,7 @@ def read(der: bytes) -> Endorsement:
     """
     certificate = issued.read(der)
     values = {
-        name: extension.value
-        for name, extension in certificate.extensions.items()
-        if name.startswith(_ARC)
+        name: value for name, value in certificate.extensions.items() if name.startswith(_ARC)
     }
     name = _text(values, _PRODUCT, "productName")
     match = _NAME.fullmatch(name)
@@ -88,11 +93,10 @@ def read(der: bytes) -> Endorsement:
     if structure != turin:
         raise Malformed(f"is {structure}, should be {int(turin)}", field="structVersion")
     parts = {
-        part: _integer(values, _SVN + bytes((number,)), f"{part} SPL")
-        for part, number in (_SVNS_TURIN if turin else _SVNS).items()
+        part: _integer(values, oid, f"{part} SPL")
+        for part, oid in (_SVNS_TURIN if turin else _SVNS).items()
     }
-    for number in _SVNS_RESERVED:
-        oid = _SVN + bytes((number,))
+    for oid in _SVNS_RESERVED:
         if oid in values and _integer(values, oid, "reserved SPL"):
             raise Malformed("is not zero", field="reserved SPL")
     hwid = values.pop(_HWID, None)

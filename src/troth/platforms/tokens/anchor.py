@@ -92,11 +92,8 @@ def problems(path: Sequence[Certificate]) -> list[str]:
     last = len(path) - 1
     found = []
     for index, certificate in enumerate(path):
-        wrong = [
-            f"unknown critical extension {name.hex()}"
-            for name, extension in certificate.extensions.items()
-            if extension.critical and name not in _KNOWN_CRITICAL
-        ]
+        unknown = sorted(certificate.critical - _KNOWN_CRITICAL)
+        wrong = [f"unknown critical extension {name.hex()}" for name in unknown]
         wrong += issued.authority(certificate, last - index - 1) if index < last else []
         wrong += _leaf(certificate) if index == last else []
         if index and certificate.algorithm not in ALGORITHMS:
@@ -110,10 +107,10 @@ def _leaf(certificate: Certificate) -> list[str]:
     """No authority, and may sign data; NVIDIA's leaves carry no basic constraints at all."""
     wrong = []
     constraints = certificate.extensions.get(BASIC_CONSTRAINTS)
-    if constraints is not None and constraints.value != _NO_AUTHORITY:
+    if constraints is not None and constraints != _NO_AUTHORITY:
         wrong.append("the leaf must not be an authority")
     usage = certificate.extensions.get(KEY_USAGE)
-    if usage is not None and not (len(usage.value) == 4 and usage.value[3] & _SIGNS_DATA):
+    if usage is not None and not (len(usage) == 4 and usage[3] & _SIGNS_DATA):
         wrong.append("may not sign data")
     return wrong
 

@@ -125,7 +125,7 @@ def _quotes(data: bytes) -> Iterator[Inner]:
         yield Inner(
             kid=key.kid,
             key_sha256=hashlib.sha256(certificate.key).hexdigest(),
-            quote=_quote(extension.value, key.kid),
+            quote=_quote(extension, key.kid),
             report_data=digest.ljust(_REPORT_DATA, b"\0"),
             named=key.kid == base64.b64encode(digest).decode("ascii"),
             trouble=key.trouble,

@@ -58,7 +58,7 @@ def instance(certificate: Certificate) -> Instance | None:
     found = certificate.extensions.get(INSTANCE)
     if found is None:
         return None
-    data, field = found.value, "instance identity"
+    data, field = found, "instance identity"
     at, end = span(data, 0, len(data), field, SEQUENCE)
     zone, at = _text(data, at, end, "zone")
     number, at = _number(data, at, end, "project number")
@@ -135,8 +135,7 @@ def _members(value: bytes, tag: int) -> Iterator[bytes]:
 
 
 def _value(certificate: Certificate, oid: bytes) -> bytes:
-    extension = certificate.extensions.get(oid)
-    return b"" if extension is None else extension.value
+    return certificate.extensions.get(oid, b"")
 
 
 def _text(data: bytes, at: int, end: int, field: str) -> tuple[str, int]:
