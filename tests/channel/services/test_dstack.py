@@ -309,6 +309,7 @@ def test_logs_that_explode_are_not_unpacked() -> None:
         GZIP_MAGIC + gzip.compress(b"[]") + b"\0",
         GZIP_MAGIC + gzip.compress(b"[]") + gzip.compress(b"[]"),
     ],
+    ids=("nothing", "no gzip", "cut", "a byte behind", "two"),
 )
 def test_packed_logs_have_one_form(data: bytes) -> None:
     with pytest.raises(Malformed):

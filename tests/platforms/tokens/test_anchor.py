@@ -69,7 +69,7 @@ def test_a_path_that_is_right() -> None:
         ({"signer": ec.generate_private_key(CURVE)}, "does not verify"),
         ({"digest": hashes.SHA512()}, "another algorithm"),
     ],
-    ids=str,
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )
 def test_each_rule_of_the_leaf(change: dict[str, Any], why: str) -> None:
     found = problems(path(ROOT, MIDDLE, leaf(**change)))

@@ -111,12 +111,7 @@ def _leaf(certificate: Certificate) -> list[str]:
         wrong.append("does not say that it is no authority")
     usage = certificate.extensions.get(KEY_USAGE)
     # BIT STRING of one or two bytes; an endorsement key's has encipherment there instead.
-    if (
-        usage is None
-        or len(usage) not in (4, 5)
-        or usage[0] != 0x03
-        or not usage[3] & _SIGNS_DATA
-    ):
+    if usage is None or len(usage) not in (4, 5) or usage[0] != 0x03 or not usage[3] & _SIGNS_DATA:
         wrong.append("may not sign data")
     if other := certified.other_purpose(certificate):
         wrong.append(other)
