@@ -62,7 +62,7 @@ def test_answers_and_the_key_they_came_from() -> None:
 
 
 def test_a_redirection_is_not_followed() -> None:
-    for place in ("http://192.0.2.7/latest", "https://127.0.0.1:1/", "/elsewhere", ""):
+    for place in ("http://elsewhere.example/latest", "https://127.0.0.1:1/", "/elsewhere", ""):
         reply = Reply(status=302, headers={"Location": place} if place else {})
         with Loopback(lambda _, reply=reply: reply, identity=ME) as server:
             with Web(server.url, dialler=server.dial) as web, pytest.raises(Unavailable) as error:

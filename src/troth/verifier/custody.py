@@ -110,7 +110,7 @@ def custody(key: Claimed, report: Report, known: Known) -> Custody:
     ties.sort(key=lambda tie: order.index(tie.status))
     asserted = ties[0] if ties and ties[0].status is Status.ASSERTED else None
     refuted = ties[-1] if ties and ties[-1].status is Status.REFUTED else None
-    doubt = _doubt(report)
+    doubt = _doubt(_without_key(report))
     if asserted is not None and doubt:
         bound = _unknown(BOUND, f"{asserted.why}; but {doubt}")
     elif asserted is not None:
@@ -139,14 +139,20 @@ def joined(report: Report, answer: Custody) -> Report:
     check = make[bound.status](
         B201, "key", presented=answer.tag or "no tag", expected=answer.key.text, why=bound.why
     )
-    # The key was given after all: by its tag, where the policy asks that one be.
-    others = (one for one in report.checks if one.code is not B202)
+    report = _without_key(report)
     return replace(
         report,
-        checks=(*others, check),
+        checks=(*report.checks, check),
         required=(*report.required, B201),
         statements=(*report.statements, *answer.statements),
     )
+
+
+def _without_key(report: Report) -> Report:
+    """The report without the question for a key in a field of its own: here it is asked by its tag."""
+    checks = tuple(check for check in report.checks if check.code is not B202)
+    required = tuple(code for code in report.required if code is not B201)
+    return replace(report, checks=checks, required=required)
 
 
 def _ties(key: Claimed, claims: Claims, known: Known) -> list[_Tie]:
