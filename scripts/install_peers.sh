@@ -5,6 +5,6 @@
 set -eu
 
 folder=${1:?usage: scripts/install_peers.sh FOLDER}
+locked=$(dirname "$0")/../requirements/peers.txt
 [ -x "$folder/bin/python" ] || python3 -m venv "$folder"
-"$folder/bin/python" -m pip install --quiet --disable-pip-version-check \
-    tinfoil==0.15.0 tinfoil-ehbp==0.4.1 dstack-sdk==0.5.4
+"$folder/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$locked"
