@@ -154,3 +154,27 @@ def test_whose_address_is_it(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         assert run(["verify", server.url, *strict, "-q"]) == 4
         assert run(["verify", server.url, *strict, "--key", address, "-q"]) == 0
     assert run(["verify", server.url, *flags, "--key-root", address, "-q"]) == 2
+
+
+def test_a_service_is_pinned_and_inspected(
+    aci: Aci, guest: Guest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, flags = tmp_path / "pinned.toml", Files(tmp_path, guest).flags()[1:]
+    assert run(["policy", "pin", aci.url, *flags, "-o", str(made)]) == 0
+    text = made.read_text()
+    assert "unreviewed = true" in text and 'channel = "key"' in text
+    assert run(["verify", aci.url, f"--policy={made}", *flags, "-q"]) == 4
+    made.write_text(text.replace("unreviewed = true", ""))
+    assert run(["verify", aci.url, f"--policy={made}", *flags, "-q"]) == 0
+    assert run(["policy", "pin", aci.url, *flags, "--nonce", "11" * 32]) == 2
+    assert run(["policy", "pin", aci.url]) == 1  # nobody whom we trust signed this
+    bundle = tmp_path / "b.troth"
+    assert run(["verify", aci.url, f"--policy={made}", *flags, "--bundle", str(bundle), "-q"]) == 0
+    capsys.readouterr()
+    for source in (aci.url, str(bundle)):
+        assert run(["inspect", source]) == 0
+        shown = capsys.readouterr().out
+        assert "body.mrtd" in shown and "nothing above was verified" in shown
+        assert "not_bound" in shown
+        assert run(["inspect", source, "--json"]) == 0
+        json.loads(capsys.readouterr().out)

@@ -1,32 +1,40 @@
 """`troth inspect`: what does it say? Never a verdict."""
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from troth.cli import _judge, _service
 from troth.cli._console import out, read_source
 from troth.errors import Malformed
 from troth.render.escape import visible
 from troth.wire import json as strict
 
 if TYPE_CHECKING:
+    from troth.channel.services import Asked
     from troth.model.platform import Platform
 
 
 def inspect(source: str, *, files: bool = False, json: bool = False) -> int:
-    """What does it say? Evidence, reference values, a log, a bundle, an image or a policy; never a verdict.
+    """What does it say? Evidence, a service, a log, a bundle, an image or a policy; never a verdict.
 
         troth inspect evidence.bin
         troth inspect app.eif --files
         troth inspect /sys/firmware/acpi/tables/data/CCEL
         troth inspect receipt.troth --json
+        troth inspect https://ai.example
 
     Args:
-        source: a file, or `-` for stdin.
+        source: a file, `-` for stdin, or the address of an attested service, which is then asked.
         files: of an image, list every file.
         json: print as JSON.
     """
-    data = read_source(source, limit=1 << 30)
-    document = _read(data, source, files=files)
+    if _judge.is_live(source):
+        from troth.channel import services
+
+        document = _answers(services.ask(source, services.SERVICES))
+    else:
+        document = _read(read_source(source, limit=1 << 30), source, files=files)
     if json:
         out(strict.canonical(document).decode("utf-8"))
     else:
@@ -47,6 +55,8 @@ def _read(data: bytes, source: str, *, files: bool, log: bytes | None = None) ->
         return _image(data, files=files)
     if bundle.looks_like(data):
         return _bundle(bundle.unpack(data))
+    if _service.kept(data):
+        return _kept(data)
     if rim.looks_like(data):
         return _reference_values(data)
     several = assemble(data)
@@ -97,6 +107,44 @@ def _evidence(
     return document
 
 
+def _kept(data: bytes) -> dict[str, Any]:
+    from troth.channel import services, transcript
+
+    return _answers(services.read(transcript.unpack(data), services.SERVICES))
+
+
+def _answers(asked: "Asked") -> dict[str, Any]:
+    """What a service answered, and the evidence that was found in it."""
+    found, told = asked.found, asked.transcript
+    document: dict[str, Any] = {
+        "kind": "service",
+        "service": asked.service.title,
+        "address": told.url,
+        "nonce": told.nonce.hex(),
+        "tls_key_sha256": "none" if told.key is None else hashlib.sha256(told.key).hexdigest(),
+        "binding": str(found.binding),
+        "answers": [
+            {
+                "asked": f"{one.method} {one.path}",
+                "status": one.answer.status,
+                "size": len(one.answer.body),
+            }
+            for one in told.exchanges
+        ],
+        "keys": {role: key.hex() for role, key in found.keys.items()},
+        "parts": {
+            part.name: _read(part.evidence, part.name, files=False, log=part.event_log)
+            for part in found.composite.parts
+        },
+        "statements": {
+            one.name: f"{one.status}{f' by {one.source}' if one.source else ''}: {one.why}"
+            for one in found.statements
+        },
+        "not_bound": "\n".join(found.not_bound),
+    }
+    return document
+
+
 def _reference_values(data: bytes) -> dict[str, Any]:
     """What a RIM document of NVIDIA's expects, index by index, and who is said to have signed it."""
     from troth.platforms.nvidia import rim
@@ -124,7 +172,7 @@ def _with_meanings(document: dict[str, Any]) -> dict[str, Any]:
 
     if document["kind"] == "bundle":
         return {**document, "evidence": _with_meanings(document["evidence"])}
-    if document["kind"] == "composite":
+    if document["kind"] in ("composite", "service"):
         parts = {name: _with_meanings(part) for name, part in document["parts"].items()}
         return {**document, "parts": parts}
     if document["kind"] != "evidence":

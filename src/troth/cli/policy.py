@@ -127,10 +127,13 @@ def pin(
         troth policy pin evidence.bin -o app.policy.toml
         troth policy pin quote.bin --event-log log.json --collateral DIR -o app.policy.toml
 
+        troth policy pin https://ai.example --collateral DIR -o ai.policy.toml
+
     With the log of a dstack guest its events are pinned, and not RTMR3, which no two machines share.
+    Of a service, each part is pinned and counted, and how firmly the way to it is tied to them.
 
     Args:
-        source: evidence, a dstack guest agent's answer, or `-`.
+        source: evidence, a dstack guest agent's answer, `-`, or the address of an attested service.
         event_log: what a TDX guest logged of its boot; it must replay.
         policy: a policy file or profile whose other requirements must hold, and are kept.
         nonce: your nonce, in hex, or @FILE; the evidence must carry it.
@@ -139,23 +142,47 @@ def pin(
         at: the instant of judgement.
         output: file to write; it must not exist. Default: stdout.
     """
-    from troth.cli import _collateral
+    from troth.cli import _collateral, _judge
     from troth.cli._pin import pinned
     from troth.policy import Policy
 
     instant, as_of = _expect.instant(at)
     roots, _ = _expect.roots(trust)
-    made = pinned(
-        read_source(source),
-        base=Policy(name="pin") if policy is None else _expect.named_policy(policy),
-        name=f"pinned from {Path(source).name}",
-        event_log=_expect.event_log(event_log),
-        nonce=_expect.nonce(nonce),
-        trust=roots,
-        collateral=_collateral.load(collateral),
-        at=instant,
-        as_of=as_of,
-    )
+    base = Policy(name="pin") if policy is None else _expect.named_policy(policy)
+    held = _collateral.load(collateral)
+    if _judge.is_live(source):
+        from troth.channel import services
+
+        if as_of or nonce is not None or event_log is not None:
+            raise Misuse(
+                "a live source is pinned now, with a nonce of this program's own",
+                fix="leave --nonce, --event-log and --at away",
+            )
+        found = services.ask(source, services.SERVICES).found
+        made = pinned(
+            found.composite,
+            base=base,
+            name=f"pinned from {source}",
+            event_log=None,
+            nonce=found.nonce,
+            trust=roots,
+            collateral=held + found.collateral,
+            at=_expect.instant(None)[0],
+            as_of=False,
+            channel=found.binding,
+        )
+    else:
+        made = pinned(
+            read_source(source),
+            base=base,
+            name=f"pinned from {Path(source).name}",
+            event_log=_expect.event_log(event_log),
+            nonce=_expect.nonce(nonce),
+            trust=roots,
+            collateral=held,
+            at=instant,
+            as_of=as_of,
+        )
     _give(made.to_toml(), output)
     return 0
 

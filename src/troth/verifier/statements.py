@@ -18,12 +18,17 @@ _GPU: Final = "nvidia"
 
 def derive(report: Report) -> tuple[Statement, ...]:
     """The statements of `VOCABULARY`, in its order, as far as this report supports them."""
+    genuine, why = _genuine(report)
     return (
-        _tee(report),
+        _said("tee_attested", genuine, Source.HARDWARE, why),
         _gpu(report),
-        _tcb(report),
-        _os(report),
-        _software(report),
+        # What registers say is as true as the hardware that holds them.
+        *(
+            one
+            if one.status is not Status.ASSERTED or genuine is Status.ASSERTED
+            else _said(one.name, Status.UNKNOWN, None, why)
+            for one in (_tcb(report), _os(report), _software(report))
+        ),
         Statement(
             name="model_weights_provenance",
             status=Status.UNKNOWN,
@@ -54,11 +59,6 @@ def _genuine(report: Report) -> tuple[Status, str]:
     if found != {Outcome.PASSED}:
         return Status.UNKNOWN, "not every question of its genuineness is answered"
     return Status.ASSERTED, f"signed by {report.platform_title} hardware"
-
-
-def _tee(report: Report) -> Statement:
-    status, why = _genuine(report)
-    return _said("tee_attested", status, Source.HARDWARE, why)
 
 
 def _gpu(report: Report) -> Statement:
