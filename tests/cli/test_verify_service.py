@@ -15,8 +15,10 @@ from troth.channel.services.simulate._loopback import NOT_FOUND, Loopback, ident
 from troth.channel.services.simulate.aci import Aci
 from troth.channel.services.simulate.dstack_guest import DstackGuest
 from troth.channel.services.simulate.phala import Phala
+from troth.cli import _collateral
 from troth.cli.main import run
 from troth.model.channel import Binding
+from troth.model.collateral import Kind
 from troth.policy import Policy
 from troth.render.json import schema_text
 from troth.trust import collateral as files
@@ -178,3 +180,17 @@ def test_a_service_is_pinned_and_inspected(
         assert "not_bound" in shown
         assert run(["inspect", source, "--json"]) == 0
         json.loads(capsys.readouterr().out)
+
+
+def test_what_a_service_needs_is_known_from_its_answers(
+    aci: Aci, guest: Guest, tmp_path: Path
+) -> None:
+    flags, bundle = Files(tmp_path, guest).flags(), tmp_path / "b.troth"
+    assert run(["verify", aci.url, *flags, "--bundle", str(bundle), "-q"]) == 0
+    asked = {
+        source: _collateral.needs([source], early=False, product="")
+        for source in (aci.url, str(bundle))
+    }
+    live, kept = asked.values()
+    assert live == kept
+    assert {request.kind for request in live} >= {Kind.INTEL_TCB_INFO, Kind.INTEL_PCK_CRL}

@@ -30,20 +30,33 @@ def load(paths: Iterable[Path]) -> "Collateral":
     return found
 
 
-def needs(paths: Sequence[Path], *, early: bool, product: str) -> "tuple[Request, ...]":
-    """What the evidence in these files needs; bundles are opened.
+def needs(sources: Sequence[str], *, early: bool, product: str) -> "tuple[Request, ...]":
+    """What this evidence needs; bundles are opened, and services are asked what they present.
 
     Raises:
-        Unavailable, Malformed, Misuse: a file cannot be read, or nothing says what it needs.
+        Unavailable, Malformed, Misuse: a source cannot be read, or nothing says what it needs.
     """
     from troth.trust.needs import needs as of
+
+    read = [part for source in sources for part in _evidence(source)]
+    return of(read, early=early, product=product)
+
+
+def _evidence(source: str) -> Iterator[tuple[str, bytes]]:
+    from troth.channel import services, transcript
     from troth.verifier import bundle
 
-    read = []
-    for path in paths:
-        data = read_source(str(path))
-        read.append((path.name, bundle.unpack(data).evidence if bundle.looks_like(data) else data))
-    return of(read, early=early, product=product)
+    if source.startswith(("https://", "http://")):
+        composite = services.ask(source, services.SERVICES).found.composite
+    else:
+        data = read_source(source)
+        data = bundle.unpack(data).evidence if bundle.looks_like(data) else data
+        if not transcript.looks_like(data):
+            yield Path(source).name, data
+            return
+        composite = services.read(transcript.unpack(data), services.SERVICES).found.composite
+    for part in composite.parts:
+        yield f"{source}: {part.name}", part.evidence
 
 
 def servers(

@@ -28,7 +28,7 @@ a command names it with --trust. Collateral counts only where a command names it
     troth trust update --for quote.bin -o collateral.json
 """,
 )
-_For = Annotated[Sequence[Path], Parameter(name="--for", consume_multiple=True)]
+_For = Annotated[Sequence[str], Parameter(name="--for", consume_multiple=True)]
 _Out = Annotated[Path, Parameter(name=["--output", "-o"])]
 
 
@@ -138,7 +138,8 @@ def update(
         troth trust update --for fleet/*.bin --early --pccs https://pccs.example:8081 -o collateral.json
 
     Args:
-        for_: evidence or bundles; nothing of them is sent but names of platforms and versions.
+        for_: evidence, bundles, or addresses of attested services; nothing of them is sent but names of
+            platforms and versions.
         output: the file to write, as `troth verify --collateral` takes it.
         early: fetch Intel's documents of the next evaluation number, too; they decide nothing yet.
         product: Milan, Genoa or Turin, for reports of AMD's that do not say it.
@@ -169,7 +170,7 @@ def freeze(
     Args:
         sources: files and folders of endorsements.
         output: the file to write.
-        for_: evidence or bundles whose collateral is taken out of the cache.
+        for_: evidence, bundles or services whose collateral is taken out of the cache.
         early: take what is cached of the next evaluation number, too.
         product: Milan, Genoa or Turin, for reports of AMD's that do not say it.
     """
@@ -188,7 +189,7 @@ def freeze(
 
 
 def _obtain(
-    evidence: Sequence[Path], servers: Any, *, early: bool, product: str, refresh: bool
+    evidence: Sequence[str], servers: Any, *, early: bool, product: str, refresh: bool
 ) -> "Obtained":
     """Out of the cache, and from the servers where there are any."""
     from functools import partial
