@@ -3,7 +3,8 @@
 An entry of the SDK's JSON is `arch`, `nonce`, `evidence` (base64 of the report) and `certificate`
 (base64 of PEM). A request to NRAS has one `arch` and one `nonce` for its `evidence_list`. What binds
 the devices of one file is that nonce, which each report carries under its own signature; for GPUs and
-switches in protected PCIe mode also the lists in `topology`. Nothing signs the file.
+switches in protected PCIe mode also the lists in `topology`. Nothing signs the file, so that its word
+for the nonce is no reason to take it: each report must carry the caller's.
 """
 
 from collections.abc import Iterator
@@ -68,7 +69,8 @@ def unwrap(data: bytes) -> tuple[bytes, str] | None:
 def composite(data: bytes) -> Composite | None:
     """The devices of a file that holds several; None if this is none.
 
-    The first leads; every other one must carry the nonce that the file names.
+    The first leads. No part states a nonce: what the file names may be years old, and would stand in
+    the place of the caller's.
 
     Raises:
         Malformed: as `open_json`.
@@ -86,7 +88,6 @@ def composite(data: bytes) -> Composite | None:
                 name=name,
                 evidence=evidence,
                 says="its report carries the nonce of the request",
-                nonce=document.nonce,
             )
         )
     return Composite(parts=tuple(parts), framing=carried.title)
