@@ -98,7 +98,11 @@ class Answer:
         return self.this_update <= at <= self.ends
 
     def is_about(self, certificate: Certificate, issuer: Certificate) -> bool:
-        """Whether it names this certificate of this authority."""
+        """Whether it names this certificate of this authority.
+
+        Raises:
+            Malformed: the authority's key is none in DER.
+        """
         digest = _HASHES[self.hash_name]
         return (
             self.serial == certificate.serial
@@ -174,7 +178,14 @@ def trouble(der: bytes, issuer: bytes, at: datetime) -> str:
 
 
 def request(certificate: Certificate, issuer: Certificate, *, nonce: bytes = b"") -> bytes:
-    """The DER of a request about one certificate; with a nonce where one is given."""
+    """The DER of a request about one certificate; with a nonce where one is given.
+
+    Raises:
+        Malformed: nobody can be asked about such a certificate: its number is negative, or its
+            issuer's key is none in DER.
+    """
+    if certificate.serial < 0:
+        raise Malformed("is negative, and no responder can be asked about it", field="serialNumber")
     builder = ocsp.OCSPRequestBuilder().add_certificate_by_hash(
         hashlib.sha384(issuer.subject).digest(),
         hashlib.sha384(_bits(issuer.key)).digest(),

@@ -145,9 +145,9 @@ def _trouble(
     A responder's certificate lives for weeks: it must be good when it signed.
     """
     certificate, issuer = link
-    if not answer.is_about(certificate, issuer):
-        return "the answer at hand is about another certificate"
     try:
+        if not answer.is_about(certificate, issuer):
+            return "the answer at hand is about another certificate"
         return ocsp.trouble(item.data, issuer.der, min(at, answer.this_update))
     except Malformed as error:
         return str(error)

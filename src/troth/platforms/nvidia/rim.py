@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 FIELD: Final = "RIM document"
 MAX_BYTES: Final = 1024 * 1024
 MAX_INDEX: Final = 255
+# Alternatives and what stands beside them. To sort an element's attributes takes the square of their number.
+_MAX_ATTRIBUTES: Final = MAX_INDEX + 45
 GPU: Final = "GPU"
 SWITCH: Final = "SWITCH"
 
@@ -145,6 +147,8 @@ def _tree(data: bytes) -> "Element":
         raise Malformed(f"is no XML: {str(error)[:120]}", field=FIELD) from None
     if not all(isinstance(element.tag, str) for element in root.iter()):
         raise Malformed("has more than elements", field=FIELD)
+    if any(len(element.attrib) > _MAX_ATTRIBUTES for element in root.iter()):
+        raise Malformed(f"has an element of over {_MAX_ATTRIBUTES} attributes", field=FIELD)
     return root
 
 
