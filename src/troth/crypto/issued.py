@@ -85,7 +85,7 @@ def _problems(
         wrong = [f"unknown critical extension {name.hex()}" for name in unknown]
         if index < last:
             wrong += authority(certificate, last - index - 1)
-        elif not bare_leaf or _KNOWN_CRITICAL & certificate.extensions.keys():
+        elif not (bare_leaf and _KNOWN_CRITICAL.isdisjoint(certificate.extensions)):
             wrong += _leaf(certificate, usage_alone=usage_leaf)
         if index > 0:
             if certificate.algorithm not in algorithms:

@@ -3,13 +3,11 @@
 The registry is a frozen tuple: a new format is a new folder and one line here.
 """
 
-from collections.abc import Callable
 from typing import Final
 
 from troth.model.composite import Composite
 from troth.model.platform import Platform
 from troth.platforms import nitro, nitrotpm, nvidia, sgx, snp, tdx, tokens, tpm
-from troth.platforms.tpm import azure
 
 PLATFORMS: Final[tuple[Platform, ...]] = (
     nitrotpm.PLATFORM,  # before its sibling, which has all but the name of the registers
@@ -39,16 +37,15 @@ def detect(data: bytes) -> tuple[Platform, bytes, str] | None:
     return None
 
 
-CONTAINERS: Final[tuple[Callable[[bytes], Composite | None], ...]] = (
-    nvidia.carrier.composite,
-    azure.composite,
-)
-
-
 def assemble(data: bytes) -> Composite | None:
     """The parts of a container that holds several pieces of evidence, or None if this is none.
 
     Raises:
         Malformed: it is one that contradicts itself.
     """
-    return next(filter(None, (read(data) for read in CONTAINERS)), None)
+    if not data[:16].lstrip().startswith((b"{", b"[")):
+        return None  # all of them are JSON, and most evidence is not
+    from troth.platforms.nvidia import carrier
+    from troth.platforms.tpm import azure
+
+    return carrier.composite(data) or azure.composite(data)

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from troth.errors import Malformed
 from troth.model.collateral import Item, Kind
-from troth.platforms.nvidia import rim
 from troth.wire import x509
 from troth.wire.der import INTEGER, SEQUENCE, span
 from troth.wire.text import from_base64, from_hex
@@ -68,7 +67,7 @@ def item(data: bytes, *, name: str) -> Item:
         if match is None:
             return _certificates(data, name)
         return _crl(_base64(match[1], name), name)
-    if rim.looks_like(data):
+    if _is_rim(data):
         return Item(kind=Kind.NVIDIA_RIM, data=data, source=name)
     if _is_ocsp(data):
         return Item(kind=Kind.NVIDIA_OCSP, data=data, source=name)
@@ -105,12 +104,20 @@ def document(value: Mapping[str, Any], data: bytes, *, name: str) -> Item:
     return Item(kind=kind, data=data, source=name)
 
 
+def _is_rim(data: bytes) -> bool:
+    if not data[:1024].lstrip().startswith(b"<"):
+        return False  # most collateral is Intel's or AMD's, and needs no reader of XML
+    from troth.platforms.nvidia import rim
+
+    return rim.looks_like(data)
+
+
 def _rim(value: Mapping[str, Any], name: str) -> bytes:
     text = value["rim"]
     if not isinstance(text, str) or not text.isascii():
         raise Malformed("is no text of ASCII", field=f"{name}: rim")
     data = from_base64(text.encode("ascii"), field=f"{name}: rim")
-    if not rim.looks_like(data):
+    if not _is_rim(data):
         raise Malformed("is no RIM document", field=f"{name}: rim")
     return data
 
@@ -126,7 +133,7 @@ def _is_ocsp(data: bytes) -> bool:
 
 def is_quote_collateral(value: Mapping[str, Any]) -> bool:
     """Whether this is the JSON that dcap-qvl reads."""
-    return bool(_KNOWN & value.keys())
+    return not _KNOWN.isdisjoint(value.keys())
 
 
 def quote_collateral(value: Mapping[str, Any], *, name: str) -> tuple[Item, ...]:

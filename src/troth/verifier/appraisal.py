@@ -15,7 +15,6 @@ from troth.model.report import Rejected, Report, Undecided, Verdict
 from troth.model.roots import Root
 from troth.model.verified import Verified, seal
 from troth.platforms import assemble
-from troth.platforms.tokens.inner import composite as with_enclave
 from troth.policy import Policy
 from troth.policy.appraise import Expectation
 from troth.verifier.composite import together
@@ -173,7 +172,9 @@ def examined(
             composite = assemble(evidence.data)
             # A token beside which the policy counts an enclave: the one that made the token's key.
             if composite is None and "sgx" in policy.parts:
-                composite = with_enclave(evidence.data, collateral)
+                from troth.platforms.tokens import inner
+
+                composite = inner.composite(evidence.data, collateral)
         except Malformed as malformed:
             error = malformed
             extra = (*extra, failed(F101, evidence.name, why=str(malformed)))

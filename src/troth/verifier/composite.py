@@ -18,7 +18,7 @@ from troth.errors import Malformed
 from troth.model.channel import Binding
 from troth.model.check import Check, Waiver, failed, passed, undecided
 from troth.model.codes import Code
-from troth.model.codes.binding import B302, B502
+from troth.model.codes.binding import B101, B302, B502
 from troth.model.codes.policy import P107
 from troth.model.collateral import Collateral
 from troth.model.composite import Composite, Part
@@ -87,7 +87,11 @@ def together(
         reports[part.name] = report
         if error is not None:
             errors.append(error)
-    return _joined(composite, reports, policy=policy, channel=channel), next(iter(errors), None)
+    joined = _joined(composite, reports, policy=policy, channel=channel)
+    if expectation.nonce is not None and not _answers(composite):
+        unasked = failed(B101, "nonce", presented="none", expected=expectation.nonce.hex())
+        joined = replace(joined, checks=(*joined.checks, unasked))
+    return joined, next(iter(errors), None)
 
 
 def _vouchers_first(composite: Composite) -> Iterator[Part]:
@@ -107,11 +111,23 @@ def _vouchers_first(composite: Composite) -> Iterator[Part]:
         yield from walk(part)
 
 
+def _answers(composite: Composite) -> bool:
+    """Whether the caller's nonce is asked of any part: in a field, or under a hash in one."""
+    return any(
+        part.over_nonce or part.nonce is not None or not _elsewhere(part)
+        for part in composite.parts
+    )
+
+
+def _elsewhere(part: Part) -> bool:
+    """Whether a part has its freshness from another, or holds something else where a nonce might be."""
+    return bool(part.fresh_by) or part.user_data is not None
+
+
 def _asked(part: Part, caller: Expectation, *, lead: bool) -> Expectation:
     """What is expected of this part: the caller's question, as far as it is this part's to answer."""
-    elsewhere = part.fresh_by or part.user_data is not None
     return Expectation(
-        nonce=part.nonce or (None if elsewhere else caller.nonce),
+        nonce=part.nonce or (None if _elsewhere(part) else caller.nonce),
         key=caller.key if lead else None,
         binding=caller.binding if lead else None,
         waive=caller.waive if lead else caller.waive & _OF_ALL,

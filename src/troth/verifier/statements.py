@@ -8,11 +8,13 @@ from typing import Final
 
 from troth.model.check import Outcome
 from troth.model.claims import Source
+from troth.model.codes.binding import B101, B301, B501, B502, B503
 from troth.model.report import Report, Verdict, decide
 from troth.model.roots import RootClass
 from troth.model.statement import Statement, Status
 
 _GENUINE: Final = "FGR"
+_TIES: Final = (B101, B301, B501)  # to what was asked, and to what lies beside it
 _GPU: Final = "nvidia"
 
 
@@ -53,6 +55,8 @@ def _genuine(report: Report) -> tuple[Status, str]:
     found = _outcomes(report, _GENUINE)
     if Outcome.FAILED in found:
         return Status.REFUTED, "its evidence is not genuine"
+    if any(c.outcome is Outcome.FAILED and c.code in _TIES for c in report.checks):
+        return Status.UNKNOWN, "its evidence is another's, or answers another question"
     if report.root_class is not RootClass.VENDOR:
         kind = report.root_class or "no"
         return Status.UNKNOWN, f"its evidence ends at {kind} root, which is no vendor's"
@@ -65,6 +69,13 @@ def _gpu(report: Report) -> Statement:
     gpus = [part for part in report.parts if part.report.platform == _GPU]
     if not gpus:
         return _said("gpu_attested", Status.UNKNOWN, None, "no evidence of a GPU was presented")
+    names = {part.name for part in gpus}
+    for check in report.checks:
+        # Each may be genuine, and all of them one device, or of several machines.
+        twice = check.code is B502 and check.subject in names
+        if check.outcome is Outcome.FAILED and (twice or check.code is B503):
+            why = f"{check.subject}: {check.code.title}"
+            return _said("gpu_attested", Status.REFUTED, Source.HARDWARE, why)
     verdicts = {decide(part.report.checks, part.report.required) for part in gpus}
     if verdicts == {Verdict.ACCEPTED}:
         why = f"{len(gpus)} of {len(gpus)} GPUs accepted"

@@ -102,8 +102,16 @@ def derive(key: bytes, *context: bytes, size: int = 32) -> bytes:
 
 
 def purpose_digest(purpose: str, public_key: bytes) -> bytes:
-    """What the application's key signs: the purpose and a public key in hex (33 bytes, or 32)."""
-    return ethereum.keccak256(f"{purpose}:{public_key.hex()}".encode())
+    """What the application's key signs: the purpose and a public key in hex (33 bytes, or 32).
+
+    Raises:
+        Malformed: the purpose is no text.
+    """
+    try:
+        said = f"{purpose}:{public_key.hex()}".encode()
+    except UnicodeEncodeError:
+        raise Malformed("has half a surrogate pair", field="purpose") from None
+    return ethereum.keccak256(said)
 
 
 def issued_digest(app_id: bytes, application: bytes) -> bytes:
@@ -129,7 +137,7 @@ def signers(
         signatures: the chain, two of 65 bytes each: by the application's key, and by the root.
 
     Raises:
-        Malformed: not two signatures, or the id is not 20 bytes.
+        Malformed: not two signatures, the id is not 20 bytes, or the purpose is no text.
         Unavailable: the libraries of the extra `services` are not there.
     """
     if len(signatures) != 2:

@@ -1,8 +1,8 @@
 """TPM 2.0: quotes of registers, of clouds' virtual TPMs above all."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from troth.model.claims import Claims
 from troth.model.codes.fresh import R103, R201
@@ -11,17 +11,48 @@ from troth.model.codes.measurement import M211
 from troth.model.collateral import Collateral
 from troth.model.platform import Genuineness, Platform, Replayed
 from troth.model.roots import Root
-from troth.platforms.tpm import carrier, claims, format, roots  # noqa: A004
-from troth.platforms.tpm.format import Document
+from troth.model.tcb import Tcb
+from troth.platforms.tpm import roots
+
+# All else is imported when it is asked for: most evidence is of another platform.
+
+
+def _unwrap(data: bytes) -> tuple[bytes, str] | None:
+    from troth.platforms.tpm import carrier
+
+    return carrier.unwrap(data)
+
+
+def _parse(data: bytes) -> Any:
+    from troth.platforms.tpm import format  # noqa: A004
+
+    return format.parse(data)
 
 
 def _genuine(
-    document: Document, trusted: Sequence[Root], collateral: Collateral, at: datetime
+    document: Any, trusted: Sequence[Root], collateral: Collateral, at: datetime
 ) -> Genuineness:
-    # Imported when it is asked for: reading needs no cryptography.
     from troth.platforms.tpm import chain
 
     return chain.genuine(document, trusted, collateral, at)
+
+
+def _claims(document: Any, tcb: Tcb | None) -> Claims:
+    from troth.platforms.tpm import claims
+
+    return claims.claims(document, tcb)
+
+
+def _fields(data: bytes) -> Iterable[tuple[str, str]]:
+    from troth.platforms.tpm import format  # noqa: A004
+
+    return format.fields(data)
+
+
+def _log_in(data: bytes) -> bytes | None:
+    from troth.platforms.tpm import carrier
+
+    return carrier.log_in(data)
 
 
 def _replay(said: Claims, log: bytes, pinned: Collection[str]) -> Replayed:
@@ -33,14 +64,14 @@ def _replay(said: Claims, log: bytes, pinned: Collection[str]) -> Replayed:
 PLATFORM: Final = Platform(
     name="tpm",
     title="TPM 2.0",
-    unwrap=carrier.unwrap,
-    parse=format.parse,
+    unwrap=_unwrap,
+    parse=_parse,
     genuine=_genuine,
-    claims=claims.claims,
+    claims=_claims,
     roots=roots.vendor_roots,
     required=(G101, G102, G103, G105, G201, G601, G602, G603, M211, R103, R201),
     has_no=("time of its own", "signed list of TCB levels", "revocation of attestation keys"),
-    fields=format.fields,
-    log_in=carrier.log_in,
+    fields=_fields,
+    log_in=_log_in,
     replay=_replay,
 )
