@@ -38,7 +38,7 @@ def _genuine(
     return chain.genuine(document, trusted, collateral, at)
 
 
-def _claims(document: Any, tcb: Tcb | None) -> Claims:
+def _claims(document: Any, tcb: Tcb | None = None) -> Claims:
     from troth.platforms.nvidia import claims
 
     return claims.claims(document, tcb)

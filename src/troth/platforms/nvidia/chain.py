@@ -147,7 +147,7 @@ def _chain(judged: _Judged) -> Check:
     wrong = list(judged.wrong)
     if len(judged.path) != DEPTH:
         wrong.append(f"{len(judged.path)} certificates, should be {DEPTH}")
-    wrong += issued.problems(judged.path, algorithms=ALGORITHMS, usage_leaf=True)
+    wrong += issued.problems(judged.path, algorithms=ALGORITHMS, leaf=issued.Leaf.USAGE)
     if wrong:
         return failed(G102, "chain", why="; ".join(wrong))
     return passed(G102, "chain", presented=" → ".join(map(issued.title, judged.path)))

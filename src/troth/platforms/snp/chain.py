@@ -179,7 +179,7 @@ def _path(judged: _Judged, shelves: Sequence[Shelf]) -> Check:
             issuer = common_name(found.certificate.issuer)
             why = f"issued by {issuer}, and at hand are {', '.join(dict.fromkeys(others))}"
         return failed(G102, "chain", why=why) if why else _open(G102, "chain", judged)
-    wrong = issued.problems(judged.chain, algorithms=ALGORITHMS, bare_leaf=True)
+    wrong = issued.problems(judged.chain, algorithms=ALGORITHMS, leaf=issued.Leaf.BARE)
     wrong += judged.path.problems(found)
     if wrong:
         return failed(G102, "chain", why="; ".join(wrong))

@@ -52,7 +52,7 @@ def _genuine(
     return found
 
 
-def _claims(issuer: Issuer, document: Any, tcb: Tcb | None) -> Claims:
+def _claims(issuer: Issuer, document: Any, tcb: Tcb | None = None) -> Claims:
     from troth.platforms.tokens import claims
 
     return claims.CLAIMS[issuer.name](document, tcb)

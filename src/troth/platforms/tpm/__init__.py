@@ -37,7 +37,7 @@ def _genuine(
     return chain.genuine(document, trusted, collateral, at)
 
 
-def _claims(document: Any, tcb: Tcb | None) -> Claims:
+def _claims(document: Any, tcb: Tcb | None = None) -> Claims:
     from troth.platforms.tpm import claims
 
     return claims.claims(document, tcb)
