@@ -2,12 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from troth.channel.web import Web
 from troth.model.channel import Binding
 from troth.model.collateral import NONE, Collateral
 from troth.model.composite import Composite
 from troth.model.statement import Statement
+
+UNSIGNED: Final = (
+    "answers are not signed: that they are the enclave's is shown to you alone, by the channel"
+)
+"""What most protocols leave open about what the application says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import hashlib
 from typing import Final
 
 from troth.channel.services import _leaf
-from troth.channel.services._service import Found, Service
+from troth.channel.services._service import UNSIGNED, Found, Service
 from troth.channel.web import Web
 from troth.model.channel import Binding
 from troth.model.composite import Composite, Part
@@ -21,6 +21,7 @@ _PREFIX: Final = "atls:v1:nonce:"
 _NOT_BOUND: Final = (
     "the report names the certificate's key and no session: whoever gets hold of that key can stand in",
     "an SNP report comes alone: the processor's certificate has to be had elsewhere",
+    UNSIGNED,
 )
 
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from troth.channel.services import _leaf
-from troth.channel.services._service import Found, Service
+from troth.channel.services._service import UNSIGNED, Found, Service
 from troth.channel.web import Redirected, Web
 from troth.errors import Malformed, Unavailable
 from troth.model.channel import Binding
@@ -48,6 +48,7 @@ _TLS: Final = (
     "no freshness: the quote is as old as the certificate, and was made without your nonce",
     "the key may sit on any machine that got hold of it; the quote names no session",
     _ANY_BYTES,
+    UNSIGNED,
 )
 _AGENT: Final = (
     "plain http: whoever sits between may have passed your nonce on to a guest elsewhere",

@@ -13,7 +13,7 @@ import binascii
 from typing import Any, Final
 
 from troth.channel.services import _leaf
-from troth.channel.services._service import Found, Service
+from troth.channel.services._service import UNSIGNED, Found, Service
 from troth.channel.web import Redirected, Web
 from troth.errors import Malformed
 from troth.model.channel import Binding
@@ -26,10 +26,11 @@ NAME: Final = "evervault"
 PATH: Final = "/.well-known/attestation"
 _LABEL: Final = 63  # the longest part that a host's own name can have (RFC 1035 section 2.3.4)
 _ANY_SESSION: Final = "the document names the certificate's key and no session: whoever gets hold of that key can stand in"
-_FRESH: Final = (_ANY_SESSION,)
+_FRESH: Final = (_ANY_SESSION, UNSIGNED)
 _KEPT: Final = (
     "no freshness: the document is one that the enclave keeps, and carries no nonce of yours",
     _ANY_SESSION,
+    UNSIGNED,
 )
 
 

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Final
 
-from troth.channel.services._service import Found, Service
+from troth.channel.services._service import UNSIGNED, Found, Service
 from troth.channel.session import Session
 from troth.channel.web import Web
 from troth.errors import Malformed, Unavailable
@@ -31,6 +31,7 @@ _NOT_BOUND: Final = (
     "no nonce: that the exporter is of this very session is what makes the evidence fresh",
     "a kind whose attestation is none, or is not a quote, is refused and not taken for any",
     "the bytes of the session after the message are the application's; where they end is its affair",
+    UNSIGNED,
 )
 
 

@@ -8,7 +8,7 @@ hash was, or zeros.
 import hashlib
 from typing import Final
 
-from troth.channel.services._service import Found, Service
+from troth.channel.services._service import UNSIGNED, Found, Service
 from troth.channel.web import Redirected, Web
 from troth.errors import Malformed
 from troth.model.channel import Binding
@@ -28,6 +28,7 @@ _NOT_BOUND: Final = (
     "the document names the certificate and no session: whoever gets hold of its key can stand in",
     f"only the first {NONCE} bytes of your nonce are asked with",
     "the second hash is what the application said of itself; it shows nothing that PCR0 to PCR2 do not",
+    UNSIGNED,
 )
 
 

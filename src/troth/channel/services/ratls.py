@@ -13,7 +13,7 @@ import hashlib
 from typing import Any, Final
 
 from troth.channel.services import _leaf
-from troth.channel.services._service import Found, Service
+from troth.channel.services._service import UNSIGNED, Found, Service
 from troth.channel.web import Web
 from troth.errors import Malformed
 from troth.model.channel import Binding
@@ -32,6 +32,7 @@ _MAX_QUOTE: Final = 64 * 1024
 _NOT_BOUND: Final = (
     "no freshness: the quote is as old as the certificate, and was made without your nonce",
     "the quote names the key and no session: whoever gets hold of that key can stand in",
+    UNSIGNED,
 )
 _NOTHING_BOUND: Final = (
     "what REPORTDATA is the hash of is the maker's own affair: nothing ties the quote to this key",

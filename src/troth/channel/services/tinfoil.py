@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from troth.channel import ehbp
 from troth.channel.services import _leaf, tinfoil_collateral, tinfoil_document
-from troth.channel.services._service import Found, Service
+from troth.channel.services._service import UNSIGNED, Found, Service
 from troth.channel.services.tinfoil_document import SPKI, SPKI_SHA256, X25519_HPKE, Document
 from troth.channel.web import Redirected, Web
 from troth.errors import Malformed, Misuse
@@ -47,7 +47,7 @@ _CHUNK: Final = re.compile(r"([0-9]{2})([a-z2-7]{1,61})\.(hpke|hatt)\.[a-z0-9.-]
 
 _BOTH: Final = (
     "whoever gets hold of the key can stand in from any machine; no session is named",
-    "answers are not signed: that they are the enclave's is shown to you alone, by the channel",
+    UNSIGNED,
     "no event log: registers count whole, against those of a release",
 )
 _V2: Final = (
