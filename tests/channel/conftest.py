@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.channel import cells
 
 from troth.channel import client
 from troth.channel.server import Credentials, accept, make_credentials
@@ -19,6 +20,17 @@ from troth.verifier.binding import Tag, bind
 
 IMAGE = {0: b"\x10" * 48, 1: b"\x11" * 48, 2: b"\x12" * 48}
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+
+
+@pytest.fixture(autouse=True)
+def _cell(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test that stands for a cell of the matrix must show what the cell says."""
+    cell = cells.BY_TEST.get(getattr(request.node, "originalname", ""))
+    if cell is None:
+        yield
+        return
+    with cells.watched(cell, monkeypatch):
+        yield
 
 
 class Clock:

@@ -156,8 +156,10 @@ def test_stripped_gpu_aci(service: Aci) -> None:
 
 
 def test_gpu_of_another_machine_aci(service: Aci) -> None:
+    """There is no place for its evidence, so a policy that wants one is not met, whoever has a GPU."""
     assert any("which weights" in sentence for sentence in asked(service).found.not_bound)
     assert said(service)["gpu_attested"] is Status.UNKNOWN
+    assert failed(judge(service, wanted=replace(policy(), parts={"nvidia": 1}))) == {"P107"}
 
 
 def test_key_swapped_aci() -> None:

@@ -75,14 +75,6 @@ def test_old_nonce_contrast() -> None:
         assert judge(asked(SERVICE, server)).verdict is Verdict.ACCEPTED
 
 
-def test_key_swapped_contrast() -> None:
-    test_anothers_evidence_contrast()
-
-
-def test_certificate_swapped_contrast() -> None:
-    assert any("names the certificate's key" in one for one in SERVICE.not_bound)
-
-
 def test_downgrade_of_the_binding_contrast() -> None:
     with simulated.serve(QUOTE, now()) as server:
         report = judge(asked(SERVICE, server), Binding.SESSION)

@@ -200,14 +200,6 @@ def test_key_swapped_dstack(site: Loopback, guest: DstackGuest) -> None:
     assert wrong(report) == {"B501": Outcome.FAILED}
 
 
-def test_certificate_swapped_dstack(site: Loopback, guest: DstackGuest) -> None:
-    """Another certificate over the same key is the same to dstack, which binds the key."""
-    assert asked(SERVICE, site).keys == asked(SERVICE, site).keys
-    assert any("key" in one for one in SERVICE.not_bound)
-    with simulated.serve(guest, now()) as other:
-        assert asked(SERVICE, other).keys != asked(SERVICE, site).keys
-
-
 def test_old_nonce_dstack(guest: DstackGuest) -> None:
     """An answer that was recorded to another's question."""
     kept = json.dumps(simulated.answer(guest, OLD)).encode()

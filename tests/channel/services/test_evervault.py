@@ -81,18 +81,6 @@ def test_old_nonce_evervault(enclave: Enclave) -> None:
     assert (report.verdict, wrong(report)) == (Verdict.REJECTED, {"B101": Outcome.FAILED})
 
 
-def test_key_swapped_evervault(enclave: Enclave) -> None:
-    """A fresh certificate over a key that the site itself does not use vouches for nothing."""
-    plain = simulated.shown(enclave, now())
-
-    def choose(hello: bytes) -> Any:
-        return simulated.shown(enclave, now(), nonce=NONCE) if b".attest." in hello else plain
-
-    with Loopback(lambda _: NOT_FOUND, identity=choose) as server:
-        answer = asked(SERVICE, server)
-    assert answer.nonce is None and answer.keys == {"tls": plain.spki}
-
-
 def test_certificate_swapped_evervault(enclave: Enclave) -> None:
     """One over the same key is the same here, as the key alone is named: it is said."""
     assert any("certificate's key" in one for one in SERVICE.not_bound)

@@ -113,30 +113,10 @@ def test_relayed_flashbots() -> None:
         assert wrong(judge(asked(SERVICE, relay)))["B501"] is Outcome.FAILED
 
 
-def test_old_nonce_flashbots() -> None:
-    """There is none; the exporter is of this session, so an old quote is another session's."""
-    assert any("no nonce" in one for one in SERVICE.not_bound)
-    test_anothers_evidence_flashbots()
-
-
 @pytest.mark.parametrize("data", [bytes(64), hashlib.sha256(b"key").digest() + bytes(32)])
 def test_key_swapped_flashbots(data: bytes) -> None:
     with simulated.serve(QUOTE, now(), data=data) as server:
         assert judge(asked(SERVICE, server)).verdict is Verdict.REJECTED
-
-
-def test_certificate_swapped_flashbots() -> None:
-    shown = identity(now(), protocols=(ALPN,))
-    other = identity(now(), key=shown.key, protocols=(ALPN,))
-    with simulated.serve(QUOTE, now(), shown=other) as server:
-        assert judge(asked(SERVICE, server)).verdict is Verdict.ACCEPTED
-    assert shown.der != other.der and shown.spki == other.spki
-
-
-def test_downgrade_of_the_binding_flashbots() -> None:
-    """A server that does not take the protocol is none of this kind, and nothing weaker stands in."""
-    with simulated.serve(QUOTE, now(), shown=identity(now())) as server:
-        assert found(SERVICE, server) is None
 
 
 @pytest.mark.parametrize("cut", [0, 1, 4, 10, 1000])

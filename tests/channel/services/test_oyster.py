@@ -177,10 +177,6 @@ def test_downgrade_of_the_binding_oyster(enclave: Enclave, server: Loopback) -> 
     assert wrong(report) == {"B302": Outcome.FAILED}
 
 
-def test_certificate_swapped_oyster() -> None:
-    assert any("nothing ties the way" in one for one in SERVICE.not_bound)
-
-
 def test_compose_changed_oyster(enclave: Enclave) -> None:
     """Other init params give another PCR16, and another image id."""
     hostile = Enclave.create(now(), extended=bytes(32))

@@ -100,11 +100,6 @@ def test_key_swapped_ratls(form: str) -> None:
     assert report.verdict is Verdict.REJECTED and "B501" in wrong(report)
 
 
-def test_certificate_swapped_ratls() -> None:
-    """One over the same key is the same, since claims name the key: it is said."""
-    assert any("names the key" in one for one in SERVICE.not_bound)
-
-
 def test_old_nonce_ratls() -> None:
     assert any("no freshness" in one for one in SERVICE.not_bound)
     assert shown().nonce is None
