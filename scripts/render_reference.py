@@ -1,18 +1,20 @@
 """Write what the code knows better than prose: the help of every command, and what troth speaks.
 
-Makes docs/reference/cli.md and the table in README.md. With `--check` it writes nothing and exits 1 if
-something would change.
+Makes docs/reference/cli.md, the table in README.md, and in docs/reference/services.md the matrix of attacks
+that the tests are held to. With `--check` it writes nothing and exits 1 if something would change.
 """
 
 import io
 import sys
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cyclopts import App
 from rich.console import Console
 
+from troth.channel.services import SERVICES
 from troth.cli.main import COMMANDS, make_app
 from troth.platforms import PLATFORMS
 
@@ -21,6 +23,13 @@ README: Final = REPOSITORY / "README.md"
 CLI: Final = REPOSITORY / "docs" / "reference" / "cli.md"
 BEGIN: Final = "<!-- what it speaks: made by `make docs` -->"
 END: Final = "<!-- end -->"
+SERVICES_PAGE: Final = REPOSITORY / "docs" / "reference" / "services.md"
+CELLS: Final = REPOSITORY / "tests" / "channel" / "services" / "cells.toml"
+MATRIX_BEGIN: Final = (
+    "<!-- the matrix: made by `make docs` from the table that tests are held to -->"
+)
+# Not codes: the answer is no evidence at all, or the connection is lost.
+ERRORS: Final = frozenset({"malformed", "unavailable"})
 # What Intel's two platforms share stands in one folder.
 # Several platforms in one folder.
 FOLDERS: Final = dict.fromkeys(("maa", "gcs", "ita", "nras"), "tokens")
@@ -52,7 +61,7 @@ def cli_page() -> str:
 
 
 def speaks() -> str:
-    """One row for each platform of the registry."""
+    """One row for each platform and each service of the registries."""
     rows = ["| speaks | verify | collect in the guest | measure an image | simulate |"]
     rows.append("| --- | --- | --- | --- | --- |")
     for platform in PLATFORMS:
@@ -62,22 +71,64 @@ def speaks() -> str:
             for part in PARTS
         ]
         rows.append(f"| {platform.title} | yes | {' | '.join(has)} |")
+    for service in SERVICES:
+        made = find_spec(f"troth.channel.services.simulate.{service.name}")
+        rows.append(f"| {service.title} | live | – | – | {'yes' if made else '–'} |")
     return "\n".join(rows)
 
 
-def readme() -> str:
-    """The README with its table made again."""
-    text = README.read_text("utf-8")
-    head, begin, rest = text.partition(BEGIN)
+def matrix() -> str:
+    """Attacks in rows, services in columns; under it the sentences, and the codes."""
+    cells = tomllib.loads(CELLS.read_text("utf-8"))
+    attacks = cells.pop("attacks")
+    cells.pop("tests_of")
+    noted: list[str] = []
+    named: set[str] = set()
+    rows = [["attack", *(f"`{service.replace('_', '-')}`" for service in cells)]]
+    rows.append(["---"] * len(rows[0]))
+    for attack in attacks:
+        said = [_cell(row[attack], noted, named) for row in cells.values()]
+        rows.append([_words(attack), *said])
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    notes = "\n".join(f"{number}. {text}" for number, text in enumerate(noted, 1))
+    links = ", ".join(f"[{code}](codes/{code}.md)" for code in sorted(named))
+    return f"{table}\n\nOpen, in the words of the report:\n\n{notes}\n\nThe codes: {links}."
+
+
+def _words(attack: str) -> str:
+    words = attack.replace("_", " ").replace("anothers", "another's").replace("gpu", "GPU")
+    return words.replace("event log", "event-log")
+
+
+def _cell(cell: dict[str, Any], noted: list[str], named: set[str]) -> str:
+    refused = cell.get("refused", [])
+    codes = [one for one in refused if one not in ERRORS]
+    named.update(codes)
+    words = codes + ["error"] * (len(codes) < len(refused))
+    sentence = cell.get("not_bound", "")
+    if sentence:
+        if sentence not in noted:
+            noted.append(sentence)
+        words.append(f"open ({noted.index(sentence) + 1})")
+    return ", ".join(words)
+
+
+def within(page: Path, opening: str, made: str) -> str:
+    """The page with what stands between its marks made again."""
+    head, begin, rest = page.read_text("utf-8").partition(opening)
     _, end, tail = rest.partition(END)
     if not begin or not end:
-        raise SystemExit(f"error: README.md lacks {BEGIN} or {END}")
-    return f"{head}{BEGIN}\n{speaks()}\n{END}{tail}"
+        raise SystemExit(f"error: {page.name} lacks {opening} or {END}")
+    return f"{head}{opening}\n{made}\n{END}{tail}"
 
 
 def main() -> int:
     """Write, or only compare."""
-    made = {CLI: cli_page(), README: readme()}
+    made = {
+        CLI: cli_page(),
+        README: within(README, BEGIN, speaks()),
+        SERVICES_PAGE: within(SERVICES_PAGE, MATRIX_BEGIN, matrix()),
+    }
     if "--check" in sys.argv[1:]:
         late = [p for p, text in made.items() if not p.exists() or p.read_text("utf-8") != text]
         for path in late:

@@ -1,12 +1,11 @@
-"""README's transcripts are run, word for word, against a real document."""
+"""README's transcripts are run, word for word, against a real document and a simulated service."""
 
-import os
-import re
-import subprocess
-import sys
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.house import transcripts
 
 from troth.model.roots import RootClass
 from troth.platforms.nitro import format as nitro_format
@@ -14,14 +13,19 @@ from troth.policy import Policy
 
 REPOSITORY = Path(__file__).parents[2]
 README = REPOSITORY / "README.md"
-BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EVIDENCE = "veracruz-prod-2022-11-09.cbor"
-SECONDS = re.compile(r"\b\d+(\.\d+)? (s|ms)\b")
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with transcripts.serving("tinfoil-v3", tmp_path_factory.mktemp("service")) as written:
+        yield written
 
 
 @pytest.fixture
-def folder(vectors: Path, tmp_path: Path) -> Path:
-    """The files that README speaks of: a real document, the policy that names its image, another."""
+def folder(vectors: Path, service: Path, tmp_path: Path) -> Path:
+    """What README speaks of: a real document, the policy that names its image, another; a service."""
+    shutil.copytree(service, tmp_path / "service")
     data = (vectors / "nitro" / EVIDENCE).read_bytes()
     (tmp_path / "evidence.bin").write_bytes(data)
     document = nitro_format.parse(data)
@@ -34,46 +38,17 @@ def folder(vectors: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def transcripts() -> list[tuple[str, str]]:
-    """Each command of README and what stands below it."""
-    found = []
-    for block in BLOCK.findall(README.read_text(encoding="utf-8")):
-        for part in block.split("$ ")[1:]:
-            command, _, output = part.partition("\n")
-            found.append((command, output.strip("\n")))
-    return found
-
-
-def run(command: str, folder: Path) -> str:
-    """What a shell shows, in a terminal of no colour."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["sh", "-c", command],
-        cwd=folder,
-        env={"PATH": path, "HOME": str(folder), "LANG": "C.UTF-8"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip("\n")
-
-
 def test_readme_has_transcripts() -> None:
-    assert len(transcripts()) >= 2
+    assert len(transcripts.of(README)) >= 5
 
 
-@pytest.mark.parametrize(("command", "output"), transcripts())
+@pytest.mark.parametrize(("command", "output"), transcripts.of(README))
 def test_a_transcript_prints_what_readme_shows(command: str, output: str, folder: Path) -> None:
-    def without_times(text: str) -> list[str]:
-        return [SECONDS.sub("N s", line).rstrip() for line in text.splitlines()]
-
-    assert without_times(run(command, folder)) == without_times(output)
+    assert not transcripts.differs(output, transcripts.run(command, folder))
 
 
 def test_a_success_and_a_failure_are_shown() -> None:
-    shown = "\n".join(output for _, output in transcripts())
+    shown = "\n".join(output for _, output in transcripts.of(README))
     assert "✓ accepted" in shown
     assert "✗ rejected" in shown
     assert "exit 4" in shown
