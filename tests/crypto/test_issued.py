@@ -210,11 +210,53 @@ def test_everything_is_said_and_of_whom() -> None:
 def test_a_bare_leaf() -> None:
     """AMD's have neither constraints nor usage; one that has them is held to them."""
     bare = leaf(MIDDLE, ca=None, signs_certificates=None, unknown=False)
-    assert problems(ROOT, MIDDLE, bare, bare_leaf=True) == []
+    assert problems(ROOT, MIDDLE, bare, leaf=issued.Leaf.BARE) == []
     assert len(problems(ROOT, MIDDLE, bare)) == 2
-    assert problems(ROOT, MIDDLE, leaf(MIDDLE, ca=True), bare_leaf=True)
-    assert problems(ROOT, MIDDLE, leaf(MIDDLE, signs_data=False), bare_leaf=True)
-    assert problems(ROOT, MIDDLE, LEAF, bare_leaf=True) == []
+    assert problems(ROOT, MIDDLE, leaf(MIDDLE, ca=True), leaf=issued.Leaf.BARE)
+    assert problems(ROOT, MIDDLE, leaf(MIDDLE, signs_data=False), leaf=issued.Leaf.BARE)
+    assert problems(ROOT, MIDDLE, LEAF, leaf=issued.Leaf.BARE) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "without_constraints", "without_usage"),
+    [
+        (issued.Leaf.WHOLE, False, False),
+        (issued.Leaf.USAGE, True, False),
+        (issued.Leaf.BARE, False, False),
+        (issued.Leaf.ANY, True, True),
+    ],
+)
+def test_what_a_leaf_may_leave_unsaid(
+    rule: issued.Leaf, *, without_constraints: bool, without_usage: bool
+) -> None:
+    def right(**changes: Any) -> bool:
+        return problems(ROOT, MIDDLE, leaf(MIDDLE, **changes), leaf=rule) == []
+
+    assert right()
+    assert right(ca=None) is without_constraints
+    assert right(signs_certificates=None) is without_usage
+    for wrong in ({"ca": True}, {"signs_data": False}, {"unknown": True}):
+        assert not right(**wrong)
+
+
+def test_a_critical_extension_that_a_leaf_may_have() -> None:
+    known = frozenset({bytes.fromhex("2b06010401868d1f01")})
+    assert known == leaf(MIDDLE, unknown=True).read.critical - LEAF.read.critical
+    assert problems(ROOT, MIDDLE, leaf(MIDDLE, unknown=True), known=known) == []
+    middle = issue("middle", ROOT, unknown=True)
+    assert problems(ROOT, middle, leaf(middle), known=known) != []
+
+
+def test_a_root_of_the_pinned_key_that_somebody_else_wrote() -> None:
+    """It is the pinned certificate, or has signed itself: else its dates are anybody's."""
+    pinned = issued.sha256(ROOT.read)
+    again = issue("root", key=ROOT.key, end=END + timedelta(days=1))
+    forged = issue("root", key=ROOT.key, signer=OTHER, end=END + timedelta(days=1))
+    for root, right in ((ROOT, True), (again, True), (forged, False)):
+        assert (problems(root, MIDDLE, LEAF, pinned=pinned) == []) is right
+        assert problems(root, MIDDLE, LEAF) == []
+    (said,) = problems(forged, MIDDLE, LEAF, pinned=pinned)
+    assert said == "root: is not the one that is pinned, and has not signed itself"
 
 
 def test_both_ends_of_a_validity_belong_to_it() -> None:

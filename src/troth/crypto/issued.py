@@ -1,7 +1,8 @@
 """Was this certificate issued by that one? Links, from a pinned root down to a leaf (RFC 5280, 6.1).
 
-For platforms whose root is pinned by its key: the first certificate's own signature says nothing and
-is not asked.
+Where a root is pinned by its key, anybody can write another certificate of that key, with other dates. So
+the first certificate of a path is the very one that is pinned, or has signed itself: `pinned` asks for it
+here, and where that is empty the caller does.
 
 Does not verify: that the first key is one you trust, times, and revocation: the caller's three steps.
 """
@@ -9,6 +10,7 @@ Does not verify: that the first key is one you trust, times, and revocation: the
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
@@ -21,6 +23,15 @@ from troth.wire.x509 import BASIC_CONSTRAINTS, KEY_USAGE, Certificate
 _SIGNS_DATA: Final = 0x80
 _SIGNS_CERTIFICATES: Final = 0x04
 _KNOWN_CRITICAL: Final = frozenset({BASIC_CONSTRAINTS, KEY_USAGE})
+
+
+class Leaf(StrEnum):
+    """What a path's last certificate must say of itself; what it says beyond must be a leaf's as well."""
+
+    WHOLE = "basic constraints and key usage"
+    USAGE = "key usage"  # NVIDIA's devices, attestation keys of TPMs
+    BARE = "neither, or both"  # AMD's
+    ANY = "nothing"  # keys of services that sign tokens
 
 
 @lru_cache(maxsize=256)
@@ -52,28 +63,33 @@ def problems(
     path: Sequence[Certificate],
     *,
     algorithms: frozenset[bytes],
-    bare_leaf: bool = False,
-    usage_leaf: bool = False,
+    leaf: Leaf = Leaf.WHOLE,
+    known: frozenset[bytes] = frozenset(),
+    pinned: str = "",
 ) -> list[str]:
     """Everything that is wrong with a path, root first, leaf last; times aside.
 
     Args:
         path: a root, authorities if any, and a leaf.
         algorithms: AlgorithmIdentifiers that this platform's certificates are signed with.
-        bare_leaf: whether the leaf carries neither basic constraints nor key usage (AMD's).
-        usage_leaf: whether the leaf carries key usage and no basic constraints (NVIDIA's).
+        leaf: what the leaf must say of itself.
+        known: OIDs of critical extensions that the leaf may have beside those two.
+        pinned: SHA-256 of the certificate that is pinned, where its key is; empty if the caller asks.
 
     An empty list means: each certificate is signed by the one before it, names meet, authorities are
     authorities and within their path lengths, and the leaf is one that signs data.
     A pure function of the certificates' bytes, remembered for speed.
     """
-    ders = tuple(c.der for c in path)
-    return list(_problems(ders, algorithms, bare_leaf, usage_leaf))
+    return list(_problems(tuple(c.der for c in path), algorithms, leaf, known, pinned))
 
 
 @lru_cache(maxsize=512)
 def _problems(
-    ders: tuple[bytes, ...], algorithms: frozenset[bytes], bare_leaf: bool, usage_leaf: bool
+    ders: tuple[bytes, ...],
+    algorithms: frozenset[bytes],
+    leaf: Leaf,
+    known: frozenset[bytes],
+    pinned: str,
 ) -> tuple[str, ...]:
     if len(ders) < 2:
         return ("the path needs a root and a leaf",)
@@ -81,19 +97,17 @@ def _problems(
     last = len(path) - 1
     found = []
     for index, certificate in enumerate(path):
-        unknown = sorted(certificate.critical - _KNOWN_CRITICAL)
-        wrong = [f"unknown critical extension {name.hex()}" for name in unknown]
-        if index < last:
-            wrong += authority(certificate, last - index - 1)
-        elif not (bare_leaf and _KNOWN_CRITICAL.isdisjoint(certificate.extensions)):
-            wrong += _leaf(certificate, usage_alone=usage_leaf)
+        if index == last:
+            wrong = of_leaf(certificate, leaf, known)
+        else:
+            wrong = [*_strange(certificate, frozenset()), *authority(certificate, last - index - 1)]
         if index > 0:
             if certificate.algorithm not in algorithms:
                 wrong.append(f"is signed with another algorithm ({certificate.algorithm.hex()})")
             wrong += link(certificate.der, path[index - 1].der)
-        if wrong:
-            name = title(certificate)
-            found += [f"{name}: {problem}" for problem in wrong]
+        elif pinned and sha256(certificate) != pinned and link(certificate.der, certificate.der):
+            wrong.append("is not the one that is pinned, and has not signed itself")
+        found += [f"{title(certificate)}: {problem}" for problem in wrong]
     return tuple(found)
 
 
@@ -126,6 +140,22 @@ def authority(certificate: Certificate, below: int) -> list[str]:
     return wrong
 
 
+def of_leaf(certificate: Certificate, rule: Leaf, known: frozenset[bytes]) -> list[str]:
+    """What forbids this certificate to be the last one, of a key that signs data; see `problems`."""
+    said = certificate.extensions.keys()
+    wrong = _strange(certificate, known)
+    if rule is Leaf.BARE and not _KNOWN_CRITICAL & said:
+        return wrong
+    ca, limit = _constraints(certificate)
+    silent = rule in (Leaf.USAGE, Leaf.ANY) and BASIC_CONSTRAINTS not in said
+    if (ca is not False or limit is not None) and not silent:
+        wrong.append("the leaf must say that it is no authority")
+    silent = rule is Leaf.ANY and KEY_USAGE not in said
+    if not _usage(certificate) & _SIGNS_DATA and not silent:
+        wrong.append("may not sign data")
+    return wrong
+
+
 @lru_cache(maxsize=512)
 def link(child_der: bytes, issuer_der: bytes) -> tuple[str, ...]:
     """What is wrong between two neighbours; a pure function of their bytes, remembered for speed."""
@@ -147,15 +177,9 @@ def forget() -> None:
     keys.p256_point.cache_clear()
 
 
-def _leaf(certificate: Certificate, *, usage_alone: bool) -> list[str]:
-    wrong = []
-    ca, limit = _constraints(certificate)
-    silent = usage_alone and BASIC_CONSTRAINTS not in certificate.extensions
-    if (ca is not False or limit is not None) and not silent:
-        wrong.append("the leaf must say that it is no authority")
-    if not _usage(certificate) & _SIGNS_DATA:
-        wrong.append("may not sign data")
-    return wrong
+def _strange(certificate: Certificate, known: frozenset[bytes]) -> list[str]:
+    unknown = sorted(certificate.critical - _KNOWN_CRITICAL - known)
+    return [f"unknown critical extension {name.hex()}" for name in unknown]
 
 
 def _constraints(certificate: Certificate) -> tuple[bool | None, int | None]:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.crypto.test_issued import Made, issue
 
 from troth.model.roots import Root, RootClass
-from troth.platforms.tokens.anchor import anchor, problems
+from troth.platforms.tokens.anchor import Anchor, anchor, problems
 from troth.platforms.tokens.jwks import Candidate
 from troth.platforms.tokens.roots import DEVELOPMENT_KEYS, maa, none, nras, of_a_test_service
 
@@ -46,14 +46,16 @@ def root_of(made: Made, root_class: RootClass = RootClass.ADDED, platform: str =
     )
 
 
-def path(*made: Made) -> list[Any]:
-    return [one.read for one in made]
+def path(*made: Made) -> Anchor:
+    """Certificates below the first, which is the root."""
+    root = root_of(made[0]) if made else None
+    return Anchor(root=root, path=tuple(one.read for one in made))
 
 
 def test_a_path_that_is_right() -> None:
     assert problems(path(ROOT, MIDDLE, leaf())) == []
     assert problems(path(MIDDLE, leaf())) == []
-    assert problems(path(leaf())) == problems([]) == []
+    assert problems(path(leaf())) == problems(path()) == []
     # NVIDIA's leaves carry no basic constraints, and some carry no key usage.
     assert problems(path(ROOT, MIDDLE, leaf(ca=None))) == []
     assert problems(path(ROOT, MIDDLE, leaf(signs_certificates=None))) == []
@@ -62,7 +64,7 @@ def test_a_path_that_is_right() -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"ca": True}, "must not be an authority"),
+        ({"ca": True}, "that it is no authority"),
         ({"signs_data": False}, "may not sign data"),
         ({"unknown": True}, "unknown critical extension"),
         ({"issuer": "another"}, "issuer's name"),

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from troth.crypto import issued, keys
+from troth.crypto.issued import Leaf
 from troth.errors import Malformed
 from troth.model.roots import Root, RootClass
 from troth.platforms.tokens.jwks import Candidate
 from troth.platforms.tokens.roots import of_a_test_service
-from troth.wire.x509 import BASIC_CONSTRAINTS, KEY_USAGE, Certificate
+from troth.wire.x509 import Certificate
 
 ALGORITHMS: Final = frozenset(
     {
@@ -26,9 +27,11 @@ ALGORITHMS: Final = frozenset(
         keys.RSA_SHA512,
     }
 )
-_NO_AUTHORITY: Final = bytes.fromhex("3000")
-_KNOWN_CRITICAL: Final = frozenset({BASIC_CONSTRAINTS, KEY_USAGE})
-_SIGNS_DATA: Final = 0x80
+_EXTENDED_USAGE: Final = bytes.fromhex("551d25")
+# tcg-kp, 2.23.133.8: what the purposes of TPMs' keys begin with. And Google's name of a virtual machine,
+# 1.3.6.1.4.1.11129.2.1.21, which the certificates of its TPM have in place of a purpose.
+_TPM_PURPOSES: Final = bytes.fromhex("060567810508")
+_INSTANCE: Final = bytes.fromhex("2b06010401d679020115")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,33 +88,20 @@ def anchor(candidate: Candidate, roots: Sequence[Root]) -> Anchor:
     return Anchor(root=None, top="" if signed_itself else issued.key_sha256(last))
 
 
-def problems(path: Sequence[Certificate]) -> list[str]:
-    """What is wrong with a path, root first; times aside. None where the root is the key's own."""
-    if len(path) < 2:
+def problems(found: Anchor) -> list[str]:
+    """What is wrong with the path to a key; times aside. None where the root is the key's own.
+
+    Roots that a caller names count for every platform, so that the authority of TPMs may be among them.
+    Their keys sign whatever does not begin as a quote does, and no such key is a service's.
+    """
+    if found.root is None or len(found.path) < 2:
         return []
-    last = len(path) - 1
-    found = []
-    for index, certificate in enumerate(path):
-        unknown = sorted(certificate.critical - _KNOWN_CRITICAL)
-        wrong = [f"unknown critical extension {name.hex()}" for name in unknown]
-        wrong += issued.authority(certificate, last - index - 1) if index < last else []
-        wrong += _leaf(certificate) if index == last else []
-        if index and certificate.algorithm not in ALGORITHMS:
-            wrong.append(f"is signed with another algorithm ({certificate.algorithm.hex()})")
-        wrong += issued.link(certificate.der, path[index - 1].der) if index else ()
-        found += [f"{issued.title(certificate)}: {problem}" for problem in wrong]
-    return found
-
-
-def _leaf(certificate: Certificate) -> list[str]:
-    """No authority, and may sign data; NVIDIA's leaves carry no basic constraints at all."""
-    wrong = []
-    constraints = certificate.extensions.get(BASIC_CONSTRAINTS)
-    if constraints is not None and constraints != _NO_AUTHORITY:
-        wrong.append("the leaf must not be an authority")
-    usage = certificate.extensions.get(KEY_USAGE)
-    if usage is not None and not (len(usage) == 4 and usage[3] & _SIGNS_DATA):
-        wrong.append("may not sign data")
+    wrong = issued.problems(
+        found.path, algorithms=ALGORITHMS, leaf=Leaf.ANY, pinned=found.root.sha256
+    )
+    leaf = found.path[-1]
+    if _INSTANCE in leaf.extensions or _TPM_PURPOSES in leaf.extensions.get(_EXTENDED_USAGE, b""):
+        wrong.append(f"{issued.title(leaf)}: is of a TPM's key")
     return wrong
 
 

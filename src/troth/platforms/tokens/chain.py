@@ -187,7 +187,7 @@ def _path(key: _Key, head: str, at: datetime) -> Iterator[Check]:
         yield passed(G102, subject, why=note)
         yield passed(G103, subject, why=note)
         return
-    found = anchor.problems(why.path)
+    found = anchor.problems(why)
     presented = f"{len(why.path)} certificates"
     if found:
         yield failed(G102, subject, presented=presented, why="; ".join(found))

@@ -9,19 +9,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from troth.crypto import issued
+from troth.crypto import issued, keys
+from troth.crypto.issued import Leaf
 from troth.errors import Malformed
 from troth.model.collateral import Collateral, Item, Kind
 from troth.model.roots import Root
 from troth.platforms.tpm import certified
 from troth.platforms.tpm.format import Document
-from troth.wire.x509 import BASIC_CONSTRAINTS, KEY_USAGE, Certificate, read_pem
+from troth.wire.x509 import Certificate, read_pem
 
 _LONGEST: Final = 5
-_SIGNS_DATA: Final = 0x80
-_KNOWN: Final = frozenset({BASIC_CONSTRAINTS, KEY_USAGE})
 # Google's older certificates name the TPM's maker and model there, critically; nothing follows from it.
-_KNOWN_IN_LEAF: Final = _KNOWN | {certified.ALTERNATIVE_NAME}
+_KNOWN: Final = frozenset({certified.ALTERNATIVE_NAME})
+ALGORITHMS: Final = frozenset(
+    {
+        *(keys.ECDSA_SHA256, keys.ECDSA_SHA384),
+        *(keys.RSA_SHA256, keys.RSA_SHA384, keys.RSA_SHA512),
+    }
+)
 
 Held = tuple[Certificate, Item | None]
 
@@ -80,42 +85,25 @@ def path_of(document: Document, collateral: Collateral, roots: Sequence[Root]) -
 
 
 def problems(path: Path) -> list[str]:
-    """Everything that is wrong with a path, times aside.
+    """Everything that is wrong with a path, times aside; also with one that goes up to no root.
 
-    A root that is not the pinned certificate itself, and only has its key, must have signed itself.
-
-    An empty list means: each certificate is signed by the one above it, names meet, authorities are
-    authorities and within their path lengths, no critical extension is unknown, and the first one is of
-    a key that signs data.
+    An empty list means what it means in `issued.problems`, and that the first certificate is for no other
+    purpose than a TPM's keys.
     """
-    found = []
-    last = len(path.certificates) - 1
-    for index, certificate in enumerate(path.certificates):
-        wrong = _leaf(certificate) if index == 0 else issued.authority(certificate, index - 1)
-        known = _KNOWN_IN_LEAF if index == 0 else _KNOWN
-        unknown = sorted(certificate.critical - known)
-        wrong += [f"unknown critical extension {name.hex()}" for name in unknown]
-        if index < last:
-            wrong += issued.link(certificate.der, path.certificates[index + 1].der)
-        elif path.root is not None and _sha256(certificate) != path.root.sha256:
-            wrong += issued.link(certificate.der, certificate.der)
-        name = issued.title(certificate) if index else "the attestation key's certificate"
-        found += [f"{name}: {problem}" for problem in wrong]
+    leaf = path.certificates[0]
+    if len(path.certificates) == 1:
+        found = [f"{issued.title(leaf)}: {w}" for w in issued.of_leaf(leaf, Leaf.USAGE, _KNOWN)]
+    else:
+        found = issued.problems(
+            path.certificates[::-1],
+            algorithms=ALGORITHMS,
+            leaf=Leaf.USAGE,
+            known=_KNOWN,
+            pinned="" if path.root is None else path.root.sha256,
+        )
+    if other := certified.other_purpose(leaf):
+        found.append(f"{issued.title(leaf)}: {other}")
     return found
-
-
-def _leaf(certificate: Certificate) -> list[str]:
-    wrong = []
-    constraints = certificate.extensions.get(BASIC_CONSTRAINTS)
-    if constraints is not None and constraints != b"\x30\0":
-        wrong.append("does not say that it is no authority")
-    usage = certificate.extensions.get(KEY_USAGE)
-    # BIT STRING of one or two bytes; an endorsement key's has encipherment there instead.
-    if usage is None or len(usage) not in (4, 5) or usage[0] != 0x03 or not usage[3] & _SIGNS_DATA:
-        wrong.append("may not sign data")
-    if other := certified.other_purpose(certificate):
-        wrong.append(other)
-    return wrong
 
 
 def _issuers(

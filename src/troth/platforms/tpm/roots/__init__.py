@@ -48,6 +48,7 @@ _GOOGLE_2018: Final = _root(
     not_after=datetime(2118, 4, 6, 18, 58, 26, tzinfo=UTC),
 )
 _ISSUERS: Final = {_AZURE_2023: AZURE, _GOOGLE_2022: GOOGLE, _GOOGLE_2018: GOOGLE}
+_BY_KEY: Final = {root.key_sha256: issuer for root, issuer in _ISSUERS.items()}
 
 
 def vendor_roots() -> tuple[Root, ...]:
@@ -56,5 +57,5 @@ def vendor_roots() -> tuple[Root, ...]:
 
 
 def issuer(root: Root) -> str:
-    """`azure` or `google` for a built-in root, empty for any other."""
-    return _ISSUERS.get(root, "")
+    """`azure` or `google` for a root of a built-in key, whoever names it; empty for any other."""
+    return _BY_KEY.get(root.key_sha256, "")
