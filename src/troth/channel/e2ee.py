@@ -254,7 +254,7 @@ def open_answer(body: dict[str, Any], *, key: Private, context: Context) -> None
             plain = unseal(place.value, key=key, algo=context.algo, aad=aad).decode("utf-8")
             embedding = place.name == "embedding"
             place.put(library.loads(plain) if embedding else plain)
-        except ValueError as error:  # not UTF-8, not JSON
+        except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, nested too deep
             raise Malformed(f"is no text: {error}", field=place.path) from None
 
 

@@ -17,7 +17,10 @@ _MAX_RECEIPT: Final = 8 * 1024 * 1024
 _PAUSE: Final = 0.1  # seconds before a receipt is asked for again
 _KEYS: Final = ("authorization", "x-api-key")
 _MAX_ID: Final = 256
-_MARKED: Final = ("/chat/completions", "/completions")  # whose streams end with a mark
+# Whose streams end with a mark.
+_MARKED: Final = ("/chat/completions", "/completions", "/responses")
+_TYPED: Final = "/responses"  # where the mark is an event's type
+_LAST: Final = ("response.completed", "response.incomplete", "response.failed", "error")
 
 
 class Flow:
@@ -68,7 +71,9 @@ class Flow:
         done = False
         try:
             events = sse.events(self._hashed(pieces))
-            yield from sse.held_back(events, show=self._show, check=self._check_stream)
+            yield from sse.held_back(
+                events, show=self._show, check=self._check_stream, last=self._is_last
+            )
             done = True
         finally:
             if not done:
@@ -93,15 +98,25 @@ class Flow:
 
     def _show(self, event: bytes) -> bytes:
         data = sse.data(event)
-        self._marked = self._marked or data.strip() == sse.DONE
         value = parsed(data)
         if value is None:
+            if self._sent.shows and data.strip() and not sse.ends(data):
+                raise AnswerRefused([failed(B414, "answer", why="a piece is no JSON object")])
             return event
         self._take_id(value)
         if not self._sent.shows:
             return event
         self._sent.show(value)
         return sse.with_data(event, _written(value))
+
+    def _is_last(self, event: bytes) -> bool:
+        """Whether a client may stop reading at this event, so that it waits for the check."""
+        data = sse.data(event)
+        found = sse.ends(data)
+        if not found and self._request.endpoint.endswith(_TYPED):
+            found = (parsed(data) or {}).get("type") in _LAST
+        self._marked = self._marked or found
+        return found
 
     def _take_id(self, value: dict[str, Any]) -> None:
         found = value.get("id")

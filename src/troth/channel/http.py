@@ -168,7 +168,9 @@ class Http:
                 "this session has ended, or an answer in it was refused", fix="connect again"
             ) from error
         except (ValueError, http.client.HTTPException) as error:
-            raise Misuse(f"cannot be said in HTTP: {error}") from error
+            # The library quotes the header that it refuses, and headers hold keys.
+            words = str(error).partition(" b'")[0].partition(' b"')[0]
+            raise Misuse(f"cannot be said in HTTP: {words}") from None
         try:
             answer = self._head()
         except BaseException:

@@ -38,6 +38,7 @@ SECONDS: Final = 60.0
 IDLE: Final = 600.0
 _STREAM: Final = "text/event-stream"
 _PROOFS: Final = 100  # that are remembered
+_LATEST: Final = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,7 +294,7 @@ class Inference:
         life = settings.policy.max_age or DEFAULT_MAX_AGE
         expires = at + life
         if manner.until is not None:
-            expires = min(expires, datetime.fromtimestamp(manner.until, UTC))
+            expires = min(expires, datetime.fromtimestamp(min(manner.until, _LATEST), UTC))
         return Established(
             asked=asked,
             verified=verified,

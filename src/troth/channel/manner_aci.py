@@ -154,7 +154,7 @@ class Aci:
         That a service has no upstream is bound by nothing but TLS to a key of its own; where it has none
         the question changes nothing.
         """
-        if self.direct and not self.only_encrypted:
+        if self.direct and self.found.binding is Binding.KEY:
             return body
         provider = body.get("provider")
         held = provider if isinstance(provider, dict) else {}

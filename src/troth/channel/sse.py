@@ -12,7 +12,8 @@ from troth.errors import Malformed
 
 DONE: Final = b"[DONE]"
 MAX_EVENT: Final = 16 * 1024 * 1024
-_END: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+# Two ends of lines, each of any kind: readers take them mixed, and so must whoever holds back for them.
+_END: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
 _LINES: Final = re.compile(rb"\r\n|\n|\r")
 _LONGEST: Final = 4  # bytes of an event's end
 
@@ -27,8 +28,8 @@ def events(pieces: Iterable[bytes]) -> Iterator[bytes]:
     for piece in pieces:
         held += piece
         while found := _END.search(held, searched):
-            # An end that may go on with the next piece is one all the same: CR LF CR LF has no prefix
-            # among the others.
+            # An end that may go on with the next piece is one all the same: a line feed that comes late is
+            # an empty line before the next event.
             yield bytes(held[: found.end()])
             del held[: found.end()]
             searched = 0
@@ -49,6 +50,11 @@ def data(event: bytes) -> bytes:
     return b"\n".join(found)
 
 
+def ends(value: bytes) -> bool:
+    """Whether a client stops reading at an event with this data: what it begins with is enough for some."""
+    return value.strip().startswith(DONE)
+
+
 def with_data(event: bytes, value: bytes) -> bytes:
     """The same event with other data, on one line."""
     kept = [line for line in _LINES.split(event) if line and line.partition(b":")[0] != b"data"]
@@ -56,7 +62,11 @@ def with_data(event: bytes, value: bytes) -> bytes:
 
 
 def held_back(
-    events: Iterable[bytes], *, show: Callable[[bytes], bytes], check: Callable[[], None]
+    events: Iterable[bytes],
+    *,
+    show: Callable[[bytes], bytes],
+    check: Callable[[], None],
+    last: Callable[[bytes], bool] = lambda event: ends(data(event)),
 ) -> Iterator[bytes]:
     """Events for a caller.
 
@@ -64,12 +74,13 @@ def held_back(
         events: as they come.
         show: an event as the caller is to see it.
         check: called when all have come and before the last is handed out; raises if they do not count.
+        last: whether a client may stop reading at this event.
     """
     held: list[bytes] = []
     done = False
     size = 0
     for event in events:
-        done = done or data(event).strip() == DONE
+        done = done or last(event)
         if not done:
             yield from held
             held, size = [], 0
