@@ -8,6 +8,10 @@ are what whoever made it says they were.
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+
 from troth.channel import greeting
 from troth.channel.http import Response
 from troth.channel.web import MAX_ANSWER, Exchange, Web
@@ -130,6 +134,8 @@ class Recorded(Web):
             raise Malformed(str(error), field="transcript url") from None
         if self.secure != (transcript.key is not None and transcript.certificate is not None):
             raise Malformed("does not fit its address", field="transcript key")
+        if transcript.certificate is not None and transcript.key != _key_in(transcript.certificate):
+            raise Malformed("is not the certificate's", field="transcript key")
         self._key, self._certificate = transcript.key, transcript.certificate
         self.exported = transcript.exporter
         self._left = list(transcript.exchanges)
@@ -165,6 +171,20 @@ class Recorded(Web):
 
     def _open(self) -> Any:
         return None
+
+
+def _key_in(certificate: bytes) -> bytes:
+    """The SubjectPublicKeyInfo of a leaf: what a protocol binds may be the one, and what counts the other."""
+    try:
+        return (
+            x509.load_der_x509_certificate(certificate)
+            .public_key()
+            .public_bytes(
+                serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+            )
+        )
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
+        raise Malformed(f"cannot be read: {error}", field="transcript certificate") from None
 
 
 def _exchange(item: Any) -> Exchange:

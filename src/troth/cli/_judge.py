@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from troth.cli import _again, _custody, _service
 from troth.cli._console import read_source
-from troth.errors import Misuse
+from troth.errors import Malformed, Misuse
 from troth.model.check import Waiver
 
 if TYPE_CHECKING:
@@ -110,11 +110,7 @@ def _live(source: str, flags: Flags) -> "Judged":
         )
     if flags.event_log is not None:
         raise Misuse("a live source brings its own event log", fix="leave --event-log away")
-    if flags.key is not None and flags.claim is None:
-        raise Misuse(
-            "no service holds a key of this kind",
-            fix="give an address, or a public key on secp256k1, of Ed25519 or X25519, or in PEM",
-        )
+    _of_a_kind(flags)
     if flags.service == TROTH or (not flags.service and _service.speaks_troth(source)):
         return _channel(source, flags)
     return _service.live(
@@ -127,6 +123,19 @@ def _live(source: str, flags: Flags) -> "Judged":
         collateral=flags.collateral,
         claim=flags.claim,
     )
+
+
+def _of_a_kind(flags: Flags) -> None:
+    """Services bind keys by their roles, not in a field: a key that cannot be looked for is not passed over.
+
+    Raises:
+        Misuse: it is of no kind that is known.
+    """
+    if flags.key is not None and flags.claim is None:
+        raise Misuse(
+            "no service holds a key of this kind",
+            fix="give an address, or a public key on secp256k1, of Ed25519 or X25519, or in PEM",
+        )
 
 
 def _channel(source: str, flags: Flags) -> "Judged":
@@ -170,6 +179,9 @@ def _judged(packed: "Bundle", name: str, flags: Flags) -> "Judged":
             raise Misuse(
                 "a service's answers bring their own event log", fix="leave --event-log away"
             )
+        if packed.receipts:
+            raise Malformed("stand beside a service's answers, which sign none", field="receipts")
+        _of_a_kind(flags)
         report = _service.stored(
             packed.evidence,
             name=name,
