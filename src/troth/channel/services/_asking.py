@@ -1,6 +1,7 @@
 """Which protocol does this host speak, and what did it present? The first that answers counts."""
 
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -56,8 +57,12 @@ def ask(
         raise Misuse(f"no service is called {only!r}; known are {names}")
     nonce = secrets.token_bytes(NONCE_SIZE)
     nonsense: list[Malformed] = []
+    until = time.monotonic() + seconds
     for service in tried:
-        with Web(url, seconds=seconds, dialler=dialler) as web:
+        left = until - time.monotonic()
+        if left <= 0:
+            raise Unavailable(f"{url} took too long to say what it is")
+        with Web(url, seconds=left, dialler=dialler) as web:
             try:
                 found = service.ask(web, nonce)
             except Malformed as error:

@@ -254,7 +254,7 @@ def _gpus(payload: Any) -> dict[str, bytes]:
     """Each device of the body for NRAS, as text or as an object."""
     if payload in (None, "", {}):
         return {}
-    text = payload if isinstance(payload, str) else library.dumps(payload)
+    text = payload if isinstance(payload, str) else _written(payload, "nvidia_payload")
     carried = carrier.open_json(text.encode("utf-8", "surrogatepass"))
     if carried is None:
         raise Malformed("is no list of NVIDIA's evidence", field="nvidia_payload")
@@ -269,8 +269,15 @@ def _gpus(payload: Any) -> dict[str, bytes]:
 def _log(value: Any) -> bytes | None:
     if value is None:
         return None
-    text = value if isinstance(value, str) else library.dumps(value)
+    text = value if isinstance(value, str) else _written(value, "event_log")
     return keyset.text(text, "event_log", _MAX_TEXT).encode("utf-8", "surrogatepass") or None
+
+
+def _written(value: Any, field: str) -> str:
+    try:
+        return library.dumps(value)
+    except RecursionError:
+        raise Malformed("is nested too deep", field=field) from None
 
 
 def _composition(info: Any) -> str:

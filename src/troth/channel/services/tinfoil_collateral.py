@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from troth.channel import keyset
 from troth.channel.services.tinfoil_document import Entry
 from troth.errors import Malformed
 from troth.model.collateral import Collateral, Item, Kind
-from troth.wire import json
 from troth.wire.text import from_base64
 
 AMD_VCEK: Final = "https://tinfoil.sh/collateral/amd-vcek/v1"
@@ -70,7 +70,9 @@ def references(entries: Iterable[Entry]) -> tuple[Reference, ...]:
             repository=_text(entry.data, "repo", entry.name),
             tag=_text(entry.data, "tag", entry.name),
             digest=_text(entry.data, "digest", entry.name),
-            bundle=json.canonical(_member(entry.data, "sigstore_bundle", entry.name)),
+            bundle=keyset.canonical(
+                _member(entry.data, "sigstore_bundle", entry.name), "sigstore_bundle"
+            ),
         )
         for entry in entries
         if entry.format in (SIGSTORE_CODE, SIGSTORE_PLATFORM)
@@ -99,7 +101,10 @@ def _items(entries: Iterable[Entry]) -> Iterator[Item]:
 
 
 def _from_intel(response: Any, name: str) -> Iterator[Item]:
-    address = urlsplit(_text(response, "url", name))
+    try:
+        address = urlsplit(_text(response, "url", name))
+    except ValueError:
+        raise Malformed("is no address", field=f"{name}: url") from None
     for end, kind, header in _PCS:
         if address.path.endswith(end):
             yield _item(
@@ -117,7 +122,7 @@ def _issuers(response: Any, wanted: str, name: str) -> bytes:
     for header, values in headers.items():
         # Older services put SGX- before it.
         if header.lower() in (wanted, f"sgx-{wanted}") and isinstance(values, list) and values:
-            return unquote_to_bytes(str(values[0]))
+            return unquote_to_bytes(str(values[0]).encode("ascii", "replace"))
     raise Malformed("is missing", field=f"{name}: {wanted}")
 
 

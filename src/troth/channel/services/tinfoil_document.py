@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from troth.channel import keyset
 from troth.errors import Malformed
 from troth.wire import json
 from troth.wire.text import from_base64, from_hex
@@ -189,6 +190,7 @@ def _items(
     section: bytes, wanted: str, field: str, members: tuple[str, ...]
 ) -> list[dict[str, Any]]:
     value = _object(json.parse(section, field=field, limit=MAX), field, ("format", "items"))
+    keyset.canonical(value, field)  # what is taken out of it is written anew, each device alone
     _is(value["format"], wanted, f"{field}: format")
     return _listed(value["items"], field, members)
 
