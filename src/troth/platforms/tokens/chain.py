@@ -22,7 +22,7 @@ from troth.platforms.tokens import anchor, jwks
 from troth.platforms.tokens.anchor import Anchor
 from troth.platforms.tokens.format import Bundle, Document, Token
 from troth.platforms.tokens.issuers import MAA
-from troth.platforms.tokens.jwks import Candidate, Found
+from troth.platforms.tokens.jwks import Candidate, Found, Sets
 
 CLOCK_SKEW: Final = timedelta(minutes=1)
 LONGEST_LIFE: Final = timedelta(days=1)
@@ -57,9 +57,14 @@ def genuine(
     checks: list[Check] = []
     classes: list[RootClass | None] = []
     used: dict[str, None] = {}
+    first = next(iter(document.tokens.values()))  # all are of one issuer
+    sets = jwks.gather(first.issuer, collateral)
+    # A bundle's tokens name one key, as a rule, and whoever made it may have put thousands under that name.
+    seen: dict[tuple[str, str], _Key] = {}
     for name, token in document.tokens.items():
         head = "" if name == "token" else f"{name}: "
-        key = _key(token, roots, collateral)
+        asked = (token.iss, token.jws.kid)
+        key = seen[asked] = seen.get(asked) or _key(token, roots, sets)
         checks += _token(token, key, head, at)
         classes.append(key.anchor.root_class)
         if key.chosen is not None and collateral.of(token.issuer.keys):
@@ -83,13 +88,13 @@ def _token(token: Token, key: _Key, head: str, at: datetime) -> Iterator[Check]:
     yield _window(token, head, at)  # (8)
 
 
-def _key(token: Token, roots: Sequence[Root], collateral: Collateral) -> _Key:
+def _key(token: Token, roots: Sequence[Root], sets: Sets) -> _Key:
     """The key that counts, of those under the token's name; else any, to say more.
 
     Who made the token may have made one of the key sets. So a key that no root names is no reason to
     leave one aside that a root does name.
     """
-    found = jwks.find(token, collateral)
+    found = jwks.find(token, sets)
     anchors = [(one, anchor.anchor(one, roots)) for one in found.candidates]
     counting = [pair for pair in anchors if pair[1].root is not None]
     chosen, why = next(iter(counting or anchors), (None, Anchor(root=None)))

@@ -4,7 +4,7 @@ A key set is collateral like any other: bytes, not believed, and it may come fro
 token. Whether a key of it counts is asked of the roots, in `anchor.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from troth.crypto import jws
@@ -48,23 +48,45 @@ class Found:
     trouble: str = ""
 
 
-def find(token: Token, collateral: Collateral) -> Found:
-    """The keys that the token's header names; those of its own certificates where its kind has them."""
-    issuer = token.issuer
-    if issuer.certified and "x5c" in token.jws.header:
-        return _certified(token)
-    sets, troubles = 0, []
-    found: dict[tuple[bytes, tuple[bytes, ...]], Candidate] = {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sets:
+    """An issuer's key sets at hand, read.
+
+    Attributes:
+        by_kid: name to the keys of that name, each with the item that it was in.
+        count: how many could be read.
+        trouble: why one could not, in words; empty where all could.
+    """
+
+    by_kid: Mapping[str, Sequence[tuple[jose.Jwk, Item]]]
+    count: int
+    trouble: str
+
+
+def gather(issuer: Issuer, collateral: Collateral) -> Sets:
+    """All key sets of an issuer, each read once for however many tokens."""
+    count, troubles = 0, []
+    by_kid: dict[str, list[tuple[jose.Jwk, Item]]] = {}
     for item in collateral.of(issuer.keys):
         try:
             keys = jose.read_set(item.data)
         except Malformed as error:
             troubles.append(f"{item_name(item)}: {error}")
             continue
-        sets += 1
-        for candidate in _named(token, keys, item):
-            found.setdefault((candidate.spki, candidate.x5c), candidate)
-    return Found(candidates=tuple(found.values()), sets=sets, trouble="; ".join(troubles))
+        count += 1
+        for key in keys:
+            by_kid.setdefault(key.kid, []).append((key, item))
+    return Sets(by_kid=by_kid, count=count, trouble="; ".join(troubles))
+
+
+def find(token: Token, sets: Sets) -> Found:
+    """The keys that the token's header names; those of its own certificates where its kind has them."""
+    if token.issuer.certified and "x5c" in token.jws.header:
+        return _certified(token)
+    found: dict[tuple[bytes, tuple[bytes, ...]], Candidate] = {}
+    for candidate in _named(token, sets):
+        found.setdefault((candidate.spki, candidate.x5c), candidate)
+    return Found(candidates=tuple(found.values()), sets=sets.count, trouble=sets.trouble)
 
 
 def of_set(issuer: Issuer, data: bytes) -> tuple[tuple[jose.Jwk, str], ...]:
@@ -76,12 +98,12 @@ def of_set(issuer: Issuer, data: bytes) -> tuple[tuple[jose.Jwk, str], ...]:
     return tuple((key, _refused(issuer, key)) for key in jose.read_set(data))
 
 
-def _named(token: Token, keys: tuple[jose.Jwk, ...], item: Item) -> Iterator[Candidate]:
+def _named(token: Token, sets: Sets) -> Iterator[Candidate]:
     """The keys of this name that are for this algorithm, or do not say for which."""
     if not token.jws.kid:
         return
-    for key in keys:
-        if key.kid == token.jws.kid and key.alg in ("", token.issuer.alg):
+    for key, item in sets.by_kid.get(token.jws.kid, ()):
+        if key.alg in ("", token.issuer.alg):
             yield Candidate(
                 spki=key.spki,
                 x5c=key.x5c,
