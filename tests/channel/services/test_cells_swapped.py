@@ -1,9 +1,11 @@
 """Keys, certificates and nonces put in the place of others, by somebody who has a good enclave to ask."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.channel import cells
 from tests.channel.services.stage import NONCE, OLD, asked, found, judged, now, pinned, wrong
 
 from troth.channel import services
@@ -217,3 +219,59 @@ def test_key_swapped_evervault() -> None:
         answer = asked(evervault.SERVICE, server)
     report = judged(answer, policy=pinned("nitro", NITRO), trust=[enclave.root])
     assert report.verdict is Verdict.REJECTED and wrong(report)["B501"] is Outcome.FAILED
+
+
+def test_certificate_swapped_evervault() -> None:
+    """Over the same key it is the same, as the key alone is named: said. Over another it is refused."""
+    enclave = Enclave.create(now())
+    key = new_key()
+    document = enclave.document(user_data=identity(now(), key=key).spki)
+    names = [f"{document.hex()}.localhost"]
+
+    def answer(held: Any) -> Found:
+        shown = identity(now(), key=held, names=names)
+        with Loopback(lambda _: NOT_FOUND, identity=shown) as server:
+            return asked(evervault.SERVICE, server)
+
+    for _ in range(2):
+        same = answer(key)
+        assert (
+            judged(same, policy=pinned("nitro", NITRO), trust=[enclave.root]).verdict
+            is Verdict.ACCEPTED
+        )
+        assert any(KEY_NAMED in sentence for sentence in same.not_bound)
+    other = judged(answer(new_key()), policy=pinned("nitro", NITRO), trust=[enclave.root])
+    assert other.verdict is Verdict.REJECTED and wrong(other) == {"B501": Outcome.FAILED}
+
+
+def test_downgrade_of_the_binding_evervault() -> None:
+    """A host that shows the document it kept, and not a fresh one: said, and bounded by the policy's age."""
+    enclave = Enclave.create(now())
+    with evervault_made.serve(enclave, now()) as fresh:
+        good = asked(evervault.SERVICE, fresh)
+    with evervault_made.serve(enclave, now(), fresh=False) as lazy:
+        kept = asked(evervault.SERVICE, lazy)
+    assert (good.nonce, kept.nonce) == (NONCE, None)
+    stale = cells.BY_TEST["test_downgrade_of_the_binding_evervault"].not_bound
+    assert stale in kept.not_bound and stale not in good.not_bound
+    policy = pinned("nitro", NITRO)
+    late = judged(kept, policy=policy, trust=[enclave.root], at=now() + timedelta(hours=1))
+    assert wrong(late) == {"R101": Outcome.FAILED}
+    session = pinned("nitro", NITRO, channel=Binding.SESSION)
+    for answer in (good, kept):
+        report = judged(answer, policy=session, trust=[enclave.root])
+        assert wrong(report) == {"B302": Outcome.FAILED}
+
+
+# Binding loosened.
+
+
+def test_downgrade_of_the_binding_contrast() -> None:
+    """A server that does not take the nonce is none of this kind; one that does binds a key, no session."""
+    with contrast_made.serve(QUOTE, now()) as server:
+        report = judge(asked(contrast.SERVICE, server), channel=Binding.SESSION)
+        assert wrong(report) == {"B302": Outcome.FAILED}
+    with Loopback(lambda _: NOT_FOUND, identity=identity(now())) as plain:
+        assert found(contrast.SERVICE, plain) is None
+        with pytest.raises(Unavailable):
+            services.ask(plain.url, services.SERVICES, only="contrast", dialler=plain.dial)

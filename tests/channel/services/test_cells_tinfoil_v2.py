@@ -69,7 +69,7 @@ def test_stream_cut_tinfoil_v2(enclave: Enclave, after: int) -> None:
     with (
         cutting(target.dialler(), after=after) as way,
         refused,
-        Web(enclave.url, seconds=5, dialler=way) as web,
+        Web(enclave.url, seconds=5, dialler=way.dial) as web,
     ):
         tinfoil.ask(web, NONCE)
 

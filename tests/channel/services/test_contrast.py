@@ -75,12 +75,6 @@ def test_old_nonce_contrast() -> None:
         assert judge(asked(SERVICE, server)).verdict is Verdict.ACCEPTED
 
 
-def test_downgrade_of_the_binding_contrast() -> None:
-    with simulated.serve(QUOTE, now()) as server:
-        report = judge(asked(SERVICE, server), Binding.SESSION)
-    assert wrong(report) == {"B302": Outcome.FAILED}
-
-
 @pytest.mark.parametrize("size", [0, 1, 500])
 def test_stream_cut_contrast(size: int) -> None:
     with simulated.serve(lambda data: QUOTE(data)[:size], now()) as server:

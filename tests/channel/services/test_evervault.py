@@ -81,20 +81,6 @@ def test_old_nonce_evervault(enclave: Enclave) -> None:
     assert (report.verdict, wrong(report)) == (Verdict.REJECTED, {"B101": Outcome.FAILED})
 
 
-def test_certificate_swapped_evervault(enclave: Enclave) -> None:
-    """One over the same key is the same here, as the key alone is named: it is said."""
-    assert any("certificate's key" in one for one in SERVICE.not_bound)
-    document = enclave.document(user_data=identity(now()).spki)
-    swapped = simulated.shown(enclave, now(), document=document)
-    with Loopback(lambda _: NOT_FOUND, identity=swapped) as server:
-        assert judge(enclave, asked(SERVICE, server)).verdict is Verdict.REJECTED
-
-
-def test_downgrade_of_the_binding_evervault(enclave: Enclave, server: Loopback) -> None:
-    report = judge(enclave, asked(SERVICE, server), channel=Binding.SESSION)
-    assert wrong(report) == {"B302": Outcome.FAILED}
-
-
 def test_stream_cut_evervault(enclave: Enclave) -> None:
     document = enclave.document(user_data=identity(now()).spki)
     cut = simulated.shown(enclave, now(), document=document[:-1])
