@@ -197,6 +197,8 @@ def _report(
     report = replace(
         report,
         notes=(spoken, *report.notes, *open_ends),
-        statements=statements.beside(statements.derive(report), found.statements),
+        statements=statements.beside(
+            statements.derive(report), statements.held(report, found.statements)
+        ),
     )
     return _custody.told(report, claim, keys=found.keys, nonce=nonce)

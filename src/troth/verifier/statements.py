@@ -15,6 +15,7 @@ from troth.model.statement import Statement, Status
 
 _GENUINE: Final = "FGR"
 _TIES: Final = (B101, B301, B501)  # to what was asked, and to what lies beside it
+_COMPARED: Final = (Source.HARDWARE, Source.VERIFIER)
 _GPU: Final = "nvidia"
 
 
@@ -44,6 +45,32 @@ def beside(derived: tuple[Statement, ...], own: Iterable[Statement]) -> tuple[St
     """Ours first; then the service's own that speak of something else."""
     names = {one.name for one in derived}
     return (*derived, *(one for one in own if one.name not in names))
+
+
+def held(report: Report, own: Iterable[Statement]) -> tuple[Statement, ...]:
+    """A service's own statements, as far as its evidence carries them.
+
+    What was compared with evidence is as true as the evidence; what somebody says is said all the same.
+    """
+    doubt = _doubt(report)
+    return tuple(
+        _said(one.name, Status.UNKNOWN, None, f"{one.why}; but {doubt}")
+        if doubt and one.status is Status.ASSERTED and one.source in _COMPARED
+        else one
+        for one in own
+    )
+
+
+def _doubt(report: Report) -> str:
+    """Why nothing may be taken from the leading part; empty where its root, whosever, vouches for it."""
+    found = _outcomes(report, "FG")
+    if Outcome.FAILED in found:
+        return "its evidence is not genuine"
+    if any(c.outcome is Outcome.FAILED and c.code in _TIES for c in report.checks):
+        return "its evidence is another's, or answers another question"
+    if report.root_class is None or found != {Outcome.PASSED}:
+        return "not every question of its genuineness is answered"
+    return ""
 
 
 def _outcomes(report: Report, letters: str) -> set[Outcome]:
