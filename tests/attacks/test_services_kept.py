@@ -81,3 +81,12 @@ def test_receipts_beside_a_services_answers(asked: Asked, tmp_path: Path) -> Non
     bundle = pack(Bundle(evidence=transcript.pack(asked.transcript), receipts=(receipt,)))
     with pytest.raises(Malformed, match="receipts"):
         judged(tmp_path, bundle, flags(asked, None))
+
+
+@pytest.mark.parametrize("empty", [b"\x80", b"\xa0"])
+def test_a_transcript_of_millions_of_empty_lists(empty: bytes) -> None:
+    """A byte each, and a hundred times as much in memory."""
+    count = 1_000_000
+    head = b"\xa8\x63key\xf6\x69exchanges\x9a" + count.to_bytes(4, "big")
+    with pytest.raises(Malformed, match="arrays and maps"):
+        transcript.unpack(head + count * empty)

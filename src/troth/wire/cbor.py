@@ -1,9 +1,9 @@
 """Strict CBOR (RFC 8949): one encoding for each value, and our own errors with offsets.
 
 Refused: trailing bytes, integers and lengths not in shortest form, duplicate map keys, text that is
-not UTF-8, floats, tags that the caller did not name, nesting deeper than `MAX_DEPTH`. Indefinite
-lengths are refused too, but for maps at the outermost level where the caller says that real hardware
-makes them (`allow_indefinite_map`; Nitro does since 2025).
+not UTF-8, floats, tags that the caller did not name, nesting deeper than `MAX_DEPTH`, more arrays
+and maps than `MAX_CONTAINERS`. Indefinite lengths are refused too, but for maps at the outermost level
+where the caller says that real hardware makes them (`allow_indefinite_map`; Nitro does since 2025).
 
 Map order is kept and not required: Nitro's payload is not sorted.
 """
@@ -14,6 +14,7 @@ from typing import Any, Final
 from troth.errors import Malformed
 
 MAX_DEPTH: Final = 8
+MAX_CONTAINERS: Final = 64 * 1024  # one byte makes an empty one, which takes dozens in memory
 _SHORT: Final = 24  # additional information below this is the value itself
 _SIMPLE: Final = {20: False, 21: True, 22: None}
 _KEYS: Final = (int, str, bytes)  # exactly: a bool is an int, and would be the key 0 or 1
@@ -78,7 +79,7 @@ def _sorted(value: Any) -> Any:
 
 
 class _Decoder:
-    __slots__ = ("_base", "_data", "_field", "_pos", "_size", "_tags")
+    __slots__ = ("_base", "_containers", "_data", "_field", "_pos", "_size", "_tags")
 
     def __init__(self, data: bytes, *, field: str, base: int, tags: frozenset[int]) -> None:
         self._data = data
@@ -87,6 +88,7 @@ class _Decoder:
         self._base = base
         self._tags = tags
         self._pos = 0
+        self._containers = 0
 
     def _fail(self, message: str, at: int | None = None) -> Malformed:
         return Malformed(
@@ -143,6 +145,9 @@ class _Decoder:
         return self._container(major, argument, depth, start)
 
     def _container(self, major: int, argument: int, depth: int, start: int) -> Any:
+        self._containers += 1
+        if self._containers > MAX_CONTAINERS:
+            raise self._fail(f"more than {MAX_CONTAINERS} arrays and maps", start)
         if major == 5:
             return self._map(argument, depth)
         if major == 4:
