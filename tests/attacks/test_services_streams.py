@@ -203,3 +203,21 @@ def test_a_gateway_whose_report_was_made_to_say_that_it_is_none() -> None:
         )
         made.chat.completions.create(model="echo", messages=PROMPT)
     assert asked == [{"aci_verified": True}]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"messages": {"role": "user", "content": "secret"}, "prompt": "x"},
+        {"messages": "secret", "prompt": "x"},
+        {"prompt": "x", "input": {"text": "secret"}},
+        {"prompt": "x", "input": [["secret"]]},
+        {"prompt": "x", "input": 5},
+    ],
+)
+def test_content_of_an_odd_form_is_not_sent_past_somebody_elses_tls(odd: dict[str, Any]) -> None:
+    with Aci(guest=GUEST, tls=False) as service:
+        made = client(service, authorities=vouching(service))
+        with pytest.raises(troth.Misuse, match="cannot be encrypted"):
+            made.post("/completions", body={"model": "echo"} | odd, cast_to=object)
+        assert not service.prompts

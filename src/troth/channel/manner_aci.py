@@ -55,6 +55,10 @@ _ENTRY_LEFT: Final = (
     "TLS ends before the attested workload: the API key, parameters, and lengths are open there, while "
     "contents are encrypted to the workload's key"
 )
+_ENTRY_ASKED: Final = (
+    "requests without a body, such as for the list of models, and the answers to them are that TLS's: "
+    "nobody signs them"
+)
 
 
 @dataclass(slots=True)
@@ -87,7 +91,7 @@ class Aci:
         self.firm = self.found.binding
         self.left_open = ()
         if self.found.binding is Binding.ANSWER and self.encrypt:
-            self.firm, self.left_open = Binding.KEY, (_ENTRY_LEFT,)
+            self.firm, self.left_open = Binding.KEY, (_ENTRY_LEFT, _ENTRY_ASKED)
         self.only_encrypted = not pinned and self.encrypt
 
     def replaced(self, headers: tuple[tuple[str, str], ...]) -> bool:
@@ -306,13 +310,16 @@ def _open(body: dict[str, Any]) -> str:
     odd = sorted(body.keys() - _HARMLESS)
     if odd:
         return odd[0]
-    messages = body.get("messages")
-    for place, message in enumerate(messages if isinstance(messages, list) else []):
+    messages = body.get("messages") or []
+    if not isinstance(messages, list):
+        return "messages"
+    for place, message in enumerate(messages):
         odd = sorted(message.keys() - _MESSAGE) if isinstance(message, dict) else ["a message"]
         if odd:
             return f"messages.{place}.{odd[0]}"
     for name in ("prompt", "input"):
         value = body.get(name)
-        if isinstance(value, list) and not all(isinstance(item, str) for item in value):
+        items = value if isinstance(value, list) else [] if value is None else [value]
+        if not all(isinstance(item, str) for item in items):
             return name
     return ""
