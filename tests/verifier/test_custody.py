@@ -18,6 +18,7 @@ from troth.model.check import Waiver
 from troth.model.claims import Source
 from troth.model.composite import Composite, Part
 from troth.model.report import Report, Verdict
+from troth.model.roots import RootClass
 from troth.model.statement import Status
 from troth.platforms.tdx import dstack_keys
 from troth.policy import Policy
@@ -52,6 +53,8 @@ ACCEPTED = report_of()
 
 
 def asked(key: Claimed = WALLET, report: Report = ACCEPTED, **known: Any) -> Custody:
+    """The answer, as if a vendor's hardware had signed what a simulator did."""
+    report = replace(report, root_class=known.pop("root_class", RootClass.VENDOR))
     return custody(key, report, Known(**({"chain": CHAIN, "roots": [ROOT]} | known)))
 
 
@@ -271,11 +274,33 @@ def test_troths_own_identity_key() -> None:
     assert asked(claimed.read(spki.hex()), other, chain=None).tag == "document-key"
 
 
+@pytest.mark.parametrize("kind", [RootClass.DEVELOPMENT, RootClass.ADDED, None])
+def test_nobody_is_kept_out_by_hardware_that_is_none(kind: RootClass | None) -> None:
+    """Reassurance rests on a vendor's hardware; that somebody could hold the key does not."""
+    enclave = Enclave.create(NOW)
+    report = nitro(enclave, public_key=WALLET.point[1:])
+    assert report.root_class is RootClass.DEVELOPMENT
+    found = asked(report=report, chain=None, root_class=kind)
+    assert (found.tag, found.bound) == ("document-key", ASSERTED)
+    assert statuses(found)["operator_could_hold"] is UNKNOWN
+    assert "no vendor's" in found.statements[-1].why
+    key = ed25519.Ed25519PrivateKey.generate().public_key()
+    spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    mine = nitro(enclave, public_key=spki, user_data=bind(Tag.IDENTITY, spki, NONCE), nonce=NONCE)
+    own = statuses(asked(claimed.read(spki.hex()), mine, chain=None, root_class=kind))
+    assert own.pop("key_bound") is ASSERTED
+    assert set(own.values()) == {UNKNOWN}
+    derived = statuses(asked(root_class=kind))
+    assert derived["key_made_inside"] is REFUTED
+    assert derived["key_service_could_hold"] is ASSERTED
+
+
 def test_a_key_in_a_services_role() -> None:
     report = report_of()
     keys = {"receipt": WALLET.point, "tls": b"\x30"}
     assert asked(report=report, chain=None, keys=keys).tag == "service-receipt"
-    assert asked(OTHER, report, chain=None, keys=keys).bound is UNKNOWN
+    other = asked(OTHER, report, chain=None, keys=keys)
+    assert other.bound is UNKNOWN and "keys are others" in other.statements[0].why
 
 
 @pytest.mark.parametrize(

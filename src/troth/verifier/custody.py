@@ -27,6 +27,7 @@ from troth.model.check import Outcome, failed, passed, undecided
 from troth.model.claims import Claims, Source
 from troth.model.codes.binding import B201, B202
 from troth.model.report import Report, Verdict
+from troth.model.roots import RootClass
 from troth.model.statement import Statement, Status
 from troth.platforms.tdx import dstack_keys
 from troth.verifier.binding import Tag, bind
@@ -122,10 +123,12 @@ def custody(key: Claimed, report: Report, known: Known) -> Custody:
     elif refuted is not None:
         bound = Statement(name=BOUND, status=Status.REFUTED, source=refuted.source, why=refuted.why)
     else:
-        bound = _unknown(BOUND, "nothing in this evidence, or beside it, names a key")
+        others = "the service's keys are others; whether it has this one besides, nothing says"
+        none = "nothing in this evidence, or beside it, names a key"
+        bound = _unknown(BOUND, others if known.keys else none)
     certain = bound.status is Status.ASSERTED
     tag = asserted.tag if asserted is not None and certain else ""
-    return Custody(key=key, tag=tag, statements=(bound, *_holders(tag, claims)))
+    return Custody(key=key, tag=tag, statements=(bound, *_holders(tag, report)))
 
 
 def joined(report: Report, answer: Custody) -> Report:
@@ -294,17 +297,28 @@ def _doubt(report: Report) -> str:
     return f"the evidence is {report.verdict}"
 
 
-def _holders(tag: str, claims: Claims | None) -> tuple[Statement, ...]:
+def _holders(tag: str, report: Report) -> tuple[Statement, ...]:
     """Who else could hold a key that is bound by this tag; all unknown where it is bound by none."""
+    claims = report.presented
     if not tag or claims is None:
         why = "that the evidence binds the key is not known"
         return tuple(_unknown(name, why) for name in NAMES[1:])
-    return (
+    found = (
         _inside(tag, claims),
         _key_service(tag, claims),
         _owner(tag, claims),
         _operator(tag, claims),
     )
+    if report.root_class is RootClass.VENDOR:
+        return found
+    # That nobody else holds it rests on hardware; that somebody could does not.
+    kind = report.root_class or "no"
+    why = f"its evidence ends at {kind} root, which is no vendor's"
+    return tuple(_unknown(one.name, why) if _reassures(one) else one for one in found)
+
+
+def _reassures(one: Statement) -> bool:
+    return one.status is (Status.ASSERTED if one.name == INSIDE else Status.REFUTED)
 
 
 def _inside(tag: str, claims: Claims) -> Statement:
