@@ -221,3 +221,33 @@ def test_content_of_an_odd_form_is_not_sent_past_somebody_elses_tls(odd: dict[st
         with pytest.raises(troth.Misuse, match="cannot be encrypted"):
             made.post("/completions", body={"model": "echo"} | odd, cast_to=object)
         assert not service.prompts
+
+
+class Headed(Aci):
+    """Says more in the head of an answer, or other things."""
+
+    more: dict[str, str]
+
+    def _answer(self, question: Any) -> Any:
+        reply = super()._answer(question)
+        if question.method != "POST":
+            return reply
+        return replace(reply, headers={**reply.headers, **self.more})
+
+
+def test_bytes_in_a_header_that_are_no_ascii() -> None:
+    with Headed(guest=GUEST) as service:
+        service.more = {"X-Server": "caf\xe9"}
+        made = client(service)
+        assert "".join(stream(made)).strip() == "You said: a secret prompt"
+
+
+def test_an_answer_in_one_that_its_head_calls_a_stream() -> None:
+    """It would be shown as it came: encrypted, and taken for what the model said."""
+    with Headed(guest=GUEST) as service:
+        service.more = {"Content-Type": "text/event-stream"}
+        answer = client(service).chat.completions.with_raw_response.create(
+            model="echo", messages=PROMPT
+        )
+        said = json.loads(answer.text)["choices"][0]["message"]["content"]
+        assert said == "You said: a secret prompt"

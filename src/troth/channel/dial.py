@@ -1,6 +1,7 @@
 """Where the other end is: a URL to a dialler. Resolving a name or an address decides nothing."""
 
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 from troth.errors import Misuse
 
 CONNECT_SECONDS: Final = 10.0
+_SEVERAL: Final = 3  # times the seconds of one address are for all that a name has
 _PORTS: Final = {"https": 443, "http": 80}
 
 
@@ -35,7 +37,7 @@ class Target:
         """Connects by TCP, each time anew."""
 
         def dial() -> socket.socket:
-            sock = socket.create_connection((self.host, self.port), timeout=seconds)
+            sock = _connected(self.host, self.port, seconds)
             # A question and its answer are small and wait for each other.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return sock
@@ -69,3 +71,27 @@ def parse(url: str, *, scheme: str = "https") -> Target:
     return Target(
         host=host, port=_PORTS[scheme] if port is None else port, path=(parts.path or "/") + query
     )
+
+
+def _connected(host: str, port: int, seconds: float) -> socket.socket:
+    """As the library's `create_connection`, which has the whole time anew for each address of a name."""
+    until = time.monotonic() + _SEVERAL * seconds
+    failed: OSError = TimeoutError("timed out")
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:
+        raise OSError(f"no such name can be: {error}") from None
+    for family, kind, protocol, _, address in found:
+        left = until - time.monotonic()
+        if left <= 0:
+            break
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(min(seconds, left))
+            sock.connect(address)
+        except OSError as error:
+            sock.close()
+            failed = error
+        else:
+            return sock
+    raise failed

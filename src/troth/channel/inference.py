@@ -18,7 +18,7 @@ from typing import Final
 from troth.channel import kept, services, transcript
 from troth.channel.client import Clock, now
 from troth.channel.ehbp import KeyMismatch
-from troth.channel.flow import Flow, said
+from troth.channel.flow import Flow, parsed, said
 from troth.channel.manner_aci import Aci
 from troth.channel.manners import Came, Manner, Older, Plain, Proof, Request, Sealed, Sent
 from troth.channel.pinned import AnotherKey, Link, Pinned, vouched
@@ -189,7 +189,9 @@ class Inference:
                 renew=established.pinned.take,
                 done=self._done(established, request),
             )
-            if flow.headers.get("content-type", "").startswith(_STREAM):
+            kind = flow.headers.get("content-type", "")
+            # What was not asked for piece by piece is one value, whatever its head says.
+            if kind.startswith(_STREAM) and (parsed(request.body) or {}).get("stream"):
                 shown = flow.stream(pieces)
             else:
                 shown = iter((flow.whole(pieces),))

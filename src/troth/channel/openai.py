@@ -214,8 +214,13 @@ def _place(origin: str) -> tuple[str, str | None, int]:
     return parts.scheme, parts.hostname, parts.port or 443
 
 
-def _headers(reply: "Reply") -> list[tuple[str, str]]:
-    return [(name, value) for name, value in reply.headers if name.lower() not in _OURS]
+def _headers(reply: "Reply") -> list[tuple[bytes, bytes]]:
+    """As they came: a value may have any bytes, and the library takes texts of ASCII alone."""
+    return [
+        (name.encode("latin-1"), value.encode("latin-1"))
+        for name, value in reply.headers
+        if name.lower() not in _OURS
+    ]
 
 
 def _unwrapped(library: Any) -> Any:
