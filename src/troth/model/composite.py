@@ -22,6 +22,8 @@ class Part:
         name: for reports and for the other parts: `cpu`, `gpu-0`, `switch-1`, `vtpm`, `token`.
         evidence: the bytes that a platform reads.
         says: one clause for people on what binds this part, such as `REPORT_DATA names the AK`.
+        platform: the platform that it must be of, such as `tdx`: its field in the container is for that
+            alone. Empty where the container does not say.
         nonce: the nonce that it must carry, where that follows from the caller's; None where nothing
             is asked of the field.
         user_data: the 64 bytes (or what the platform has) that the guest must have had bound, computed
@@ -37,6 +39,7 @@ class Part:
     name: str
     evidence: bytes
     says: str
+    platform: str = ""
     nonce: bytes | None = None
     user_data: bytes | None = None
     over_nonce: bool = False

@@ -107,10 +107,14 @@ def checks(
         yield _belongs(claims, expectation.user_data)
 
 
+def covered(policy: Policy) -> tuple[str, ...]:
+    """The platforms of which the policy says what may run there."""
+    named = (p for p, asked in policy.requirements.items() if _named(p, asked))
+    return tuple(dict.fromkeys((*policy.registers, *named)))
+
+
 def _covered(policy: Policy, claims: Claims) -> Check:
-    known = dict.fromkeys(
-        (*policy.registers, *(p for p, a in policy.requirements.items() if _named(p, a)))
-    )
+    known = covered(policy)
     names = ", ".join(known) or "no platform in particular"
     if known and claims.platform not in known:
         return failed(

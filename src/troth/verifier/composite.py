@@ -27,7 +27,7 @@ from troth.model.report import Joined, Report
 from troth.model.roots import Root, RootClass
 from troth.platforms import detect
 from troth.policy import Policy
-from troth.policy.appraise import Expectation
+from troth.policy.appraise import Expectation, covered
 from troth.verifier.judge import counted, judged
 from troth.verifier.receipt import Receipt
 
@@ -175,6 +175,8 @@ def _joined(
     own = reports[lead.name]
     required: list[Code] = [P107, B502]
     checks = [*_counted(policy, [reports[part.name] for part in others])]
+    checks += _leads(policy, lead.name, own)
+    checks += _in_place(composite, reports)
     checks.append(_once(composite, reports))
     checks += _among(composite)
     if channel is not None:
@@ -208,6 +210,25 @@ def _counted(policy: Policy, others: Sequence[Report]) -> Iterator[Check]:
         elif wanted != found[platform]:
             expected = f"{wanted} × {platform}"
             yield failed(P107, "parts", presented=presented, expected=expected, source=policy.name)
+
+
+def _leads(policy: Policy, name: str, own: Report) -> Iterator[Check]:
+    """Whether what leads is what the policy has parts counted beside.
+
+    Else a GPU in the place of the machine would be asked for a GPU's versions, and nothing for the machine's.
+    """
+    machines = [platform for platform in covered(policy) if platform not in policy.parts]
+    if machines and own.platform and own.platform not in machines:
+        expected = f"{' or '.join(sorted(machines))}, the others beside it"
+        yield failed(P107, name, presented=own.platform, expected=expected, source=policy.name)
+
+
+def _in_place(composite: Composite, reports: Mapping[str, Report]) -> Iterator[Check]:
+    """Whether each part is of the platform for which its place in the container is."""
+    for part in composite.parts:
+        presented = reports[part.name].platform
+        if part.platform and presented not in ("", part.platform):
+            yield failed(P107, part.name, presented=presented, expected=part.platform)
 
 
 def _once(composite: Composite, reports: Mapping[str, Report]) -> Check:

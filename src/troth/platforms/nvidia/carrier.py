@@ -86,6 +86,7 @@ def composite(data: bytes) -> Composite | None:
         parts.append(
             Part(
                 name=name,
+                platform="nvidia",
                 evidence=evidence,
                 says="its report carries the nonce of the request",
             )

@@ -93,6 +93,7 @@ def _parts(evidence: bytes, one: Inner) -> Composite:
         parts=(
             Part(
                 name="token",
+                platform=MAA.name,
                 evidence=evidence,
                 says="signed by the key that the service's enclave made",
                 key=one.key_sha256,
@@ -100,6 +101,7 @@ def _parts(evidence: bytes, one: Inner) -> Composite:
             ),
             Part(
                 name="service",
+                platform="sgx",
                 evidence=one.quote,
                 says="REPORTDATA is the SHA-256 of the key that signs tokens",
                 user_data=one.report_data,

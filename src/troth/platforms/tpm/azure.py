@@ -62,6 +62,7 @@ class Azure:
             parts=(
                 Part(
                     name="cpu",
+                    platform="tdx" if self.hcl.kind is Kind.TDX else "snp",
                     evidence=self.hardware,
                     says="REPORT_DATA is the hash of the paravisor's claims, which name the vTPM's key",
                     user_data=self.hcl.report_data,
@@ -69,6 +70,7 @@ class Azure:
                 ),
                 Part(
                     name="vtpm",
+                    platform="tpm",
                     evidence=self.quote,
                     says="signed by the key that the paravisor's claims name",
                     key=self.ak_sha256,
