@@ -113,7 +113,8 @@ def _variables(log: Replay) -> dict[str, str] | None:
         else:
             variable = efi.variable(event.measured)
             name = f"uefi_{variable.name.lower()}"
-            if name in found or not _NAME.fullmatch(name):
+            # Not every letter that is small in ASCII was one before: the Kelvin sign becomes a k.
+            if name in found or not variable.name.isascii() or not _NAME.fullmatch(name):
                 return None
             found[name] = hashlib.sha256(variable.vendor.bytes_le + variable.data).hexdigest()
     found.pop("uefi_secureboot", None)  # `secure_boot` says it
