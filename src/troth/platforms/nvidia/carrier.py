@@ -24,6 +24,7 @@ MAX_DEVICES: Final = 32
 _MAX: Final = 4 * 1024 * 1024
 _HEX: Final = START.hex().encode()
 _ENTRY: Final = frozenset({"evidence", "certificate"})
+_SHARED: Final = ("arch", "nonce")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,18 +110,20 @@ def open_json(data: bytes) -> Carried | None:
         return None  # JSON of another kind may hold fractions
     if isinstance(value, dict) and isinstance(value.get("evidence_list"), list):
         title, rows = NRAS, value["evidence_list"]
-        rows = [{**value, **row} if isinstance(row, dict) else row for row in rows]
+        shared = {name: value[name] for name in _SHARED if name in value}
     elif isinstance(value, list):
-        title, rows = SDK, value
+        title, rows, shared = SDK, value, {}
     elif isinstance(value, dict):
-        title, rows = SDK, [value]
+        title, rows, shared = SDK, [value], {}
     else:
         return None
     if not rows or not all(isinstance(row, dict) and row.keys() >= _ENTRY for row in rows):
         return None
     if len(rows) > MAX_DEVICES:
         raise Malformed(f"holds {len(rows)} devices, at most {MAX_DEVICES}", field=title)
-    read = [_device(row, f"{title}: device {place}") for place, row in enumerate(rows)]
+    read = [
+        _device({**shared, **row}, f"{title}: device {place}") for place, row in enumerate(rows)
+    ]
     if len({document.nonce for _, document in read}) != 1:
         raise Malformed("holds reports for several nonces", field=title)
     return Carried(
