@@ -1,12 +1,15 @@
 """Attacks with answers that somebody kept: a key that was exchanged, a key nobody looks for, receipts beside."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.channel.services.stage import now, pinned
-from tests.channel.services.test_cells import ENCLAVE
+from tests.channel.services.stage import now, pinned, wrong
+from tests.channel.services.test_cells import ENCLAVE, PKI, STAGES
+from tests.cli.test_stored_services import SERVERS, WITH_NONCE
 
+import troth
 from troth.channel import services, transcript
 from troth.channel.services import Asked
 from troth.channel.services.simulate import nitriding as nitriding_made
@@ -16,7 +19,7 @@ from troth.cli import _custody, _judge
 from troth.errors import Malformed, Misuse
 from troth.model.channel import Binding
 from troth.model.collateral import NONE
-from troth.model.report import Verdict
+from troth.model.report import Report, Verdict
 from troth.verifier.bundle import Bundle, pack
 from troth.verifier.receipt import Receipt
 
@@ -90,3 +93,41 @@ def test_a_transcript_of_millions_of_empty_lists(empty: bytes) -> None:
     head = b"\xa8\x63key\xf6\x69exchanges\x9a" + count.to_bytes(4, "big")
     with pytest.raises(Malformed, match="arrays and maps"):
         transcript.unpack(head + count * empty)
+
+
+def _again(name: str) -> Asked:
+    service, serve = SERVERS[name]
+    with serve() as server:
+        first = services.ask(server.url, services.SERVICES, only=service, dialler=server.dial)
+    kept = transcript.unpack(transcript.pack(first.transcript))
+    return services.read(kept, services.SERVICES)
+
+
+@pytest.mark.parametrize("name", [*WITH_NONCE, "flashbots"])
+def test_what_was_kept_is_fresh_by_no_other_nonce_than_the_callers(name: str) -> None:
+    """Parts are made to fit the nonce of whoever asked; to judge them by it would be to ask nothing."""
+    again = _again(name)
+    stage = STAGES[SERVERS[name][0]]
+    nitro = stage.platform == "nitro"
+    policy = pinned(
+        stage.platform,
+        stage.registers,
+        channel=Binding.NONE,
+        max_age=timedelta(hours=1) if nitro else None,
+    )
+
+    def judge(nonce: bytes | None, later: timedelta = timedelta()) -> Report:
+        return troth.appraise(
+            again.found.composite,
+            policy=policy,
+            at=now() + later,
+            nonce=nonce,
+            trust=[ENCLAVE.root] if nitro else PKI.roots(),
+            collateral=NONE if nitro else PKI.collateral(),
+        )
+
+    assert {"B101"} <= wrong(judge(b"another!" * 4)).keys()
+    assert judge(b"another!" * 4).verdict is Verdict.REJECTED
+    assert judge(None, timedelta(hours=2)).verdict in (Verdict.UNDECIDED, Verdict.REJECTED)
+    if again.found.nonce is not None:
+        assert judge(again.found.nonce).verdict is Verdict.ACCEPTED

@@ -7,8 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from troth.cli import _custody
-from troth.model.check import Check, Waiver, failed
-from troth.model.codes.binding import B101
+from troth.model.check import Waiver
 
 if TYPE_CHECKING:
     from troth.channel.services import Asked
@@ -116,18 +115,9 @@ def stored(
     from troth.channel import services, transcript
 
     asked = services.read(transcript.unpack(data), services.SERVICES)
-    composite, carried = asked.found.composite, asked.found.nonce
-    extra: tuple[Check, ...] = ()
-    if nonce is not None and nonce != carried:
-        presented = "none" if carried is None else carried.hex()
-        extra = (failed(B101, "nonce", presented=presented, expected=nonce.hex()),)
-    if nonce is None or nonce != carried:
-        # What answers the nonce of whoever kept it, or is of his session, is not fresh to anybody else.
-        parts = (replace(part, nonce=None, over_nonce=False) for part in composite.parts)
-        composite = replace(composite, parts=tuple(parts))
     report = _report(
         asked,
-        composite,
+        asked.found.composite,
         policy=policy,
         at=at[0],
         nonce=nonce,
@@ -137,7 +127,6 @@ def stored(
         as_of=at[1],
         live=False,
         claim=claim,
-        extra=extra,
     )
     return replace(report, subject=name, subject_sha256=hashlib.sha256(data).hexdigest())
 
@@ -175,7 +164,6 @@ def _report(
     as_of: bool,
     live: bool,
     claim: "Claim | None",
-    extra: "Sequence[Check]" = (),
 ) -> "Report":
     from troth.verifier import appraise, statements
 
@@ -189,7 +177,6 @@ def _report(
         trust=trust,
         collateral=collateral,
         as_of=as_of,
-        extra=extra,
         channel=found.binding if live else None,
     )
     spoken = f"spoke {asked.service.title} ({asked.service.name})"

@@ -57,6 +57,9 @@ class Composite:
         parts: the lead first, at most 64; names are unique.
         framing: what they were taken out of, in words.
         logged: the part to which an event log belongs that the caller gives beside it; the lead if empty.
+        nonce: what was asked with, where nonces and hashes of parts follow from it: to a caller who has
+            drawn another, or none, they show nothing of freshness. Empty where it was asked with none;
+            None where that is not known.
 
     Raises:
         Misuse: none, too many, a name twice, or a part that leans on one that is not there or on
@@ -66,6 +69,7 @@ class Composite:
     parts: tuple[Part, ...]
     framing: str = ""
     logged: str = ""
+    nonce: bytes | None = None
 
     def __post_init__(self) -> None:
         named = {part.name: part for part in self.parts}

@@ -65,6 +65,9 @@ def together(
         extra: findings of the caller's; those that passed are dropped.
         channel: how firmly the way to the service is tied to the evidence, where there is a way.
     """
+    own = composite.nonce in (None, expectation.nonce or b"")
+    if not own or (expectation.nonce is None and channel is None):
+        composite = _of_others(composite)
     reports: dict[str, Report] = {}
     errors: list[Malformed] = []
     for part in _vouchers_first(composite):
@@ -88,8 +91,9 @@ def together(
         if error is not None:
             errors.append(error)
     joined = _joined(composite, reports, policy=policy, channel=channel)
-    if expectation.nonce is not None and not _answers(composite):
-        unasked = failed(B101, "nonce", presented="none", expected=expectation.nonce.hex())
+    if expectation.nonce is not None and not (own and _answers(composite)):
+        carried = (composite.nonce or b"").hex() or "none"
+        unasked = failed(B101, "nonce", presented=carried, expected=expectation.nonce.hex())
         joined = replace(joined, checks=(*joined.checks, unasked))
     return joined, next(iter(errors), None)
 
@@ -109,6 +113,12 @@ def _vouchers_first(composite: Composite) -> Iterator[Part]:
 
     for part in composite.parts:
         yield from walk(part)
+
+
+def _of_others(composite: Composite) -> Composite:
+    """The same to a caller who drew no nonce, and has no session: nothing of it is fresh to him."""
+    parts = tuple(replace(part, nonce=None, over_nonce=False) for part in composite.parts)
+    return replace(composite, parts=parts)
 
 
 def _answers(composite: Composite) -> bool:
