@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from tests.channel.openai_made import GUEST, POLICY, PROMPT, client, refused, stream, vouching
@@ -13,6 +14,7 @@ from troth.channel import e2ee, sse
 from troth.channel.flow import Flow
 from troth.channel.inference import Inference, Settings
 from troth.channel.manners import Came, PlainSent, Proof, Request
+from troth.channel.openai import async_openai
 from troth.channel.services.simulate.aci import Aci, Asked
 from troth.model.channel import Binding
 
@@ -251,3 +253,22 @@ def test_an_answer_in_one_that_its_head_calls_a_stream() -> None:
         )
         said = json.loads(answer.text)["choices"][0]["message"]["content"]
         assert said == "You said: a secret prompt"
+
+
+def test_a_websocket_goes_past_what_was_verified_and_so_nowhere() -> None:
+    """The library dials them itself: its `connect` had sent key and prompt to whoever an authority vouches for."""
+    with Aci(guest=GUEST) as service:
+        given: dict[str, Any] = {
+            "policy": POLICY,
+            "trust": GUEST.roots,
+            "collateral": GUEST.collateral,
+            "api_key": "sk-development",
+        }
+        for made in (client(service), async_openai(f"{service.url}/v1", **given)):
+            for one in (made, made.with_options(timeout=5), made.copy(max_retries=1)):
+                host = urlsplit(str(one.websocket_base_url)).hostname
+                assert host is not None and host.endswith(".invalid")
+                connect = getattr(one.responses, "connect", None)  # the oldest have none
+                assert connect is None or connect()._prepare_url().host == host
+        with pytest.raises(troth.Misuse, match="websockets"):
+            client(service, websocket_base_url="wss://api.example.com")

@@ -39,6 +39,8 @@ _OURS: Final = frozenset(
 )
 _END: Final = object()
 _REMEMBERED: Final = 64
+# The library dials websockets itself, past any transport. No name ends so (RFC 2606), so that none is.
+_NOWHERE: Final = "wss://websockets-go-past-what-was-verified.invalid"
 
 
 def openai(
@@ -75,7 +77,9 @@ def openai(
             machine's own if not given. Whoever ends TLS then has the API key, and never the contents.
         keep: folder for the evidence (a bundle) and each answer's receipt.
         at: the clock that evidence is judged by.
-        client: whatever else `openai.OpenAI` takes, but for `http_client`.
+        client: whatever else `openai.OpenAI` takes, but for `http_client` and `websocket_base_url`:
+            what the library does by websockets (its `connect`) would go past what was verified, and
+            finds no host.
 
     Returns:
         The client; its attribute `attested` is the `Inference` behind it, with the verdict, what is left
@@ -103,7 +107,7 @@ def openai(
         base_url=_with_path(base_url),
         api_key=api_key,
         http_client=http.Client(transport=transport, trust_env=False),
-        **client,
+        **_without_websockets(client),
     )
     made.attested = inference
     return made  # type: ignore[no-any-return]
@@ -141,7 +145,7 @@ def async_openai(
         base_url=_with_path(base_url),
         api_key=api_key,
         http_client=http.AsyncClient(transport=transport, trust_env=False),
-        **client,
+        **_without_websockets(client),
     )
     made.attested = inference
     return made  # type: ignore[no-any-return]
@@ -182,6 +186,20 @@ def _origin(base_url: str) -> str:
     if parts.query or parts.fragment or "@" in parts.netloc:
         raise Misuse(f"{base_url!r} has a user, a query or a fragment, which mean nothing here")
     return f"https://{parts.netloc}"
+
+
+def _without_websockets(client: Mapping[str, Any]) -> dict[str, Any]:
+    """What the library's client is made with, so that it opens no connection but ours.
+
+    Raises:
+        Misuse: an address for websockets is named.
+    """
+    if client.get("websocket_base_url") is not None:
+        raise Misuse(
+            "websockets go past what was verified",
+            fix="leave websocket_base_url away; a client of the library's own is for those",
+        )
+    return {**client, "websocket_base_url": _NOWHERE}
 
 
 def _with_path(base_url: str) -> str:
