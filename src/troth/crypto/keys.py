@@ -32,6 +32,7 @@ _SALT: Final = padding.PSS(padding.MGF1(hashes.SHA384()), salt_length=48)
 _PKCS1: Final = padding.PKCS1v15()
 _MODULUS: Final = 4096
 _MODULI: Final = (2048, 3072, _MODULUS)
+_EXPONENT: Final = 65537
 _CURVES: Final = (ec.SECP256R1, ec.SECP384R1)
 
 EllipticCurveKey = ec.EllipticCurvePublicKey
@@ -42,6 +43,9 @@ Key = EllipticCurveKey | rsa.RSAPublicKey
 def load(spki: bytes) -> Key | None:
     """The key in a SubjectPublicKeyInfo on P-256 or P-384 or RSA of 2048 to 4096 bits, or None.
 
+    RSA's exponent is the one that all vendors use: with a long one a signature takes hundreds of times as
+    long to check, and certificates may be a stranger's.
+
     A pure function of its bytes, remembered for speed.
     """
     try:
@@ -51,7 +55,8 @@ def load(spki: bytes) -> Key | None:
     if isinstance(key, ec.EllipticCurvePublicKey):
         return key if isinstance(key.curve, _CURVES) else None
     if isinstance(key, rsa.RSAPublicKey):
-        return key if key.key_size in _MODULI else None
+        usual = key.key_size in _MODULI and key.public_numbers().e == _EXPONENT
+        return key if usual else None
     return None
 
 

@@ -18,7 +18,6 @@ _HASHES: Final[dict[int, hashes.HashAlgorithm]] = {
     tpm.SHA384: hashes.SHA384(),
     tpm.SHA512: hashes.SHA512(),
 }
-_EXPONENT: Final = 65537
 
 
 def digest(algorithm: int, data: bytes) -> bytes:
@@ -45,7 +44,7 @@ def unsigned(spki: bytes, signature: tpm.Signature, signed: bytes) -> str:
             return _ecdsa(key, signature, signed, chosen)
     except InvalidSignature:
         return "the signature does not verify"
-    return "the key is none of RSA with 2048 to 4096 bits, P-256 and P-384"
+    return "the key is none of RSA with 2048 to 4096 bits and the usual exponent, P-256 and P-384"
 
 
 def _rsa(
@@ -53,8 +52,6 @@ def _rsa(
 ) -> str:
     if signature.scheme == tpm.ECDSA:
         return "the key is RSA, the scheme is not"
-    if key.public_numbers().e != _EXPONENT:
-        return "the key has an unusual exponent"
     # How long a TPM's salt is depends on its version and mode, and is told by the signature.
     pss = padding.PSS(padding.MGF1(chosen), padding.PSS.AUTO)
     how = pss if signature.scheme == tpm.RSAPSS else padding.PKCS1v15()
