@@ -21,6 +21,7 @@ from troth.model.codes.binding import B503
 from troth.platforms.nvidia.format import Document, Field, Kind
 
 PDI: Final = 8
+_MAX_WHY: Final = 800
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,8 @@ def checks(devices: Mapping[str, Document]) -> tuple[Check, ...]:
         return (undecided(B503, "fabric", presented=presented, why=why),)
     found = check(devices)
     if found.problems:
-        return (failed(B503, "fabric", presented=presented, why="; ".join(found.problems)),)
+        why = "; ".join(found.problems)[:_MAX_WHY]
+        return (failed(B503, "fabric", presented=presented, why=why),)
     return (passed(B503, "fabric", presented=presented),)
 
 

@@ -215,16 +215,16 @@ def tdx(at: Said, head: str) -> tuple[dict[str, str], tuple[str, ...], dict[str,
 
 
 def td_words(at: Said) -> dict[str, tuple[str, ...]]:
-    """What is said of a TD's attributes, where it is said."""
-    return {
-        ours: words(at[name])
-        for name, ours in (
-            ("tdx_td_attributes_septve_disable", "septve_disable"),
-            ("tdx_td_attributes_migratable", "migratable"),
-            ("tdx_is_migratable", "migratable"),
-        )
-        if name in at
-    }
+    """What is said of a TD's attributes, where it is said; of what is said twice, both words."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, ours in (
+        ("tdx_td_attributes_septve_disable", "septve_disable"),
+        ("tdx_td_attributes_migratable", "migratable"),
+        ("tdx_is_migratable", "migratable"),
+    ):
+        if name in at:
+            found[ours] = (*found.get(ours, ()), *(words(at[name]) or ("unreadable",)))
+    return {name: tuple(dict.fromkeys(said)) for name, said in found.items()}
 
 
 def _nobody() -> tuple[dict[str, str], tuple[str, ...], dict[str, int]]:
