@@ -64,16 +64,19 @@ def check(devices: Mapping[str, Document]) -> Topology:
 
 
 def checks(devices: Mapping[str, Document]) -> tuple[Check, ...]:
-    """The one check on all devices; none where no GPU speaks over links between them.
+    """The one check on all devices; none where no GPU speaks over links between them, and of one switch.
 
     A GPU in protected PCIe mode without a switch beside it leaves it open: the rest of the machine was not
-    presented.
+    presented. So do several switches without a GPU, which would else be counted as if they were some.
     """
     kinds = {document.kind for document in devices.values()}
     linked = Kind.SWITCH in kinds or any(d.mode == "ppcie" for d in devices.values())
-    if not linked or Kind.GPU not in kinds:
+    if not linked or (Kind.GPU not in kinds and len(devices) == 1):
         return ()
     presented = ", ".join(sorted(devices))
+    if Kind.GPU not in kinds:
+        why = "the GPUs at these switches were not presented"
+        return (undecided(B503, "fabric", presented=presented, why=why),)
     if Kind.SWITCH not in kinds:
         why = "the switches at the other end of its links were not presented"
         return (undecided(B503, "fabric", presented=presented, why=why),)
