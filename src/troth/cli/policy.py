@@ -1,4 +1,4 @@
-"""`troth policy`: write, check, show and pin policies."""
+"""`troth policy`: write, check, show, pin and import policies."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,13 +6,14 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from troth.cli import _expect, _image
+from troth.cli import _expect, _image, _import
 from troth.cli._console import out, read_source, say, write_file
 from troth.errors import Misuse
+from troth.model.channel import Binding
 
 app = App(
     name="policy",
-    help="""Write, check, show and pin policies.
+    help="""Write, check, show, pin and import policies.
 
 A policy is a TOML file that says which image, which roots and which age are acceptable. What it does
 not expect is undecided, never accepted.
@@ -184,6 +185,70 @@ def pin(
             as_of=as_of,
         )
     _give(made.to_toml(), output)
+    return 0
+
+
+@app.command(name="import")
+def import_(
+    source: str,
+    *,
+    from_: Annotated[_import.Kind, Parameter(name="--from")],
+    entry: str = "",
+    hardware: Path | None = None,
+    hardware_tag: str = "",
+    sigstore_root: Path | None = None,
+    repository: str = "",
+    tag: str = "",
+    workflow: str = "",
+    mrtd: str = "",
+    channel: Binding | None = None,
+    output: _Out = None,
+) -> int:
+    r"""Write a policy from another project's document of what its images measure to.
+
+        troth policy import measurements.json --from flashbots --entry release-7 -o app.policy.toml
+        troth policy import release.sigstore.json --from tinfoil --repository owner/model --tag v1.2.3 \
+            --sigstore-root trusted_root.json --channel key -o ai.policy.toml
+
+    An entry that expects nothing is refused, and never taken for «any». Signatures are checked offline,
+    under the root that you give.
+
+    Args:
+        source: a list of Flashbots' measurements, or the Sigstore bundle of a release of Tinfoil's.
+        from_: whose document it is: flashbots or tinfoil.
+        entry: of a list of several.
+        hardware: Sigstore bundle of Tinfoil's list of hardware; without it the policy is for SEV-SNP alone.
+        hardware_tag: of the release of that list.
+        sigstore_root: Sigstore's trusted root (JSON), from where you trust it.
+        repository: whose workflow must have signed, as owner/name.
+        tag: of the release.
+        workflow: the file under .github/workflows; any of that repository's if not given.
+        mrtd: what the evidence at hand presents, where the list of hardware has several.
+        channel: how firmly the way to the service must be tied to the evidence; session if not given.
+        output: file to write; it must not exist. Default: stdout.
+    """
+    from dataclasses import replace
+
+    if from_ == "flashbots":
+        if hardware or hardware_tag or sigstore_root or repository or tag or workflow or mrtd:
+            raise Misuse(
+                "these flags are for a release of Tinfoil's", fix="leave all but --entry away"
+            )
+        made = _import.flashbots(source, entry=entry)
+    else:
+        if entry:
+            raise Misuse("a release has no entries", fix="leave --entry away")
+        made = _import.tinfoil(
+            source,
+            hardware=hardware,
+            hardware_tag=hardware_tag,
+            sigstore_root=sigstore_root,
+            repository=repository,
+            tag=tag,
+            workflow=workflow,
+            mrtd=mrtd.lower(),
+        )
+    _give((made if channel is None else replace(made, channel=channel)).to_toml(), output)
     return 0
 
 
