@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from troth.errors import Misuse
+from troth.model.channel import Binding
 
 MAX_PARTS: Final = 64
 
@@ -60,6 +61,8 @@ class Composite:
         nonce: what was asked with, where nonces and hashes of parts follow from it: to a caller who has
             drawn another, or none, they show nothing of freshness. Empty where it was asked with none;
             None where that is not known.
+        channel: how firmly the way on which these parts came is tied to them; None where there was none,
+            such as for a file. It is asked for even where a caller does not name it.
 
     Raises:
         Misuse: none, too many, a name twice, or a part that leans on one that is not there or on
@@ -70,6 +73,7 @@ class Composite:
     framing: str = ""
     logged: str = ""
     nonce: bytes | None = None
+    channel: Binding | None = None
 
     def __post_init__(self) -> None:
         named = {part.name: part for part in self.parts}

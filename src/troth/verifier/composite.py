@@ -63,7 +63,7 @@ def together(
         as_of: whether the instant is a claim about the past.
         event_log: of the part that the composite says, where it brings none.
         extra: findings of the caller's; those that passed are dropped.
-        channel: how firmly the way to the service is tied to the evidence, where there is a way.
+        channel: how firmly the way to the service is tied to the evidence, where there is one now.
     """
     own = composite.nonce in (None, expectation.nonce or b"")
     if not own or (expectation.nonce is None and channel is None):
@@ -90,7 +90,7 @@ def together(
         reports[part.name] = report
         if error is not None:
             errors.append(error)
-    joined = _joined(composite, reports, policy=policy, channel=channel)
+    joined = _joined(composite, reports, policy=policy, channel=channel or composite.channel)
     if expectation.nonce is not None and not (own and _answers(composite)):
         carried = (composite.nonce or b"").hex() or "none"
         unasked = failed(B101, "nonce", presented=carried, expected=expectation.nonce.hex())

@@ -71,7 +71,7 @@ def ask(
                 continue
             if found is not None:
                 transcript = of(web, service=service.name, nonce=nonce)
-                return Asked(service=service, found=_with_nonce(found), transcript=transcript)
+                return Asked(service=service, found=_whole(found), transcript=transcript)
     if nonsense:
         raise nonsense[0]
     raise Unavailable(
@@ -94,10 +94,11 @@ def read(transcript: Transcript, services: Sequence[Service]) -> Asked:
                 raise Malformed(str(error), field="transcript") from None
             if found is None:
                 raise Malformed(f"holds no answer of {service.name}", field="transcript")
-            return Asked(service=service, found=_with_nonce(found), transcript=transcript)
+            return Asked(service=service, found=_whole(found), transcript=transcript)
     raise Malformed(f"is of {transcript.service!r}, which is unknown here", field="transcript")
 
 
-def _with_nonce(found: Found) -> Found:
-    """Evidence that knows what it was asked with, so that it is fresh to nobody else."""
-    return replace(found, composite=replace(found.composite, nonce=found.nonce or b""))
+def _whole(found: Found) -> Found:
+    """Evidence that knows what it was asked with, so that it is fresh to nobody else, and on which way."""
+    known = replace(found.composite, nonce=found.nonce or b"", channel=found.binding)
+    return replace(found, composite=known)

@@ -131,7 +131,7 @@ def _found(
         service=NAME,
         composite=Composite(parts=(part,), framing="an ACI attestation report"),
         binding=binding if current and whole else Binding.NONE,
-        keys=held,
+        keys=held if current else {},
         nonce=nonce,
         not_bound=left if current else (_ENDED, *left),
         statements=(
