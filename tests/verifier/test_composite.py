@@ -11,16 +11,19 @@ from tests.platforms.nitro.forge import INSTANCE, NOW, document, policy
 import troth
 from troth.errors import Misuse
 from troth.model.channel import Binding
-from troth.model.check import Outcome, Waiver
+from troth.model.check import Outcome, Waiver, passed
 from troth.model.claims import Source
+from troth.model.codes.policy import P101
 from troth.model.composite import MAX_PARTS, Composite, Part
 from troth.model.report import Verdict
 from troth.model.roots import Root
 from troth.model.statement import Statement, Status
 from troth.policy import Policy
+from troth.policy import appraise as against
 from troth.render.html import report_html
 from troth.render.json import report_json, schema_text
 from troth.render.text import report_text
+from troth.verifier import composite as composites
 
 NONCE = bytes(range(32))
 OTHER = bytes(32)
@@ -256,3 +259,63 @@ def test_the_policy_says_it_in_its_document() -> None:
             Policy.from_toml(text.replace("nitro = 2", bad), source="bad")
     with pytest.raises(Misuse):
         Policy.from_toml(text.replace('"key"', '"keys"'), source="bad")
+
+
+def without(report: troth.Report, code: str) -> troth.Report:
+    return replace(report, checks=tuple(c for c in report.checks if c.code.id != code))
+
+
+@pytest.mark.parametrize("place", ["part-0", "part-1"])
+def test_a_step_that_is_left_out_for_one_part(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """What no check of the part itself answered is open, whatever the other parts answered."""
+    whole = composites.judged
+
+    def lazy(evidence: Any, **given: Any) -> Any:
+        report, error = whole(evidence, **given)
+        return (without(report, "R101") if evidence.name == place else report), error
+
+    monkeypatch.setattr(composites, "judged", lazy)
+    assert judge(machine()).verdict is Verdict.UNDECIDED
+
+
+@pytest.mark.parametrize(("step", "value"), [("_counted", ()), ("_once", None)])
+def test_a_question_on_all_parts_that_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, step: str, value: Any
+) -> None:
+    other = passed(P101, "nothing")
+    monkeypatch.setattr(composites, step, lambda *_: other if value is None else value)
+    assert judge(machine()).verdict is Verdict.UNDECIDED
+
+
+def test_a_channel_that_nobody_weighed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(composites, "_firm_enough", lambda *_: passed(P101, "nothing"))
+    assert judge(machine(), channel=Binding.SESSION).verdict is Verdict.UNDECIDED
+
+
+def test_what_a_part_must_bind_is_a_question_that_must_be_answered() -> None:
+    asked = against.required(policy(), against.Expectation(user_data=DATA), "nitro")
+    assert "B501" in {code.id for code in asked}
+
+
+def test_what_leads_is_what_the_others_are_counted_beside() -> None:
+    """A policy for a TDX guest with enclaves beside it is not met by an enclave that leads."""
+    registers = {**policy().registers, "tdx": {"mrtd": frozenset({"11" * 48})}}
+    wanted = Policy(name="test", registers=registers, parts={"nitro": 1})
+    report = judge(machine(), policy=wanted)
+    assert (report.verdict, wrong(report)) == (Verdict.REJECTED, {"P107"})
+
+
+def test_a_part_in_the_place_of_another_platform() -> None:
+    one, root = part(1)
+    report = judge(machine(part(0), (replace(one, platform="tdx"), root)))
+    assert (report.verdict, wrong(report)) == (Verdict.REJECTED, {"P107"})
+
+
+def test_a_nonce_that_no_part_is_asked_for() -> None:
+    """Where every part has its freshness elsewhere, the caller's own nonce still has to be somewhere."""
+    good, root = part(0, user_data=DATA, nonce=None)
+    made = Composite(parts=(replace(good, user_data=DATA),))
+    report = judge((made, [root]))
+    assert (report.verdict, wrong(report)) == (Verdict.REJECTED, {"B101"})
+    # Beside everything that was found of the parts.
+    assert {"F101", "G104", "B501"} <= {check.code.id for check in report.checks}

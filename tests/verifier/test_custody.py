@@ -16,6 +16,7 @@ from troth.channel.services.simulate.dstack_guest import DstackGuest, public_of
 from troth.crypto import ethereum
 from troth.model.check import Waiver
 from troth.model.claims import Source
+from troth.model.codes.measurement import M304
 from troth.model.composite import Composite, Part
 from troth.model.report import Report, Verdict
 from troth.model.roots import RootClass
@@ -368,3 +369,15 @@ def test_the_answer_decides_with_the_others(found: Custody, verdict: Verdict) ->
 def test_a_bound_key_makes_no_evidence_better() -> None:
     other = Policy(name="other", registers={"tdx": {"mrtd": frozenset({"ee" * 48})}})
     assert joined(report_of(policy=other), asked()).verdict is Verdict.REJECTED
+
+
+def test_a_key_that_is_bound_answers_no_other_question() -> None:
+    """What was required before is required still, beside the key."""
+    opened = replace(ACCEPTED, required=(*ACCEPTED.required, M304))
+    answer = asked()
+    for report in (opened, ACCEPTED):
+        assert {code.id for code in report.required} | {"B201"} == {
+            code.id for code in joined(report, answer).required
+        }
+    assert joined(opened, answer).verdict is Verdict.UNDECIDED
+    assert joined(ACCEPTED, answer).verdict is Verdict.ACCEPTED

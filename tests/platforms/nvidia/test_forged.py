@@ -25,6 +25,8 @@ from tests.platforms.nvidia.made import (
 
 from troth.model.collateral import Collateral
 from troth.model.report import Verdict
+from troth.platforms.nvidia import device
+from troth.platforms.nvidia.format import parse
 from troth.platforms.nvidia.ocsp import Status
 from troth.platforms.nvidia.simulate import Device, collateral, rim
 from troth.platforms.nvidia.simulate_pki import (
@@ -302,3 +304,9 @@ def test_a_leaf_on_another_curve(hopper: Device, held: Collateral, curve: ec.Ell
     device = _certified(hopper, key=ec.generate_private_key(curve))
     report = hopper.report(NONCE)
     assert failing(judged(hopper, held, evidence=report + device.pem)) == {"G104"}
+
+
+def test_certificates_of_no_device(hopper: Device) -> None:
+    document = parse(hopper.evidence(NONCE))
+    stranger = dataclasses.replace(document, chain=(document.chain[-1], *document.chain[1:]))
+    assert "no device that troth knows" in "; ".join(device.misfits(stranger))

@@ -206,7 +206,9 @@ def test_a_whole_machine_is_accepted(pki: DevelopmentPki) -> None:
     gpus, switches = fabric(pki, START, gpus=2, switches=2)
     small = {f"gpu-{n}": one for n, one in enumerate(gpus)}
     small |= {f"switch-{n}": one for n, one in enumerate(switches)}
-    assert open_or_failed(together(small)) == set()
+    whole = together(small)
+    assert open_or_failed(whole) == set()
+    assert "B503" in {check.code.id for check in whole.checks}
     # Counted right, and one is not there to which the others are linked.
     for left_out in ("gpu-1", "switch-1"):
         report = together(small, left_out)
