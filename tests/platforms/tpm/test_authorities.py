@@ -13,9 +13,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from tests.platforms.tpm import made
 from tests.platforms.tpm.made import AT, NONCE, appraised, failing, still_open
 
+from troth.crypto import issued
 from troth.model.collateral import Collateral
 from troth.model.report import Verdict
+from troth.platforms.tpm import authorities
 from troth.platforms.tpm.simulate_pki import AIK_PURPOSE
+from troth.wire.x509 import KEY_USAGE
 
 Extensions = Sequence[tuple[x509.ExtensionType, bool]]
 AIK = (x509.ExtendedKeyUsage([AIK_PURPOSE]), False)
@@ -168,3 +171,15 @@ def test_of_two_certificates_of_one_key_the_trusted_one_counts() -> None:
     # Where the key alone is pinned, a certificate that it did not sign says nothing true of it.
     data = made.booted().evidence(NONCE, certificates=[made.certificate(), middle, crossed])
     assert failing(appraised(data, cloud=None, trust=(pki.trusted(),))) == {"G102"}
+
+
+def test_a_certificate_that_stands_alone_is_asked_what_it_is() -> None:
+    """Whose authorities are not at hand: that it is no key's to sign data is said all the same."""
+    good = issued.read(made.certificate())
+    alone = authorities.Path(certificates=(good,), items=(), root=None)
+    assert authorities.problems(alone) == []
+    usage = {name: v for name, v in good.extensions.items() if name != KEY_USAGE}
+    silent = replace(good, extensions=usage)
+    assert authorities.problems(replace(alone, certificates=(silent,))) == [
+        f"{issued.title(good)}: may not sign data"
+    ]
