@@ -23,6 +23,7 @@ from troth.policy import appraise as against
 from troth.render.html import report_html
 from troth.render.json import report_json, schema_text
 from troth.render.text import report_text
+from troth.verifier import appraisal
 from troth.verifier import composite as composites
 
 NONCE = bytes(range(32))
@@ -162,9 +163,10 @@ def test_a_waiver_counts_for_all_and_shows() -> None:
 def test_a_key_that_nobody_vouches_for_counts_nothing() -> None:
     """The vouching part is genuine under no root, so the part that it names a key for is not either."""
     one, root = part(1)
+    voucher, other = part(0, user_data=DATA)
     keyed = replace(one, key="ab" * 32, key_in="part-0")
-    for roots in ([root, part(0)[1]], []):
-        made = Composite(parts=(part(0)[0], keyed))
+    for roots in ([root, other], []):
+        made = Composite(parts=(replace(voucher, user_data=DATA), keyed))
         assert judge((made, roots)).verdict is not Verdict.ACCEPTED
 
 
@@ -319,3 +321,27 @@ def test_a_nonce_that_no_part_is_asked_for() -> None:
     assert (report.verdict, wrong(report)) == (Verdict.REJECTED, {"B101"})
     # Beside everything that was found of the parts.
     assert {"F101", "G104", "B501"} <= {check.code.id for check in report.checks}
+
+
+def test_a_voucher_that_binds_nothing_vouches_for_no_key() -> None:
+    """Whoever put the parts together could name any key."""
+    one, _ = part(1)
+    with pytest.raises(Misuse, match="binds nothing"):
+        Composite(parts=(part(0)[0], replace(one, key="ab" * 32, key_in="part-0")))
+
+
+def test_a_file_states_no_nonce_in_the_callers_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is anything in it computed over a nonce that the caller drew, whatever its reader says."""
+    old, root = part(0, nonce=OTHER)
+    stated = Composite(parts=(replace(old, nonce=OTHER),))
+    monkeypatch.setattr(appraisal, "assemble", lambda _: stated)
+    report = troth.appraise(b"a file", policy=counting(0), at=NOW, nonce=NONCE, trust=[root])
+    assert (report.verdict, wrong(report)) == (Verdict.REJECTED, {"B101"})
+
+
+@pytest.mark.parametrize("named", [None, *Binding])
+def test_of_two_words_on_the_way_the_weaker_counts(named: Binding | None) -> None:
+    made, roots = machine()
+    loose = replace(made, channel=Binding.ANSWER, nonce=NONCE)
+    report = judge((loose, roots), policy=counting(1, channel=Binding.KEY), channel=named)
+    assert "B302" in wrong(report)

@@ -275,7 +275,8 @@ class Inference:
         at = settings.at()
         collateral = settings.collateral + found.collateral
         verified = verify(
-            found.composite,
+            # Contents that are sealed to the workload go to a key in the evidence, whoever ends TLS.
+            replace(found.composite, channel=manner.firm),
             policy=settings.policy,
             at=at,
             nonce=found.nonce,

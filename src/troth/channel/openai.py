@@ -90,9 +90,11 @@ def openai(
         Malformed, Misuse, Unavailable: the host attests itself in no known way, or is not there; or the
             extra `openai` is not installed.
     """
-    library, http = _libraries()
-    inference = _inference(
+    return _client(  # type: ignore[no-any-return]
         base_url,
+        asynchronous=False,
+        api_key=api_key,
+        client=client,
         policy=policy,
         trust=trust,
         collateral=collateral,
@@ -102,15 +104,6 @@ def openai(
         keep=keep,
         at=at,
     )
-    transport = _transport(http, inference, _origin(base_url))
-    made = _unwrapped(library)(
-        base_url=_with_path(base_url),
-        api_key=api_key,
-        http_client=http.Client(transport=transport, trust_env=False),
-        **_without_websockets(client),
-    )
-    made.attested = inference
-    return made  # type: ignore[no-any-return]
 
 
 def async_openai(
@@ -128,9 +121,11 @@ def async_openai(
     **client: Any,
 ) -> "AsyncOpenAI":
     """`openai` for asyncio: the same, with each request on a thread. It verifies before it returns."""
-    library, http = _libraries()
-    inference = _inference(
+    return _client(  # type: ignore[no-any-return]
         base_url,
+        asynchronous=True,
+        api_key=api_key,
+        client=client,
         policy=policy,
         trust=trust,
         collateral=collateral,
@@ -140,15 +135,35 @@ def async_openai(
         keep=keep,
         at=at,
     )
-    transport = _async_transport(http, inference, _origin(base_url))
-    made = _async_unwrapped(library)(
+
+
+def _client(
+    base_url: str,
+    *,
+    asynchronous: bool,
+    api_key: str | None,
+    client: Mapping[str, Any],
+    **settings: Any,
+) -> Any:
+    """Verifies, then makes the library's client over a transport to what was verified."""
+    library, http = _libraries()
+    inference = _inference(base_url, **settings)
+    if asynchronous:
+        kind, transport = _async_unwrapped(library), _async_transport
+        connect = http.AsyncClient
+    else:
+        kind, transport = _unwrapped(library), _transport
+        connect = http.Client
+    made = kind(
         base_url=_with_path(base_url),
         api_key=api_key,
-        http_client=http.AsyncClient(transport=transport, trust_env=False),
+        http_client=connect(
+            transport=transport(http, inference, _origin(base_url)), trust_env=False
+        ),
         **_without_websockets(client),
     )
     made.attested = inference
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def _inference(

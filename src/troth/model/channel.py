@@ -16,6 +16,10 @@ class Binding(StrEnum):
     NONE = "none"
     """Nothing on the way is tied to the evidence."""
 
+    def weaker(self, other: "Binding") -> "Binding":
+        """The weaker of two."""
+        return other if self.at_least(other) else self
+
     def at_least(self, wanted: "Binding") -> bool:
         """Whether this is as strong as `wanted`, or stronger."""
         order = tuple(Binding)

@@ -97,6 +97,8 @@ def _can_hang_together(part: Part, named: Mapping[str, Part]) -> None:
             raise Misuse(f"{part.name} leans on {other!r}, which is no other part")
     if bool(part.key) != bool(part.key_in):
         raise Misuse(f"{part.name} names a key or who vouches for it, and not both")
+    if part.key_in and named[part.key_in].user_data is None:
+        raise Misuse(f"{part.key_in} binds nothing, and cannot vouch for a key of {part.name}")
     # Freshness comes through a signature by the key that this part names, and in no other way.
     if part.fresh_by and named[part.fresh_by].key_in != part.name:
         raise Misuse(f"{part.name} names no key of {part.fresh_by}, to be as fresh as it")

@@ -17,7 +17,7 @@ from troth.model.verified import Verified, seal
 from troth.platforms import assemble
 from troth.policy import Policy
 from troth.policy.appraise import Expectation
-from troth.verifier.composite import together
+from troth.verifier.composite import of_others, together
 from troth.verifier.judge import judged
 from troth.verifier.receipt import Receipt
 
@@ -175,6 +175,8 @@ def examined(
                 from troth.platforms.tokens import inner
 
                 composite = inner.composite(evidence.data, collateral)
+            # What came in a file was made before anybody knew the caller's nonce.
+            composite = None if composite is None else of_others(composite)
         except Malformed as malformed:
             error = malformed
             extra = (*extra, failed(F101, evidence.name, why=str(malformed)))

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import reduce
 from typing import Any, Final
 
 from troth.errors import Malformed
@@ -63,11 +64,12 @@ def together(
         as_of: whether the instant is a claim about the past.
         event_log: of the part that the composite says, where it brings none.
         extra: findings of the caller's; those that passed are dropped.
-        channel: how firmly the way to the service is tied to the evidence, where there is one now.
+        channel: how firmly the way to the service is tied to the evidence, where there is one now; of
+            this and what the composite says the weaker counts.
     """
     own = composite.nonce in (None, expectation.nonce or b"")
     if not own or (expectation.nonce is None and channel is None):
-        composite = _of_others(composite)
+        composite = of_others(composite)
     reports: dict[str, Report] = {}
     errors: list[Malformed] = []
     for part in _vouchers_first(composite):
@@ -90,7 +92,9 @@ def together(
         reports[part.name] = report
         if error is not None:
             errors.append(error)
-    joined = _joined(composite, reports, policy=policy, channel=channel or composite.channel)
+    known = [one for one in (channel, composite.channel) if one is not None]
+    tied = reduce(Binding.weaker, known) if known else None
+    joined = _joined(composite, reports, policy=policy, channel=tied)
     if expectation.nonce is not None and not (own and _answers(composite)):
         carried = (composite.nonce or b"").hex() or "none"
         unasked = failed(B101, "nonce", presented=carried, expected=expectation.nonce.hex())
@@ -115,7 +119,7 @@ def _vouchers_first(composite: Composite) -> Iterator[Part]:
         yield from walk(part)
 
 
-def _of_others(composite: Composite) -> Composite:
+def of_others(composite: Composite) -> Composite:
     """The same to a caller who drew no nonce, and has no session: nothing of it is fresh to him."""
     parts = tuple(replace(part, nonce=None, over_nonce=False) for part in composite.parts)
     return replace(composite, parts=parts)

@@ -105,10 +105,9 @@ def _gpu(report: Report) -> Statement:
             return _said("gpu_attested", Status.REFUTED, Source.HARDWARE, why)
     verdicts = {decide(part.report.checks, part.report.required) for part in gpus}
     if verdicts == {Verdict.ACCEPTED}:
-        why = f"{len(gpus)} of {len(gpus)} GPUs accepted"
-        status, _ = next(
+        status, why = next(
             (found for part in gpus if (found := _genuine(part.report))[0] is not Status.ASSERTED),
-            (Status.ASSERTED, ""),
+            (Status.ASSERTED, f"{len(gpus)} of {len(gpus)} GPUs accepted"),
         )
         return _said("gpu_attested", status, Source.HARDWARE, why)
     refused = verdicts & {Verdict.REJECTED, Verdict.MALFORMED}

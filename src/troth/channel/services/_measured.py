@@ -9,16 +9,19 @@ from troth.platforms.tdx import dstack
 from troth.platforms.tdx import format as quotes
 
 
-def identity(quote: bytes, log: bytes | None) -> dstack.Identity | None:
-    """What the log says, where it replays to this quote's RTMR3; else None, and a check says why."""
-    if not log:
-        return None
+def parsed(quote: bytes) -> quotes.Document | None:
+    """A TDX quote; None where it is none, and whoever judges says so."""
     try:
         found = quotes.unwrap(quote)
-        document = None if found is None else quotes.parse(found[0])
+        return None if found is None else quotes.parse(found[0])
     except Malformed:
-        return None  # whoever judges says so
-    if document is None:
+        return None
+
+
+def identity(quote: bytes, log: bytes | None) -> dstack.Identity | None:
+    """What the log says, where it replays to this quote's RTMR3; else None, and a check says why."""
+    document = parsed(quote)
+    if document is None or not log:
         return None
     register = document.field("rtmr3").hex()
     for version in (1, 2):
@@ -47,8 +50,9 @@ def composition(measured: dstack.Identity | None, text: str) -> Statement:
 
 
 def by_us(name: str, why: str, status: Status = Status.ASSERTED) -> Statement:
-    """What was compared here."""
-    return Statement(name=name, status=status, source=Source.VERIFIER, why=why)
+    """What was compared here; that it could not be is nobody's word."""
+    source = None if status is Status.UNKNOWN else Source.VERIFIER
+    return Statement(name=name, status=status, source=source, why=why)
 
 
 def said(name: str, source: Source, why: str) -> Statement:

@@ -17,17 +17,15 @@ import zlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from troth.channel.services import _leaf
+from troth.channel.services import _leaf, _measured
 from troth.channel.services._service import UNSIGNED, Found, Service
 from troth.channel.web import Redirected, Web
 from troth.errors import Malformed, Unavailable
 from troth.model.channel import Binding
-from troth.model.claims import Source
 from troth.model.composite import Composite, Part
 from troth.model.statement import Statement, Status
 from troth.platforms.snp import format as snp
 from troth.platforms.tdx import carrier, dstack, dstack_attestation, dstack_config, dstack_keys
-from troth.platforms.tdx import format as quotes
 from troth.wire import json
 from troth.wire.text import from_hex
 
@@ -233,25 +231,26 @@ def _said(
     document: bytes | None = None,
 ) -> tuple[Statement, ...]:
     """Statements that hold if the evidence does: what lies beside the quote against its own log."""
-    measured = _identity(quote, log)
+    measured = _measured.identity(quote, log)
     found = []
     if measured is None:
         why = "the log does not replay to RTMR3, or was not handed over"
-        return (_statement("app_measured", Status.UNKNOWN, why),)
+        return (_measured.unknown("app_measured", why),)
     for name, said, event in (
         ("app_id_as_measured", app_id, "app-id"),
         ("composition_as_measured", _hashed(composition), "compose-hash"),
     ):
         if said is None:
-            found.append(_statement(name, Status.UNKNOWN, "the service did not show it"))
+            found.append(_measured.unknown(name, "the service did not show it"))
         elif said == measured.values.get(event):
-            found.append(_statement(name, Status.ASSERTED, f"it is what {event} in RTMR3 has"))
+            found.append(_measured.by_us(name, f"it is what {event} in RTMR3 has"))
         else:
-            found.append(_statement(name, Status.REFUTED, f"{event} in RTMR3 has another value"))
-    bare = _bare(quote)
+            why = f"{event} in RTMR3 has another value"
+            found.append(_measured.by_us(name, why, Status.REFUTED))
+    bare = _measured.parsed(quote)
     if bare is not None:
         status, why = _config(bare.field("mrconfigid"), measured, document)
-        found.append(_statement("host_started_this_app", status, why))
+        found.append(_measured.by_us("host_started_this_app", why, status))
     return tuple(found)
 
 
@@ -270,15 +269,15 @@ def _of_attestation(
     same = started and named == app_id
     words = "is" if started else "is not"
     return (
-        _statement(
+        _measured.by_us(
             "host_started_this_app",
-            Status.ASSERTED if started else Status.REFUTED,
             f"HOST_DATA {words} over the document that names application {named.hex()}",
+            Status.ASSERTED if started else Status.REFUTED,
         ),
-        _statement(
+        _measured.by_us(
             "app_id_as_measured",
-            Status.ASSERTED if same else Status.REFUTED,
             f"the certificate's id and HOST_DATA's document {'agree' if same else 'differ'}",
+            Status.ASSERTED if same else Status.REFUTED,
         ),
     )
 
@@ -294,33 +293,6 @@ def _config(
 
 def _hashed(composition: bytes | None) -> bytes | None:
     return None if composition is None else hashlib.sha256(composition).digest()
-
-
-def _statement(name: str, status: Status, why: str) -> Statement:
-    source = None if status is Status.UNKNOWN else Source.VERIFIER
-    return Statement(name=name, status=status, source=source, why=why)
-
-
-def _bare(quote: bytes) -> quotes.Document | None:
-    try:
-        found = quotes.unwrap(quote)
-        return None if found is None else quotes.parse(found[0])
-    except Malformed:
-        return None  # whoever judges says so
-
-
-def _identity(quote: bytes, log: bytes | None) -> dstack.Identity | None:
-    """What the guest measured, where its log replays to this quote; else None, and a check says why."""
-    document = _bare(quote)
-    if document is None or not log:
-        return None
-    register = document.field("rtmr3").hex()
-    for version in (1, 2):
-        try:
-            return dstack.identity(dstack.replay(log, version=version), rtmr3=register)
-        except Malformed:
-            continue
-    return None
 
 
 def _rtmr3_only(log: bytes) -> bytes:
