@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 from tests.platforms.nitro.forge import INSTANCE, NOW, document, policy
 
 import troth
-from troth.errors import Misuse
+from troth.errors import Malformed, Misuse
 from troth.model.channel import Binding
 from troth.model.check import Outcome, Waiver, passed
 from troth.model.claims import Source
@@ -18,6 +18,7 @@ from troth.model.composite import MAX_PARTS, Composite, Part
 from troth.model.report import Verdict
 from troth.model.roots import Root
 from troth.model.statement import Statement, Status
+from troth.platforms import assemble
 from troth.policy import Policy
 from troth.policy import appraise as against
 from troth.render.html import report_html
@@ -345,3 +346,13 @@ def test_of_two_words_on_the_way_the_weaker_counts(named: Binding | None) -> Non
     loose = replace(made, channel=Binding.ANSWER, nonce=NONCE)
     report = judge((loose, roots), policy=counting(1, channel=Binding.KEY), channel=named)
     assert "B302" in wrong(report)
+
+
+def test_a_container_that_contradicts_itself_is_malformed() -> None:
+    """Azure's evidence around what is no report: said by the container, whatever else reads it."""
+    data = json.dumps({"quote": {}, "report": [1, 2], "vcek": ""}).encode()
+    with pytest.raises(Malformed) as said:
+        assemble(data)
+    report = troth.appraise(data, policy=policy(), at=NOW)
+    assert report.verdict is Verdict.MALFORMED
+    assert str(said.value) in {check.why for check in report.checks}

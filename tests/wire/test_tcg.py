@@ -239,3 +239,8 @@ def test_the_old_form_knows_sha1_alone() -> None:
 def test_bad_logs_of_the_old_form(data: bytes) -> None:
     with pytest.raises(Malformed):
         tcg.read_old(data)
+
+
+def test_an_old_log_that_is_too_large() -> None:
+    with pytest.raises(Malformed, match="is larger than"):
+        tcg.read_old(bytes(tcg.MAX_LOG + 1))

@@ -189,3 +189,8 @@ def test_junk_never_raises(junk: bytes) -> None:
     for head in (b"", b"[", b"{", b"CCEL", CCEL[:60]):
         found = log.replay(claims(rtmr3="22" * 48), head + junk, ())
         assert outcomes(found)
+
+
+def test_what_is_no_tpms_log() -> None:
+    assert not log.of_tpm(b"[]")
+    assert not log.of_tpm(bytes(64))
