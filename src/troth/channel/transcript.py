@@ -17,8 +17,8 @@ from troth.channel.http import Response
 from troth.channel.web import MAX_ANSWER, Exchange, Web
 from troth.errors import Malformed, Misuse
 from troth.wire import cbor
+from troth.wire.transcript import SCHEMA
 
-SCHEMA: Final = "troth/transcript/1"
 MAX_BYTES: Final = 15 * 1024 * 1024
 _KEYS: Final = frozenset(
     {"schema", "service", "url", "nonce", "key", "certificate", "exporter", "exchanges"}
@@ -59,11 +59,6 @@ def of(web: Web, *, service: str, nonce: bytes) -> Transcript:
         exporter=web.exported,
         exchanges=tuple(web.exchanges),
     )
-
-
-def looks_like(data: bytes) -> bool:
-    """Whether these bytes begin as a transcript does: a map of eight whose first key is `key`."""
-    return data.startswith(b"\xa8\x63key")
 
 
 def pack(transcript: Transcript) -> bytes:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from troth.cli._console import read_source
 from troth.errors import Malformed, Misuse
+from troth.wire.transcript import looks_like
 
 if TYPE_CHECKING:
     from troth.model.collateral import Collateral, Item, Request
@@ -43,17 +44,20 @@ def needs(sources: Sequence[str], *, early: bool, product: str) -> "tuple[Reques
 
 
 def _evidence(source: str) -> Iterator[tuple[str, bytes]]:
-    from troth.channel import services, transcript
     from troth.verifier import bundle
 
     if source.startswith(("https://", "http://")):
+        from troth.channel import services
+
         composite = services.ask(source, services.SERVICES).found.composite
     else:
         data = read_source(source)
         data = bundle.unpack(data).evidence if bundle.looks_like(data) else data
-        if not transcript.looks_like(data):
+        if not looks_like(data):
             yield Path(source).name, data
             return
+        from troth.channel import services, transcript
+
         composite = services.read(transcript.unpack(data), services.SERVICES).found.composite
     for part in composite.parts:
         yield f"{source}: {part.name}", part.evidence

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from troth.cli import _custody
 from troth.model.check import Waiver
+from troth.wire.transcript import looks_like
 
 if TYPE_CHECKING:
     from troth.channel.services import Asked
@@ -133,9 +134,7 @@ def stored(
 
 def kept(data: bytes) -> bool:
     """Whether this is what a service answered, and not evidence itself."""
-    from troth.channel import transcript
-
-    return transcript.looks_like(data)
+    return looks_like(data)
 
 
 def composite_of(data: bytes) -> "Composite | None":
