@@ -1,12 +1,13 @@
 """What all tests share: the vectors, an empty home, and the parts of a machine that tests may need.
 
 A test that needs a part carries its marker and is skipped, with a reason, where the part is absent.
-`TROTH_REQUIRE=namespaces,network,variation,firmware,swtpm,peers,vectors` turns such skips into failures; CI sets
-it, so that a machine which lost a part can't go green by running less.
+`TROTH_REQUIRE=namespaces,network,variation,firmware,swtpm,microvm,peers,vectors` turns such skips into
+failures; CI sets it, so that a machine which lost a part can't go green by running less.
 """
 
 import functools
 import os
+import re
 import shutil
 import signal
 import socket
@@ -144,12 +145,26 @@ def _why_no_swtpm() -> str:
     return "" if asked.returncode == 0 else f"swtpm does not start: {asked.stderr.strip()}"
 
 
+def _why_no_microvm() -> str:
+    """Ask QEMU for its version and for the machine that images boot on."""
+    program = shutil.which("qemu-system-x86_64")
+    if program is None:
+        return "the program qemu-system-x86_64 (Debian: qemu-system-x86) is absent"
+    said = _run(program, "--version").stdout
+    found = re.search(r"version (\d+)\.", said)
+    if found is None or int(found[1]) < 10:
+        return f"QEMU is older than 10: {said.splitlines()[:1]}"
+    machines = _run(program, "-M", "help").stdout
+    return "" if re.search(r"^microvm\b", machines, re.MULTILINE) else "QEMU has no microvm machine"
+
+
 _PROBES: dict[str, Callable[[], str]] = {
     "namespaces": _why_no_namespaces,
     "network": _why_no_network,
     "variation": _why_no_variation,
     "firmware": _why_no_firmware,
     "swtpm": _why_no_swtpm,
+    "microvm": _why_no_microvm,
     "peers": _why_no_peers,
 }
 
