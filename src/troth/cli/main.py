@@ -40,6 +40,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("lock", "troth.cli.lock:lock", "Pin everything that goes into an image."),
     ("build", "troth.cli.build:build", "Build an image; --check builds it twice and compares."),
     ("measure", "troth.cli.measure:measure", "Say what an image will measure to."),
+    ("release", "troth.cli.release:app", "Sign an image, and put the signature into it."),
     ("run", "troth.cli.run:run", "Start an image."),
     ("ps", "troth.cli.ps:ps", "List what runs."),
     ("logs", "troth.cli.logs:logs", "Show what a run printed."),

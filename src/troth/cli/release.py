@@ -1,0 +1,183 @@
+"""`troth release`: sign an image where the key is, and put the signature into it where the image is."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from cyclopts import App, Parameter
+
+from troth.cli import _image
+from troth.cli._console import exists, read_source, say, write_file
+from troth.errors import Misuse
+
+if TYPE_CHECKING:
+    from troth.release.pcr8 import Key
+
+_Given = Literal["bytes", "digest"]
+_MAX_SMALL: Final = 64 * 1024
+
+app = App(
+    name="release",
+    help="""Sign an image, and put the signature into it.
+
+Nitro measures the certificate of a signed image into PCR8. The signature is over PCR0 alone, so the machine
+that has the key needs no image: a file of measurements is enough.
+
+    troth release sign app.measurements.json --pcr8 --certificate cert.pem --key key.pem -o app.pcr8
+    troth release attach app.eif app.pcr8
+""",
+)
+_Out = Annotated[Path, Parameter(name=["--output", "-o"])]
+
+
+@app.command
+def sign(
+    image: Path,
+    *,
+    certificate: Path,
+    output: _Out,
+    pcr8: bool = False,
+    key: Path | None = None,
+    passphrase_file: str | None = None,
+    pkcs11: str | None = None,
+    command: str | None = None,
+    command_gets: _Given = "bytes",
+) -> int:
+    r"""Make a detached signature of an image, which `troth release attach` puts into it.
+
+    The key is in a file, in a token or module that speaks PKCS#11, or behind a command of yours. What it
+    gives is verified with the certificate before anything is written.
+
+        troth release sign app.eif --pcr8 --certificate cert.pem --key key.pem -o app.pcr8
+        troth release sign app.measurements.json --pcr8 --certificate cert.pem -o app.pcr8 \
+            --command 'openssl dgst -sha384 -sign key.pem'
+        troth release sign app.measurements.json --pcr8 --certificate cert.pem -o app.pcr8 \
+            --pkcs11 'pkcs11:token=release;object=nitro?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=pin'
+
+    Args:
+        image: an EIF, or a *.measurements.json that you trust.
+        certificate: the signing certificate, PEM, with a key on P-256, P-384 or P-521. It must be valid
+            now, and for as long as the image shall start.
+        output: file to write; it must not exist.
+        pcr8: sign for PCR8 of AWS Nitro Enclaves. It must be said.
+        key: a private key in PEM.
+        passphrase_file: file with the passphrase of an encrypted key, its last line end left away;
+            `-` for stdin, or /dev/fd/N.
+        pkcs11: a private key's URI (RFC 7512), with module-path, and pin-source for the PIN.
+        command: a program with its arguments, started without a shell. It gets the bytes to be signed on
+            stdin, and gives the signature on stdout: DER, or r and s one after the other.
+        command_gets: what the command gets: the bytes, which it must hash, or their digest.
+    """
+    from datetime import UTC, datetime
+
+    from troth.release import pcr8 as signing
+
+    if not pcr8:
+        raise Misuse("say what shall be signed", fix="add --pcr8")
+    if exists(output):
+        raise Misuse(f"{output} exists", fix="name another file, or remove it first")
+    value = _pcr0(image)
+    pem = read_source(str(certificate), limit=_MAX_SMALL)
+    chosen = _key(key, passphrase_file, pkcs11, command, command_gets)
+    made = signing.sign(value, pem=pem, key=chosen, at=datetime.now(UTC))
+    write_file(output, made, replace=False)
+    say(f"wrote {output}: a signature over PCR0 {value.hex()[:16]}…")
+    return 0
+
+
+@app.command
+def attach(
+    image: Path,
+    signature: Path,
+    *,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+) -> int:
+    """Put a detached signature into an image, in the place of one that it has.
+
+    The file of measurements beside the image is written with it. Nothing is written unless a host would
+    start the image: the signature is over this image, and its certificate is valid now.
+
+        troth release attach app.eif app.pcr8
+        troth release attach app.eif app.pcr8 -o signed/app.eif
+
+    Args:
+        image: an EIF.
+        signature: from `troth release sign`.
+        output: file to write; it must not exist. Default: the image itself.
+    """
+    import hashlib
+    from datetime import UTC, datetime
+
+    from troth.image.files import write_together
+    from troth.platforms.nitro.measure import measure
+    from troth.release import pcr8 as signing
+    from troth.wire import eif, json
+
+    place = image if output is None else output
+    if output is not None and exists(output):
+        raise Misuse(f"{output} exists", fix="name another file, or remove it first")
+    if place.suffix != ".eif":
+        raise Misuse(f"{place} would not be taken for an image", fix="end its name in .eif")
+    data = _image.read(image)
+    _image.measure_eif(image, data)  # refuses where the file beside it says something else
+    section = read_source(str(signature), limit=_MAX_SMALL)
+    signed = signing.attach(eif.read(data), section, at=datetime.now(UTC))
+    registers = dict(measure(signed).hex())
+    running = hashlib.sha256()
+    for piece in eif.pieces(signed):
+        running.update(piece)
+    about = {"name": place.stem, "sha256": running.hexdigest(), "size": signed.size}
+    measurements = {"schema": _image.SCHEMA, "image": about, "nitro": registers}
+    write_together(
+        place.parent,
+        {
+            f"{place.stem}{_image.ENDING}": [json.canonical(measurements)],
+            place.name: eif.pieces(signed),
+        },
+    )
+    say(f"wrote {place}: signed, PCR8 {registers['pcr8'][:16]}…")
+    return 0
+
+
+def _pcr0(image: Path) -> bytes:
+    """PCR0 of an image, or out of a file of measurements that says exactly one."""
+    found = _image.expected(image).get("nitro", {}).get("pcr0", ())
+    values = (found,) if isinstance(found, str) else found
+    if len(values) != 1 or len(values[0]) != 96:
+        raise Misuse(
+            f"{image} gives {len(values)} values of pcr0 for nitro, of 48 bytes in hex; should be one",
+            fix="name the image, or its own file of measurements",
+        )
+    return bytes.fromhex(values[0])
+
+
+def _key(
+    key: Path | None,
+    passphrase_file: str | None,
+    pkcs11: str | None,
+    command: str | None,
+    command_gets: _Given,
+) -> "Key":
+    from troth.release import keys
+
+    if sum(given is not None for given in (key, pkcs11, command)) != 1:
+        raise Misuse("one key signs", fix="give --key, --pkcs11 or --command, and one of them only")
+    if passphrase_file is not None and key is None:
+        raise Misuse("a passphrase is for a key in a file", fix="leave --passphrase-file away")
+    if command_gets != "bytes" and command is None:
+        raise Misuse("--command-gets is for a command", fix="leave it away")
+    if key is not None:
+        passphrase = None if passphrase_file is None else _passphrase(passphrase_file)
+        return keys.from_pem(read_source(str(key), limit=_MAX_SMALL), passphrase=passphrase)
+    if pkcs11 is not None:
+        from troth.release.pkcs11 import from_uri
+
+        return from_uri(pkcs11)
+    return keys.CommandKey(argv=keys.split(command or ""), given=command_gets)
+
+
+def _passphrase(source: str) -> bytes:
+    text = read_source(source, limit=1024)
+    text = text.removesuffix(b"\n").removesuffix(b"\r")
+    if not text:
+        raise Misuse("the passphrase is empty", fix="write it into the file, in one line")
+    return text
