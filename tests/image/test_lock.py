@@ -26,7 +26,7 @@ def changed(*path: str | int, to: Any) -> bytes:
     for step in path[:-1]:
         place = place[step]
     place[path[-1]] = to
-    return locks._pretty(value)
+    return locks.pretty(value)
 
 
 def test_what_is_written_is_read() -> None:

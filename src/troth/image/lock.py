@@ -101,16 +101,16 @@ class Lock:
 
     def to_json(self) -> bytes:
         """The file: keys sorted, one per line, so that a new lock reads well in a review."""
-        return _pretty(
+        return pretty(
             {
                 "schema": SCHEMA,
                 "suite": self.suite,
                 "keys": list(self.keys),
                 "recipe": self.recipe,
-                "debs": [_fields(deb) for deb in self.debs],
-                "kernel": _fields(self.kernel),
-                "wheels": [_fields(wheel) for wheel in self.wheels],
-                "agent_wheels": [_fields(wheel) for wheel in self.agent_wheels],
+                "debs": [fields(deb) for deb in self.debs],
+                "kernel": fields(self.kernel),
+                "wheels": [fields(wheel) for wheel in self.wheels],
+                "agent_wheels": [fields(wheel) for wheel in self.agent_wheels],
                 "vendor": self.vendor,
             }
         )
@@ -147,11 +147,12 @@ def pinned_keys(name: str) -> tuple[str, ...]:
     return tuple(sorted(key for _, keys in suite(name).keyrings for key in keys))
 
 
-def _fields(item: Deb | Wheel) -> dict[str, Any]:
+def fields(item: Deb | Wheel) -> dict[str, Any]:
+    """A package as a lock writes it."""
     return {name: getattr(item, name) for name in item.__slots__}
 
 
-def _pretty(value: dict[str, Any]) -> bytes:
+def pretty(value: dict[str, Any]) -> bytes:
     """Canonical JSON with each item of each list, and each key, on a line of its own."""
 
     def line(item: Any) -> str:
@@ -210,28 +211,35 @@ def parse(data: bytes) -> Lock:
         "agent_wheels",
         "vendor",
     }
-    _exactly(value, keys, FILE)
+    exactly(value, keys, FILE)
     if value["schema"] != SCHEMA:
         raise Malformed(f"is {value['schema']!r}, not {SCHEMA!r}", field="schema", fix=ANEW)
     lock = Lock(
-        suite=_text(value["suite"], "suite"),
-        keys=tuple(_text(key, "keys") for key in _list(value["keys"], "keys")),
-        recipe=_digest(value["recipe"], "recipe"),
-        debs=tuple(_deb(item, f"debs[{i}]") for i, item in enumerate(_list(value["debs"], "debs"))),
-        kernel=_deb(value["kernel"], "kernel"),
+        suite=text(value["suite"], "suite"),
+        keys=tuple(text(key, "keys") for key in entries(value["keys"], "keys")),
+        recipe=sha256_of(value["recipe"], "recipe"),
+        debs=tuple(
+            deb_of(item, f"debs[{i}]") for i, item in enumerate(entries(value["debs"], "debs"))
+        ),
+        kernel=deb_of(value["kernel"], "kernel"),
         wheels=_wheels(value["wheels"], "wheels"),
         agent_wheels=_wheels(value["agent_wheels"], "agent_wheels"),
         vendor=_inside(value["vendor"]),
     )
-    _ordered([deb.name for deb in lock.debs], "debs")
-    _ordered([wheel.name for wheel in lock.wheels], "wheels")
-    _ordered([wheel.name for wheel in lock.agent_wheels], "agent_wheels")
+    ordered([deb.name for deb in lock.debs], "debs")
+    ordered([wheel.name for wheel in lock.wheels], "wheels")
+    ordered([wheel.name for wheel in lock.agent_wheels], "agent_wheels")
     if lock.to_json() != data:
         raise Malformed("is not in the form that troth writes", field=FILE, fix=ANEW)
     return lock
 
 
-def _exactly(value: Any, keys: set[str], field: str) -> None:
+def exactly(value: Any, keys: set[str], field: str) -> None:
+    """An object with these keys and no others.
+
+    Raises:
+        Malformed: it is not.
+    """
     if not isinstance(value, dict) or set(value) != keys:
         found = sorted(value) if isinstance(value, dict) else type(value).__name__
         raise Malformed(
@@ -239,7 +247,12 @@ def _exactly(value: Any, keys: set[str], field: str) -> None:
         )
 
 
-def _text(value: Any, field: str) -> str:
+def text(value: Any, field: str) -> str:
+    """A text of plain ASCII, without control characters.
+
+    Raises:
+        Malformed: it is not.
+    """
     if not isinstance(value, str):
         raise Malformed(f"is {type(value).__name__}, not a text", field=field)
     if not _PLAIN.fullmatch(value):
@@ -247,32 +260,47 @@ def _text(value: Any, field: str) -> str:
     return value
 
 
-def _list(value: Any, field: str) -> list[Any]:
+def entries(value: Any, field: str) -> list[Any]:
+    """A list.
+
+    Raises:
+        Malformed: it is not.
+    """
     if not isinstance(value, list):
         raise Malformed(f"is {type(value).__name__}, not a list", field=field)
     return value
 
 
-def _digest(value: Any, field: str) -> str:
-    if not DIGEST.fullmatch(_text(value, field)):
+def sha256_of(value: Any, field: str) -> str:
+    """A SHA-256 in lower-case hexadecimal.
+
+    Raises:
+        Malformed: it is not.
+    """
+    if not DIGEST.fullmatch(text(value, field)):
         raise Malformed("is no SHA-256 in lower-case hexadecimal", field=field)
     return str(value)
 
 
-def _size(value: Any, field: str) -> int:
+def size_of(value: Any, field: str) -> int:
+    """A size in bytes.
+
+    Raises:
+        Malformed: it is not.
+    """
     if type(value) is not int or not 0 < value <= _MOST:
         raise Malformed("is no size in bytes", field=field)
     return value
 
 
 def _file(value: Any, field: str) -> str:
-    if not _FILE_NAME.fullmatch(_text(value, field)):
+    if not _FILE_NAME.fullmatch(text(value, field)):
         raise Malformed(f"is {value!r}, which is no file name", field=field)
     return str(value)
 
 
 def _inside(value: Any) -> str:
-    if _text(value, "vendor") and not is_inside(value):
+    if text(value, "vendor") and not is_inside(value):
         raise Malformed("must be a folder inside the app's", field="vendor")
     return str(value)
 
@@ -283,42 +311,52 @@ def is_inside(folder: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts and str(path) == folder != "."
 
 
-def _deb(value: Any, field: str) -> Deb:
-    _exactly(value, set(Deb.__slots__), field)
+def deb_of(value: Any, field: str) -> Deb:
+    """One Debian package.
+
+    Raises:
+        Malformed: a field is missing, unknown, or not what it must be.
+    """
+    exactly(value, set(Deb.__slots__), field)
     if (
-        _text(value["archive"], f"{field}.archive") not in ARCHIVES
+        text(value["archive"], f"{field}.archive") not in ARCHIVES
         or type(value["base"]) is not bool
     ):
         raise Malformed("has an archive or a base that is not known", field=field)
-    for part in _text(value["path"], f"{field}.path").split("/"):
+    for part in text(value["path"], f"{field}.path").split("/"):
         _file(part, f"{field}.path")
     return Deb(
         name=_file(value["name"], f"{field}.name"),
-        version=_text(value["version"], f"{field}.version"),
+        version=text(value["version"], f"{field}.version"),
         archive=value["archive"],
         path=value["path"],
-        size=_size(value["size"], f"{field}.size"),
-        sha256=_digest(value["sha256"], f"{field}.sha256"),
+        size=size_of(value["size"], f"{field}.size"),
+        sha256=sha256_of(value["sha256"], f"{field}.sha256"),
         base=value["base"],
     )
 
 
 def _wheels(value: Any, field: str) -> tuple[Wheel, ...]:
-    return tuple(_wheel(item, f"{field}[{i}]") for i, item in enumerate(_list(value, field)))
+    return tuple(_wheel(item, f"{field}[{i}]") for i, item in enumerate(entries(value, field)))
 
 
 def _wheel(value: Any, field: str) -> Wheel:
-    _exactly(value, set(Wheel.__slots__), field)
+    exactly(value, set(Wheel.__slots__), field)
     return Wheel(
-        name=_text(value["name"], f"{field}.name"),
-        version=_text(value["version"], f"{field}.version"),
+        name=text(value["name"], f"{field}.name"),
+        version=text(value["version"], f"{field}.version"),
         file=_file(value["file"], f"{field}.file"),
-        size=_size(value["size"], f"{field}.size"),
-        sha256=_digest(value["sha256"], f"{field}.sha256"),
+        size=size_of(value["size"], f"{field}.size"),
+        sha256=sha256_of(value["sha256"], f"{field}.sha256"),
     )
 
 
-def _ordered(names: list[str], field: str) -> None:
+def ordered(names: list[str], field: str) -> None:
+    """Each name once, and in order.
+
+    Raises:
+        Malformed: they are not.
+    """
     for before, after in pairwise(names):
         if before >= after:
             raise Malformed(f"has {after} twice or out of order", field=field)
