@@ -61,8 +61,10 @@ MEANINGS: Final[Mapping[str, tuple[str, str]]] = {
     "E33": ("the driver did not start the enclave", _LOG),
     "E35": ("nitro-cli cannot read the image", "inspect it with troth inspect"),
     "E36": (
-        "the enclave did not boot: its kernel stopped, or its init gave no sign, or the image is "
-        "signed with an expired certificate, or two enclaves were started at once",
+        (
+            "the enclave did not boot: kernel or init stopped, or the image's signing certificate "
+            "has expired, or two enclaves were started at once"
+        ),
         "try the same image with --on microvm, where its console shows; then here in debug mode",
     ),
     "E39": ("the process that holds the enclave has ended", _LOG),
