@@ -25,6 +25,9 @@ def _seeds() -> Iterable[bytes]:
         "free": ["x"],
         "sealed": [],
         "raw_nsm": False,
+        "root": "/",
+        "directory": "/",
+        "stop_signal": 15,
     }
     yield json.canonical(value)
     yield json.canonical(value | {"measured": {}}).replace(b"{}", b'{"a":"\\ud800"}')

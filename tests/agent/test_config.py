@@ -12,6 +12,7 @@ from troth.wire import json
 
 GOOD = {
     "cpus": 2,
+    "directory": "/",
     "entry": ["/usr/bin/python3.13", "/app/main.py"],
     "environment": {"GREETING": "hello"},
     "free": ["hint"],
@@ -20,7 +21,9 @@ GOOD = {
     "memory": 256,
     "name": "app",
     "raw_nsm": False,
+    "root": "/",
     "sealed": [],
+    "stop_signal": 15,
 }
 
 
@@ -30,6 +33,8 @@ def test_the_good_one() -> None:
     assert read.listen == (8080,)
     assert read.free == {"hint"}
     assert dict(read.environment) == {"GREETING": "hello"}
+    assert (read.root, read.directory, read.stop_signal) == ("/", "/", 15)
+    assert config.read(json.canonical(GOOD | {"root": "/rootfs"})).root == "/rootfs"
 
 
 @pytest.mark.parametrize(
@@ -37,6 +42,15 @@ def test_the_good_one() -> None:
     [
         {"raw_nsm": True},
         {"raw_nsm": 0},
+        {"root": "/usr"},
+        {"root": ""},
+        {"root": ["/"]},
+        {"directory": "app"},
+        {"directory": "/a\0"},
+        {"directory": 1},
+        {"stop_signal": 0},
+        {"stop_signal": 65},
+        {"stop_signal": True},
         {"name": "../up"},
         {"name": ""},
         {"entry": []},

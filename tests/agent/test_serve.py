@@ -24,12 +24,15 @@ from troth.platforms.nitro.simulate_pki import DevelopmentPki
 
 CONFIG = AppConfig(
     name="app",
+    root="/",
+    directory="/",
     entry=("/bin/true",),
     environment={},
     listen=(8080,),
     measured={},
     free=frozenset({"given", "link", "pipe", "folder", "large"}),
     sealed=frozenset(),
+    stop_signal=15,
 )
 
 

@@ -89,6 +89,9 @@ def test_init_and_configuration(files: dict[str, cpio.Entry]) -> None:
         "sealed": [],
         "free": [],
         "raw_nsm": False,
+        "root": "/",
+        "directory": "/",
+        "stop_signal": 15,
     }
     assert config == json.dumps(json.loads(config), sort_keys=True, separators=(",", ":")).encode()
 

@@ -13,9 +13,11 @@ from troth.wire import json
 PATH: Final = Path("/etc/troth/app.json")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _KEYS: Final = frozenset(
-    {"cpus", "entry", "environment", "free", "listen", "measured", "memory", "name", "raw_nsm"}
-    | {"sealed"}
+    {"cpus", "directory", "entry", "environment", "free", "listen", "measured", "memory", "name"}
+    | {"raw_nsm", "root", "sealed", "stop_signal"}
 )
+FOREIGN_ROOT: Final = "/rootfs"
+_ROOTS: Final = ("/", FOREIGN_ROOT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,21 +26,27 @@ class AppConfig:
 
     Attributes:
         name: of the app.
+        root: folder that the app sees as its root: `/`, or the one of a file system that was brought.
+        directory: absolute path in which the app starts, seen from its root.
         entry: the command, the program's absolute path first.
         environment: all that the app gets beside what the agent fixes.
         listen: ports on the enclave's loopback that the attested channel leads to.
         measured: configuration that is part of the image.
         free: names of data that the host may hand over.
         sealed: names of secrets for this image only; there is no key service yet, so none is had.
+        stop_signal: number of the signal that asks the app to end.
     """
 
     name: str
+    root: str
+    directory: str
     entry: tuple[str, ...]
     environment: Mapping[str, str]
     listen: tuple[int, ...]
     measured: Mapping[str, Any]
     free: frozenset[str]
     sealed: frozenset[str]
+    stop_signal: int
 
 
 def read(data: bytes) -> AppConfig:
@@ -61,14 +69,21 @@ def read(data: bytes) -> AppConfig:
     name = value["name"]
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise Malformed("is no name", field="name")
+    if value["root"] not in _ROOTS:
+        raise Malformed("is no root that an app can have", field="root")
+    if type(value["stop_signal"]) is not int or not 1 <= value["stop_signal"] <= 64:
+        raise Malformed("is no signal's number", field="stop_signal")
     return AppConfig(
         name=name,
+        root=value["root"],
+        directory=_absolute(value["directory"], "directory"),
         entry=_entry(value["entry"]),
         environment=_environment(value["environment"]),
         listen=_listen(value["listen"]),
         measured=MappingProxyType(_table(value["measured"], "measured")),
         free=_names(value["free"], "free"),
         sealed=_names(value["sealed"], "sealed"),
+        stop_signal=value["stop_signal"],
     )
 
 
@@ -81,9 +96,15 @@ def _table(value: Any, field: str) -> dict[str, Any]:
 def _entry(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
         raise Malformed("is not a list of words", field="entry")
-    if not value[0].startswith("/") or any("\0" in word for word in value):
-        raise Malformed("does not begin with a program's absolute path", field="entry")
-    return tuple(value)
+    if any("\0" in word for word in value):
+        raise Malformed("holds a NUL", field="entry")
+    return (_absolute(value[0], "entry"), *value[1:])
+
+
+def _absolute(value: Any, field: str) -> str:
+    if not isinstance(value, str) or not value.startswith("/") or "\0" in value:
+        raise Malformed("does not begin with an absolute path", field=field)
+    return value
 
 
 def _environment(value: Any) -> Mapping[str, str]:

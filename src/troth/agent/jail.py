@@ -3,6 +3,9 @@
 The jail is forked off before the agent has a key or a thread, and waits for the word to start. In it
 the app sees the read-only image, a private /tmp, a /dev without the security module, and the agent's
 socket. Nothing writable can be executed, and no further user namespace can be made to undo that.
+
+Where a file system was brought for the app, that folder of the image becomes its root, and nothing of
+the agent's is left to be seen.
 """
 
 import os
@@ -23,6 +26,8 @@ USER: Final = 1000
 # No home that can be written to: interpreters load code from below it (Python's user site, its .pth).
 ENVIRONMENT: Final = {"HOME": "/", "LANG": "C.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin"}
 SCRATCH: Final = 64 * 1024 * 1024
+_RUN: Final = 64 * 1024
+_WALKED: Final = 1024  # folders
 _QUIET: Final = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
 # Where the kernel offers switches: read-only, or hidden behind /dev/null.
 _PROC_READ_ONLY: Final = ("bus", "fs", "irq", "sys")
@@ -93,40 +98,72 @@ def _first(config: AppConfig) -> int:
     """Process 1 of the app's namespace: builds the walls, starts the app, reaps, ends with it."""
     linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
     linux.prctl(linux.PR_SET_DUMPABLE, 0)
-    _build()
+    _build(config.root)
     child = os.fork()
     if child == 0:
         _guarded(lambda: _become(config))
     linux.drop_capabilities()
-    _pass_on(child)
+    _pass_on(child, config.stop_signal)
     while True:
         pid, status = os.wait()
         if pid == child:
             return _exit_code(status)
 
 
-def _build() -> None:
+def _build(root: str) -> None:
+    """Mounts what the app may have over a folder of the image, and makes that folder its root."""
     agent_socket = os.open(SOCKET, os.O_PATH | os.O_CLOEXEC)  # before a mount hides it
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
     if not os.statvfs("/").f_flag & os.ST_RDONLY:
         raise OSError(0, "the root is writable", "/")
-    linux.mount("proc", "/proc", "proc", _QUIET)
+    if root == "/":
+        _mount("", agent_socket)
+        read_only = linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY
+        linux.mount("none", "/run", None, read_only | _QUIET)
+    else:
+        linux.bind(root, root, linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV)
+        _mount(root, agent_socket)
+        linux.change_root(root)
     linux.sysctl("user/max_user_namespaces", 0)
-    options = f"size={SCRATCH},nr_inodes=16384"
-    linux.mount("tmpfs", "/tmp", "tmpfs", _QUIET, f"mode=1777,{options}")  # noqa: S108
-    linux.mount("tmpfs", "/run", "tmpfs", _QUIET, "mode=0755,size=64k")
-    Path(SOCKET).parent.mkdir()
-    Path(SOCKET).touch()
-    linux.mount(f"/proc/self/fd/{agent_socket}", SOCKET, None, linux.MS_BIND)
-    os.close(agent_socket)
-    linux.mount("none", "/run", None, linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY | _QUIET)
-    build_devices("/dev", nsm=None)
     for name in _PROC_HIDDEN:
         if Path("/proc", name).exists():
             linux.bind("/dev/null", f"/proc/{name}")
     for name in _PROC_READ_ONLY:
         if Path("/proc", name).exists():
             linux.bind(f"/proc/{name}", f"/proc/{name}", linux.MS_RDONLY | _QUIET)
+
+
+def _mount(root: str, agent_socket: int) -> None:
+    """What is mounted below a root: an empty text for the image's own."""
+    # Before the old root goes: a process may mount only such a /proc as it already sees one.
+    linux.mount("proc", f"{root}/proc", "proc", _QUIET)
+    _scratch(f"{root}/tmp", "1777", SCRATCH, keep=bool(root))  # noqa: S108
+    _scratch(f"{root}/run", "0755", SCRATCH if root else _RUN, keep=bool(root))
+    socket = Path(f"{root}{SOCKET}")
+    socket.parent.mkdir(exist_ok=True)
+    socket.touch()
+    linux.mount(f"/proc/self/fd/{agent_socket}", str(socket), None, linux.MS_BIND)
+    os.close(agent_socket)
+    build_devices(f"{root}/dev", nsm=None)
+
+
+def _scratch(folder: str, mode: str, size: int, *, keep: bool) -> None:
+    """An empty place in memory; `keep` makes again the folders that it hides."""
+    folders = _folders(folder) if keep else []
+    options = f"mode={mode},size={size},nr_inodes=16384"
+    linux.mount("tmpfs", folder, "tmpfs", _QUIET, options)
+    for name in folders:
+        Path(name).mkdir()
+
+
+def _folders(top: str) -> list[str]:
+    """Folders of the image below what is about to be mounted over: programs look for theirs there."""
+    found: list[str] = []
+    for place, names, _ in os.walk(top):
+        found += [f"{place}/{name}" for name in sorted(names)]
+        if len(found) > _WALKED:
+            raise OSError(0, f"more than {_WALKED} folders", top)
+    return found
 
 
 def _become(config: AppConfig) -> int:
@@ -143,17 +180,17 @@ def _become(config: AppConfig) -> int:
     linux.drop_capabilities()
     linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
     system_calls.install()
-    os.chdir("/")
     try:
+        os.chdir(config.directory)
         os.execve(config.entry[0], list(config.entry), {**ENVIRONMENT, **config.environment})  # noqa: S606
     except OSError as error:
         print(f"agent: cannot start {config.entry[0]}: {error.strerror}", flush=True)
     return 127
 
 
-def _pass_on(child: int) -> None:
-    """A wish to end goes to the process below."""
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
+def _pass_on(child: int, number: int = signal.SIGTERM) -> None:
+    """A wish to end goes to the process below, as the signal that it expects."""
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(child, number))
 
 
 def _exit_code(status: int) -> int:

@@ -1,6 +1,7 @@
 """The file system of an image, in memory: packages, wheels, the agent, the app, and what ties them."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -192,6 +193,9 @@ def _config(tree: Tree, recipe: Recipe) -> bytes:
         "sealed": sorted(named["sealed"]),
         "free": sorted(named["free"]),
         "raw_nsm": False,
+        "root": "/",
+        "directory": "/",
+        "stop_signal": int(signal.SIGTERM),
     }
     return json.canonical(document)
 
