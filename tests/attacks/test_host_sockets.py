@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from troth.runtime.forward import Forwarder
+from troth.runtime.forward import Forwarder, connect_unix
 
 
 def _serve(path: Path) -> None:
@@ -28,7 +28,7 @@ def _serve(path: Path) -> None:
 def _first_bytes(path: Path) -> bytes:
     forwarder = Forwarder(8080, 0)
     try:
-        forwarder.serve(str(path))
+        forwarder.serve(lambda: connect_unix(str(path)))
         with socket.create_connection(("127.0.0.1", forwarder.published.host_port), 5) as sock:
             with contextlib.suppress(ConnectionResetError):
                 return sock.recv(100)

@@ -11,6 +11,7 @@ from troth.runtime.console import Console
 
 def write(made: Console, path: Path, *chunks: bytes) -> None:
     writer = os.dup(made.write_end)
+    made.given()
     made.start(path)
     for chunk in chunks:
         os.write(writer, chunk)

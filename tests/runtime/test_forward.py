@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from troth.errors import Unavailable
-from troth.runtime.forward import Forwarder
+from troth.runtime.forward import Forwarder, connect_unix
 
 
 def inner(path: Path, handle: Callable[[socket.socket], None]) -> socket.socket:
@@ -55,7 +55,7 @@ def test_both_ways_and_half_closed(forwarder, tmp_path) -> None:
         sock.sendall(whole(sock)[::-1])
 
     with inner(tmp_path / "s", answer):
-        forwarder.serve(str(tmp_path / "s"))
+        forwarder.serve(lambda: connect_unix(str(tmp_path / "s")))
         with connect(forwarder) as sock:
             threading.Thread(
                 target=lambda: (sock.sendall(data), sock.shutdown(socket.SHUT_WR))
@@ -64,7 +64,7 @@ def test_both_ways_and_half_closed(forwarder, tmp_path) -> None:
 
 
 def test_it_ends_where_nothing_answers_and_goes_on_for_others(forwarder, tmp_path) -> None:
-    forwarder.serve(str(tmp_path / "s"))
+    forwarder.serve(lambda: connect_unix(str(tmp_path / "s")))
     with connect(forwarder) as sock:
         assert whole(sock) == b""
     with inner(tmp_path / "s", lambda sock: sock.sendall(b"here")), connect(forwarder) as sock:

@@ -20,6 +20,7 @@ def record(**more) -> state.RunState:
     values = {
         "id": "app-00ff00",
         "image": "/app.eif",
+        "on": "simulator",
         "started": "2026-11-23T03:10:00.000+00:00",
         "debug": False,
         "detached": True,

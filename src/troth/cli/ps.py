@@ -21,5 +21,5 @@ def ps(*, json: bool = False) -> int:
     for run in runs:
         ports = ", ".join(f"{p.port} -> https://{p.address}" for p in run.published) or "no ports"
         mode = "  DEBUG" if run.debug else ""
-        out(f"{run.id}  {run.seen}{mode}  since {run.started}  {ports}")
+        out(f"{run.id}  {run.seen} on {run.on}{mode}  since {run.started}  {ports}")
     return 0

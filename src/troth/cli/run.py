@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def run(
     image: Path,
     *,
-    on: Literal["simulator"] = "simulator",
+    on: Literal["simulator", "microvm"] = "simulator",
     publish: Annotated[Sequence[str], Parameter(name=["--publish", "-p"])] = (),
     free: Sequence[str] = (),
     debug_mode: bool = False,
@@ -26,41 +26,46 @@ def run(
 ) -> int:
     """Start an image, publish its ports on 127.0.0.1, and show what it prints until it ends.
 
-    On the simulator there is no isolation from this machine, and evidence counts only under your own
-    development root (its path is printed).
+    On the simulator the image's programs run in namespaces of this machine. On microvm the image boots,
+    with its own kernel, in QEMU. Neither isolates it from this machine, and the evidence of both counts
+    only under your own development root (its path is printed).
 
         troth run app.eif
+        troth run app.eif --on microvm
         troth run app.eif --publish 8080:9000 --detach
         troth run app.eif --free greeting=hello.txt
 
     Args:
         image: an EIF that troth built.
-        on: how to run it.
+        on: where to run it; `troth doctor` says what works here.
         publish: IMAGE_PORT:HOST_PORT, host port 0 for any; may be repeated. Default: every port.
         free: NAME=FILE, data for a name that the image declares as free; may be repeated.
         debug_mode: as a debug enclave, which every verifier refuses.
         detach: leave it running and return; `troth ps` lists it.
         json: print the run's state as JSON.
     """
-    from troth.runtime import development, runs
+    from troth.runtime import development, grounds, runs
     from troth.wire import json as strict
 
+    kind = grounds.kind(on)
     given = dict(_pair(item, "NAME=FILE") for item in free)
     with runs.start(
         image,
-        pki=development.nitro(),
+        pki=development.nitro() if kind.development else None,
+        on=on,
         publish=_ports(publish),
         free={name: read_source(path, limit=1024 * 1024) for name, path in given.items()},
         debug=debug_mode,
         detach=detach,
     ) as started:
-        say(f"{started.id} on the {on}: {runs.SIMULATED}")
+        say(f"{started.id} on {on}: {kind.says}")
         if json:
             out(strict.canonical(started.state.to_dict()).decode())
         else:
             for port in started.published:
                 out(f"{port.port} -> https://{port.address}")
-            say(f"trust its evidence with --trust {development.root_file()}")
+            if kind.development:
+                say(f"trust its evidence with --trust {development.root_file()}")
         if detach:
             return 0
         return _follow(started)

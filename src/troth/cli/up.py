@@ -158,7 +158,7 @@ def live(app: Path, folder: Path, steps: Steps) -> Iterator[Life]:
         with steps.step("started") as done:
             pki = development.nitro()
             run = stack.enter_context(runs.start(image, pki=pki))
-            done(f"{run.id}, {runs.SIMULATED}")
+            done(f"{run.id}, {run.says}")
         if not run.published:
             raise Misuse(
                 f"{name} listens on no port, so there is no channel to it",

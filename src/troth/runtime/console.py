@@ -10,15 +10,24 @@ MAX_BYTES: Final = 8 * 1024 * 1024
 
 
 class Console:
-    """A pipe into a file. The image gets the pipe, never the file: see `sandbox.Launcher`."""
+    """A pipe into a file. The image gets the pipe, never the file: see `sandbox.Launcher`.
+
+    Attributes:
+        write_end: descriptor for whoever writes.
+    """
 
     def __init__(self) -> None:
         self._read, self.write_end = os.pipe()
         self._thread: threading.Thread | None = None
 
+    def given(self) -> None:
+        """Closes our own writing end: every process that is to write has one. May be called twice."""
+        if self.write_end >= 0:
+            os.close(self.write_end)
+            self.write_end = -1
+
     def start(self, path: Path) -> None:
-        """Begins copying, on a thread, until the last writer is gone. Closes our own writing end."""
-        os.close(self.write_end)
+        """Begins copying, on a thread, until the last writer is gone."""
         self._thread = threading.Thread(target=self._copy, args=(path,), daemon=True)
         self._thread.start()
 

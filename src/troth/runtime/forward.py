@@ -1,4 +1,4 @@
-"""Publishes an image's ports: TCP on the host to the unix socket that stands for its vsock port."""
+"""Publishes an image's ports: TCP on the host to the image's vsock port, or what stands for it."""
 
 import contextlib
 import errno
@@ -6,12 +6,14 @@ import os
 import socket
 import stat
 import threading
+from collections.abc import Callable
 from typing import Final
 
 from troth.errors import Unavailable
 from troth.runtime.state import Published
 
 HOST: Final = "127.0.0.1"
+Connect = Callable[[], socket.socket]
 _CHUNK: Final = 1 << 16
 _BACKLOG: Final = 64
 _MAX_CONNECTIONS: Final = 256
@@ -45,9 +47,13 @@ class Forwarder:
         self.published = Published(port=port, host=HOST, host_port=self._listener.getsockname()[1])
         self._slots = threading.BoundedSemaphore(_MAX_CONNECTIONS)
 
-    def serve(self, path: str) -> None:
-        """Forwards each connection to the unix socket at `path`, from threads of its own."""
-        threading.Thread(target=self._accept, args=(path,), daemon=True).start()
+    def serve(self, connect: Connect) -> None:
+        """Joins each connection to one that `connect` makes, from threads of its own.
+
+        Args:
+            connect: opens a stream to the image's port, or raises `OSError`.
+        """
+        threading.Thread(target=self._accept, args=(connect,), daemon=True).start()
 
     def close(self) -> None:
         """Gives the port back."""
@@ -55,19 +61,18 @@ class Forwarder:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
-    def _accept(self, path: str) -> None:
+    def _accept(self, connect: Connect) -> None:
         while True:
             self._slots.acquire()
             try:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._join, args=(client, path), daemon=True).start()
+            threading.Thread(target=self._join, args=(client, connect), daemon=True).start()
 
-    def _join(self, client: socket.socket, path: str) -> None:
+    def _join(self, client: socket.socket, connect: Connect) -> None:
         try:
-            with client, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as inner:
-                _connect(inner, path)
+            with client, connect() as inner:
                 back = threading.Thread(target=_copy, args=(inner, client), daemon=True)
                 back.start()
                 _copy(client, inner)
@@ -78,13 +83,23 @@ class Forwarder:
             self._slots.release()
 
 
-def _connect(inner: socket.socket, path: str) -> None:
-    """Connects to a socket that the image made; a link of its making would lead to one of the host's."""
+def connect_unix(path: str) -> socket.socket:
+    """Connects to a socket that the image made; a link of its making would lead to one of the host's.
+
+    Raises:
+        OSError: there is no socket, or nobody listens.
+    """
     descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
             raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK), path)
-        inner.connect(f"/proc/self/fd/{descriptor}")
+        inner = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            inner.connect(f"/proc/self/fd/{descriptor}")
+        except OSError:
+            inner.close()
+            raise
+        return inner
     finally:
         os.close(descriptor)
 

@@ -1,10 +1,10 @@
-"""Starts images on the simulator, and looks after those that were started.
+"""Starts images, and looks after those that were started.
 
     with start(Path("app.eif"), pki=development.nitro()) as run:
         print(run.published[0].address)
 
-A simulation has no isolation from the host: it is for development and tests, and its evidence counts
-only under the user's own development root.
+Nothing here but real hardware isolates an image from the host: the rest is for development and tests,
+and its evidence counts only under the user's own development root. See `troth.runtime.grounds`.
 """
 
 import contextlib
@@ -20,20 +20,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from troth.errors import Malformed, Misuse, TrothError, Unavailable
-from troth.runtime import state
+from troth.runtime import grounds, state
 from troth.runtime.state import Published, RunState
-from troth.runtime.supervisor import GRACE, Request
+from troth.runtime.supervisor import Request
 from troth.runtime.unpack import remove
 from troth.wire import json
 
 if TYPE_CHECKING:
     from troth.platforms.nitro.simulate_pki import DevelopmentPki
 
-SIMULATED: Final = "simulated: no isolation"
-"""Said wherever a simulation speaks."""
-READY_SECONDS: Final = 30.0
 _MAX_FREE: Final = 1024 * 1024
-_END_SECONDS: Final = GRACE + 7
+_END_SECONDS: Final = 15.0
+"""More than any ground's grace, and what taking away takes."""
 
 
 class Run:
@@ -54,6 +52,11 @@ class Run:
     def id(self) -> str:
         """Its name."""
         return self.state.id
+
+    @property
+    def says(self) -> str:
+        """What the place where it runs is and is not."""
+        return grounds.kind(self.state.on).says
 
     @property
     def published(self) -> tuple[Published, ...]:
@@ -129,38 +132,44 @@ class Run:
 def start(
     image: Path,
     *,
-    pki: "DevelopmentPki",
+    pki: "DevelopmentPki | None",
+    on: str = grounds.SIMULATOR,
     publish: Mapping[int, int] | None = None,
     free: Mapping[str, bytes] | None = None,
     debug: bool = False,
     detach: bool = False,
-    timeout: float = READY_SECONDS,
+    timeout: float | None = None,
 ) -> Run:
-    """Starts an image on the simulator and returns when it is ready.
+    """Starts an image and returns when it is ready.
 
     Args:
         image: the image file.
-        pki: whose root its evidence chains to; see `troth.runtime.development`.
+        pki: whose root its evidence chains to; see `troth.runtime.development`. None where the
+            hardware signs.
+        on: where it runs, one of `troth.runtime.grounds.KINDS`.
         publish: image ports and the ports on 127.0.0.1 for them, 0 for any; None publishes each
             port that the image listens on at any port.
         free: data for the names that the image declares as free, 1 MiB each at most.
         debug: run it as an enclave in debug mode: registers 0 to 2 are zero in its evidence, which
             every verifier refuses.
         detach: whether it outlives this process; then `stop(run.id)` ends it.
-        timeout: seconds until it must be ready.
+        timeout: seconds until it must be ready; None leaves that to the ground.
 
     Raises:
         Malformed: the image is damaged.
-        Misuse: a port or name that the image does not declare.
-        Unavailable: a port is taken, namespaces are refused, no room, or the app did not get ready.
+        Misuse: a port or name that the image does not declare; no such ground, or no PKI for it.
+        Unavailable: a port is taken, this machine lacks what the ground takes, no room, or the app did
+            not get ready.
     """
+    if grounds.kind(on).development and pki is None:
+        raise Misuse(f"evidence on {on} is signed under a development root, and none was given")
     for name, value in (free or {}).items():
         if len(value) > _MAX_FREE:
             raise Misuse(f"free data {name!r} has {len(value)} bytes; {_MAX_FREE} are the limit")
     sweep()
     request = Request(
         image=str(image.absolute()),
-        pki=pki.to_pem_bundle(),
+        pki="" if pki is None else pki.to_pem_bundle(),
         publish=None if publish is None else tuple(publish.items()),
         free=dict(free or {}),
         debug=debug,
@@ -170,7 +179,7 @@ def start(
     ours, theirs = socket.socketpair()
     # -P: what happens to lie in the working directory is no part of troth.
     process: subprocess.Popen[bytes] | None = None
-    argv = [sys.executable, "-P", "-m", "troth.runtime.supervisor", str(theirs.fileno())]
+    argv = [sys.executable, "-P", "-m", "troth.runtime.supervisor", str(theirs.fileno()), on]
     try:
         with theirs:
             process = subprocess.Popen(
@@ -255,9 +264,8 @@ def sweep() -> None:
     """Removes the files of runs whose supervisor was killed; their state and console stay for `clean`."""
     for run in state.everything():
         if run.seen == state.LOST:
-            for name in (state.ROOT, state.SHARED):
-                with contextlib.suppress(OSError):
-                    remove(run.folder / name)
+            with contextlib.suppress(OSError):
+                state.keep_words_only(run.folder)
     _sweep_unborn()
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 from troth.errors import Malformed, Misuse
 from troth.runtime import folders
+from troth.runtime.unpack import remove
 from troth.wire import json
 
 SCHEMA: Final = "troth/run/1"
@@ -106,6 +107,7 @@ class RunState:
     Attributes:
         id: the run's name.
         image: path of the image file.
+        on: where it runs; see `troth.runtime.grounds`.
         started: RFC 3339 instant, UTC.
         debug: whether its evidence says so (registers 0 to 2 are zero).
         detached: whether it outlives the process that started it.
@@ -118,6 +120,7 @@ class RunState:
 
     id: str
     image: str
+    on: str
     started: str
     debug: bool
     detached: bool
@@ -155,6 +158,7 @@ class RunState:
         """
         try:
             raw = dict(data)
+            raw.setdefault("on", "simulator")  # there was nothing else
             if raw.pop("schema", SCHEMA) != SCHEMA:
                 raise Malformed(f"its schema is not {SCHEMA}", field=STATE)
             return cls(
@@ -167,6 +171,17 @@ class RunState:
             )
         except (TypeError, KeyError, ValueError) as error:
             raise Malformed(f"is not the state of a run: {error}", field=STATE) from None
+
+
+def keep_words_only(folder: Path) -> None:
+    """Removes what a run has in its folder, except its state and what it printed."""
+    for path in folder.iterdir():
+        if path.name == STATE or path.name.startswith(CONSOLE):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            remove(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def root() -> Path:

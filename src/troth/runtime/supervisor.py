@@ -1,12 +1,13 @@
-"""The process that owns a run: `python -m troth.runtime.supervisor FD`.
+"""The process that owns a run: `python -m troth.runtime.supervisor FD GROUND`.
 
-It unpacks the image, answers as the security module, starts the sandbox, publishes the ports, and takes
-all of it away at the end. It ends when the image ends, when it is told to (SIGTERM), or when the process
-that started it closes the other end of FD without having said `detach`. If it is killed, the kernel
-ends the sandbox with it; only files stay, which the next run or `troth clean` removes.
+It reads the image, has the ground start it, publishes the ports, and takes all of it away at the end. It
+ends when the image ends, when it is told to (SIGTERM), or when the process that started it closes the
+other end of FD without having said `detach`. If it is killed, the kernel ends what the ground started
+with it; only files stay, which the next run or `troth clean` removes.
 
 FD is a stream socket. Its owner sends one line of JSON, a `Request`; answers are lines of JSON too:
-`{"ready": state}`, `{"error": …}`, `{"ended": code}`.
+`{"ready": state}`, `{"error": …}`, `{"ended": code}`. GROUND is the name of one in
+`troth.runtime.grounds`.
 """
 
 import os
@@ -19,22 +20,19 @@ import threading
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from troth.errors import Malformed, Misuse, TrothError, Unavailable
-from troth.runtime import folders, sandbox, state
+from troth.runtime import folders, grounds, state
 from troth.runtime.console import Console
 from troth.runtime.forward import Forwarder
+from troth.runtime.grounds import Ground, Job
 from troth.runtime.load import Loaded, load
-from troth.runtime.unpack import remove, unpack
+from troth.runtime.unpack import remove
 from troth.wire import json
 
-SCRATCH: Final = 64 * 1024 * 1024
-READY: Final = "ready"
-FREE: Final = "free"
-GRACE: Final = 3.0
-"""Seconds between asking the image to end and ending it."""
 _POLL: Final = 0.005
 
 
@@ -44,11 +42,11 @@ class Request:
 
     Attributes:
         image: absolute path of the image file.
-        pki: the development PKI as a PEM bundle.
+        pki: the development PKI as a PEM bundle; empty where the hardware signs.
         publish: image ports and the host ports for them (0: any); None publishes each at any port.
         free: data for the names that the image declares as free.
         debug: whether registers 0 to 2 are zero, as in an enclave that runs in debug mode.
-        timeout: seconds until it must be ready.
+        timeout: seconds until it must be ready; None leaves that to the ground.
         detach: whether the run outlives its owner.
     """
 
@@ -57,14 +55,14 @@ class Request:
     publish: tuple[tuple[int, int], ...] | None
     free: dict[str, bytes]
     debug: bool
-    timeout: float
+    timeout: float | None
     detach: bool
 
     def encode(self) -> bytes:
         """One line."""
         plain = {name: getattr(self, name) for name in self.__slots__}
         plain["free"] = {name: value.hex() for name, value in self.free.items()}
-        plain["timeout"] = int(self.timeout * 1000)
+        plain["timeout"] = None if self.timeout is None else int(self.timeout * 1000)
         return json.canonical(plain) + b"\n"
 
     @classmethod
@@ -76,7 +74,7 @@ class Request:
             | {
                 "publish": raw["publish"] and tuple((a, b) for a, b in raw["publish"]),
                 "free": {name: bytes.fromhex(value) for name, value in raw["free"].items()},
-                "timeout": raw["timeout"] / 1000,
+                "timeout": None if raw["timeout"] is None else raw["timeout"] / 1000,
             }
         )
 
@@ -92,7 +90,8 @@ class Supervisor:
     control: socket.socket
     request: Request
     console: Console
-    launcher: sandbox.Launcher
+    on: str
+    ground: Ground
     folder: Path | None = None
     forwarders: list[Forwarder] = field(default_factory=list)
     _on_its_own: bool = False
@@ -122,25 +121,22 @@ class Supervisor:
         self._check_free(loaded)
         record = self._enter_folder(loaded)
         folder = self.folder = record.folder
-        # Relative names from here on: the address of a unix socket has room for 107 bytes only.
         os.chdir(folder)
         self.console.start(folder / state.CONSOLE)
-        root = folder / state.ROOT
-        root.mkdir(mode=0o700)
-        unpack(self._unless_stopped(loaded.entries), root)
-        self._serve_nsm(loaded)
-        self._share()
-        self.launcher.start(
-            sandbox.Plan(
-                root=str(root),
-                nsm=str(folder / state.NSM),
-                shared=str(folder / state.SHARED),
-                scratch=SCRATCH,
+        self.ground.launch(
+            Job(
+                image=Path(self.request.image),
+                loaded=loaded,
+                folder=folder,
+                free=self.request.free,
+                pki=self.request.pki,
+                debug=self.request.debug,
+                unless_stopped=self._unless_stopped,
             )
         )
         self._until_ready()
         for forwarder in self.forwarders:
-            forwarder.serve(f"{state.SHARED}/{forwarder.published.port}.sock")
+            forwarder.serve(partial(self.ground.connect, forwarder.published.port))
         record = replace(record, status=state.RUNNING)
         record.write(folder)
         return record
@@ -171,6 +167,7 @@ class Supervisor:
         record = state.RunState(
             id=f"{loaded.name}-{secrets.token_hex(3)}",
             image=self.request.image,
+            on=self.on,
             started=datetime.now(UTC).isoformat(timespec="milliseconds"),
             debug=self.request.debug,
             detached=self.request.detach,
@@ -189,53 +186,26 @@ class Supervisor:
             fresh.rename(record.folder)
         return record
 
-    def _unless_stopped(self, items: tuple[Any, ...]) -> Any:
-        for item in items:
-            if self._stop.is_set():
-                raise _Stopped
-            yield item
-
-    def _serve_nsm(self, loaded: Loaded) -> None:
-        from troth.platforms.nitro.simulate import SimulatedNsm, new_instance, serve_nsm
-        from troth.platforms.nitro.simulate_pki import DevelopmentPki
-
-        registers = {} if self.request.debug else dict(enumerate(loaded.pcrs))
-        module = SimulatedNsm(
-            DevelopmentPki.from_pem_bundle(self.request.pki),
-            registers,
-            new_instance(),
-            lambda: datetime.now(UTC),
-        )
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(state.NSM)
-        Path(state.NSM).chmod(0o600)
-        listener.listen(16)
-        threading.Thread(
-            target=serve_nsm, args=(listener, module, threading.Event()), daemon=True
-        ).start()
-
-    def _share(self) -> None:
-        free = Path(state.SHARED, FREE)
-        with folders.explained("the data for the image cannot be written"):
-            free.mkdir(parents=True, mode=0o700)
-            for name, value in self.request.free.items():
-                (free / name).write_bytes(value)
+    def _unless_stopped(self) -> None:
+        if self._stop.is_set():
+            raise _Stopped
 
     def _until_ready(self) -> None:
-        ready = Path(state.SHARED, READY)
-        until = time.monotonic() + self.request.timeout
-        while not ready.exists():
-            if self._stop.is_set():
-                raise _Stopped
-            if (code := self.launcher.poll()) is not None:
+        seconds = self.request.timeout
+        if seconds is None:
+            seconds = self.ground.ready_seconds
+        until = time.monotonic() + seconds
+        while not self.ground.ready():
+            self._unless_stopped()
+            if (code := self.ground.poll()) is not None:
                 raise Unavailable(
                     f"the image ended with code {code} before it was ready{self._last_words()}",
                     fix="read what it printed, mend the app, and build the image again",
                 )
             if time.monotonic() > until:
                 raise Unavailable(
-                    f"the app was not ready within {self.request.timeout:g} s: it must listen on "
-                    f"the ports that its recipe names{self._last_words()}",
+                    f"the app was not ready within {seconds:g} s: it must listen on the ports that "
+                    f"its recipe names{self._last_words()}",
                     fix="mend the app, or give it more time",
                 )
             time.sleep(_POLL)
@@ -257,13 +227,9 @@ class Supervisor:
         Raises:
             _Stopped: somebody asked to stop first.
         """
-        watch = os.pidfd_open(self.launcher.pid)
-        try:
-            ready, _, _ = select.select([watch, self._wake[0]], [], [])
-        finally:
-            os.close(watch)
-        if watch in ready:
-            return self.launcher.wait()
+        ready, _, _ = select.select([self.ground.fileno(), self._wake[0]], [], [])
+        if self.ground.fileno() in ready:
+            return self.ground.wait()
         raise _Stopped
 
     def _watch_owner(self) -> None:
@@ -291,31 +257,24 @@ class Supervisor:
         """Ends what runs and removes what is on disk; a detached run's state and console stay."""
         for forwarder in self.forwarders:
             forwarder.close()
-        self._end_sandbox()
+        self._end_ground()
         if self.folder is None:
             return
         os.chdir("/")
         self.console.finish(1)
         if record is not None and self.request.detach and not self._stop.is_set():
-            for name in (state.ROOT, state.SHARED):
-                remove(self.folder / name)
-            (self.folder / state.NSM).unlink(missing_ok=True)
+            state.keep_words_only(self.folder)
             replace(record, status=state.ENDED, exit_code=code).write(self.folder)
         else:
             remove(self.folder)
 
-    def _end_sandbox(self) -> None:
-        try:
-            if self.launcher.poll() is not None:
-                return
-            self.launcher.terminate()
-            watch = os.pidfd_open(self.launcher.pid)
-        except ChildProcessError:  # waited for already
-            return
-        select.select([watch], [], [], GRACE)
-        os.close(watch)
-        self.launcher.kill()
-        self.launcher.wait()
+    def _end_ground(self) -> None:
+        if self.ground.poll() is None:
+            self.ground.terminate()
+            select.select([self.ground.fileno()], [], [], self.ground.grace)
+            self.ground.kill()
+            self.ground.wait()
+        self.ground.close()
 
 
 def _error(error: TrothError) -> dict[str, Any]:
@@ -334,22 +293,23 @@ def main(arguments: list[str]) -> NoReturn:
     """Runs until the end of the image.
 
     Args:
-        arguments: the number of the inherited socket.
+        arguments: the number of the inherited socket, and the name of the ground.
     """
     # The owner hears of Ctrl-C and closes its end; here it would only break what is being done.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    control = socket.socket(fileno=int(arguments[0]))
+    number, on = arguments
+    control = socket.socket(fileno=int(number))
     control.set_inheritable(False)
     console = Console()
-    # Before any thread, and before the control socket is read: see `sandbox.Launcher`.
-    launcher = sandbox.Launcher(console.write_end)
+    # Before any thread, and before the control socket is read: see `grounds`.
+    ground = grounds.kind(on).make(console)
     with control.makefile("rb") as lines:
         line = lines.readline()
     if not line:
-        launcher.kill()
+        ground.kill()
         sys.exit(0)
     supervisor = Supervisor(
-        control=control, request=Request.decode(line), console=console, launcher=launcher
+        control=control, request=Request.decode(line), console=console, on=on, ground=ground
     )
     try:
         code = supervisor.run()
