@@ -20,3 +20,4 @@ lock requirements/dev.txt "$@" -c requirements/runtime.txt --group dev pyproject
 lock requirements/bench.txt "$@" requirements/bench.in
 lock requirements/fuzz.txt "$@" requirements/fuzz.in
 lock requirements/peers.txt "$@" requirements/peers.in
+lock requirements/qemu.txt "$@" requirements/qemu.in

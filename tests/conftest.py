@@ -1,7 +1,7 @@
 """What all tests share: the vectors, an empty home, and the parts of a machine that tests may need.
 
 A test that needs a part carries its marker and is skipped, with a reason, where the part is absent.
-`TROTH_REQUIRE=namespaces,network,variation,firmware,swtpm,microvm,peers,vectors` turns such skips into
+`TROTH_REQUIRE=namespaces,network,variation,firmware,swtpm,softhsm,microvm,peers,vectors` turns such skips into
 failures; CI sets it, so that a machine which lost a part can't go green by running less.
 """
 
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -145,6 +146,21 @@ def _why_no_swtpm() -> str:
     return "" if asked.returncode == 0 else f"swtpm does not start: {asked.stderr.strip()}"
 
 
+SOFTHSM = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/pkcs11/libsofthsm2.so")
+
+
+def softhsm_module() -> str:
+    """Where SoftHSM's PKCS#11 module is, or nothing."""
+    return next((path for path in SOFTHSM if Path(path).exists()), "")
+
+
+def _why_no_softhsm() -> str:
+    """Look for the software token, and for the library that speaks to it."""
+    if shutil.which("softhsm2-util") is None or not softhsm_module():
+        return "SoftHSM (Debian: softhsm2) is absent"
+    return "" if find_spec("pkcs11") else "the package python-pkcs11 (the extra pkcs11) is absent"
+
+
 def _why_no_microvm() -> str:
     """Ask QEMU for its version and for the machine that images boot on."""
     program = shutil.which("qemu-system-x86_64")
@@ -158,14 +174,28 @@ def _why_no_microvm() -> str:
     return "" if re.search(r"^microvm\b", machines, re.MULTILINE) else "QEMU has no microvm machine"
 
 
+def _why_no_qemu_nitro() -> str:
+    """Look where troth looks."""
+    from troth.errors import Unavailable
+    from troth.runtime import qemu_nitro_found
+
+    try:
+        qemu_nitro_found.find()
+    except Unavailable as absent:
+        return str(absent)
+    return ""
+
+
 _PROBES: dict[str, Callable[[], str]] = {
     "namespaces": _why_no_namespaces,
     "network": _why_no_network,
     "variation": _why_no_variation,
     "firmware": _why_no_firmware,
     "swtpm": _why_no_swtpm,
+    "softhsm": _why_no_softhsm,
     "microvm": _why_no_microvm,
     "peers": _why_no_peers,
+    "qemu_nitro": _why_no_qemu_nitro,
 }
 
 

@@ -6,7 +6,8 @@ Its commands, outputs and error codes are those that AWS documents; none of this
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -151,7 +152,16 @@ class NitroCli:
             )
         return cls(program=found)
 
-    def run(self, image: Path, *, name: str, memory: int, cpus: int, debug: bool) -> Enclave:
+    def run(
+        self,
+        image: Path,
+        *,
+        name: str,
+        memory: int,
+        cpus: int,
+        debug: bool,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> Enclave:
         """Starts an enclave and returns when it has given its sign of life.
 
         Args:
@@ -160,6 +170,7 @@ class NitroCli:
             memory: MiB.
             cpus: how many.
             debug: registers 0 to 2 are zero in its evidence, and its console can be read.
+            meanwhile: called again and again; what it raises ends the program, not the enclave.
 
         Raises:
             Unavailable: it was refused or did not boot; the first error code says why.
@@ -170,7 +181,7 @@ class NitroCli:
             *("--memory", str(memory), "--cpu-count", str(cpus)),
             *(["--debug-mode"] if debug else []),
         ]
-        return Enclave.read(self._ask(command, seconds=_START_SECONDS))
+        return Enclave.read(self._ask(command, seconds=_START_SECONDS, meanwhile=meanwhile))
 
     def describe(self) -> tuple[Enclave, ...]:
         """The enclaves of this user.
@@ -187,11 +198,15 @@ class NitroCli:
     def terminate(self, enclave: str) -> None:
         """Ends an enclave.
 
+        Args:
+            enclave: its id, or the name it was started under.
+
         Raises:
-            Unavailable: it does not end.
+            Unavailable: it does not end, or there is no such enclave.
             Malformed: the answer is not as documented.
         """
-        answer = self._ask(["terminate-enclave", "--enclave-id", enclave], seconds=_ASK_SECONDS)
+        by = "--enclave-id" if _ID.fullmatch(enclave) else "--enclave-name"
+        answer = self._ask(["terminate-enclave", by, enclave], seconds=_ASK_SECONDS)
         match answer:
             case {"Terminated": True}:
                 return
@@ -203,25 +218,48 @@ class NitroCli:
         """The command that prints the console of an enclave in debug mode until it ends."""
         return [self.program, "console", "--enclave-id", enclave]
 
-    def _ask(self, command: Sequence[str], *, seconds: int) -> Any:
+    def _ask(
+        self,
+        command: Sequence[str],
+        *,
+        seconds: int,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> Any:
         try:
-            done = subprocess.run(
+            process = subprocess.Popen(
                 [self.program, *command],
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=seconds,
-                check=False,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
             )
-        except subprocess.TimeoutExpired:
-            raise Unavailable(
-                f"nitro-cli {command[0]} did not end within {seconds} s", fix=_LOG
-            ) from None
         except OSError as error:
             raise Unavailable(f"{self.program} cannot be executed: {error.strerror}") from None
-        if done.returncode != 0:
-            words = (done.stderr + b"\n" + done.stdout).decode("utf-8", "replace")
-            raise explain(command[0], words, done.returncode)
-        return _answer(done.stdout)
+        with process:
+            try:
+                output, words = _until_end(process, seconds, meanwhile)
+            except subprocess.TimeoutExpired:
+                raise Unavailable(
+                    f"nitro-cli {command[0]} did not end within {seconds} s", fix=_LOG
+                ) from None
+            finally:
+                process.kill()  # no harm if it has ended
+        if process.returncode != 0:
+            said = (words + b"\n" + output).decode("utf-8", "replace")
+            raise explain(command[0], said, process.returncode)
+        return _answer(output)
+
+
+def _until_end(
+    process: "subprocess.Popen[bytes]", seconds: float, meanwhile: Callable[[], None]
+) -> tuple[bytes, bytes]:
+    until = time.monotonic() + seconds
+    while True:
+        meanwhile()
+        try:
+            return process.communicate(timeout=min(0.2, seconds))
+        except subprocess.TimeoutExpired:
+            if time.monotonic() > until:
+                raise
 
 
 def _answer(output: bytes) -> Any:

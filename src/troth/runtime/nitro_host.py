@@ -54,7 +54,7 @@ class Host:
             raise Unavailable(
                 f"this machine has no /{DEVICE}: it is no EC2 instance with enclaves enabled, or "
                 "lacks the driver",
-                fix="start the instance with --enclave-options Enabled=true; then: "
+                fix="on an EC2 instance: start it with --enclave-options Enabled=true; then: "
                 "sudo modprobe nitro_enclaves",
             )
 
