@@ -1,17 +1,20 @@
 """An image is read for running: what it declares, what it measures to, and what is refused."""
 
 import platform
+from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_IFDIR, S_IFREG
 
 import pytest
+from tests.platforms.nitro.signer import DAY, identity, signature, with_section
 
 from troth.errors import Malformed, Misuse, Unavailable
-from troth.platforms.nitro.measure import measure
+from troth.platforms.nitro.measure import measure, pcr8
 from troth.runtime.load import CONFIG, load
 from troth.wire import cpio, eif, json
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the images are x86-64")
+TODAY = datetime.now(UTC)
 GOOD = {"name": "app", "listen": [{"port": 8080}, {"port": 9}], "free": ["hint"]}
 
 
@@ -89,3 +92,30 @@ def test_a_damaged_archive(tmp_path: Path) -> None:
     up = b"".join(cpio.pack([cpio.Entry(path="aa", mode=S_IFREG | 0o644, data=b"")]))
     with pytest.raises(Malformed):
         load(kept(tmp_path, packed((up.replace(b"aa\0", b"..\0"),))))
+
+
+def test_a_signed_image_has_one_register_more(tmp_path: Path) -> None:
+    made, by = image(), identity(begin=TODAY - DAY, end=TODAY + DAY)
+    loaded = load(kept(tmp_path, with_section(made, signature(made, by, at=TODAY))))
+    assert loaded.pcr8 == pcr8(by.der)
+    assert loaded.registers == dict(enumerate(loaded.pcrs)) | {8: loaded.pcr8}
+    assert load(kept(tmp_path, made)).registers == dict(enumerate(loaded.pcrs))
+
+
+def test_signed_images_that_no_host_starts(tmp_path: Path) -> None:
+    made = image()
+    old = identity(begin=TODAY - 3 * DAY, end=TODAY - DAY)
+    young = identity(begin=TODAY + DAY, end=TODAY + 3 * DAY)
+    good = identity(begin=TODAY - DAY, end=TODAY + DAY)
+    for section, words in (
+        (signature(made, old, at=TODAY - 2 * DAY), "expired"),
+        (signature(made, young, at=TODAY + 2 * DAY), "not valid before"),
+        (signature(image(GOOD | {"name": "other"}), good, at=TODAY), "over another image"),
+    ):
+        path = kept(tmp_path, with_section(made, section))
+        with pytest.raises(Misuse, match=words) as caught:
+            load(path)
+        assert "E36" in str(caught.value)
+        assert caught.value.fix
+    with pytest.raises(Malformed):
+        load(kept(tmp_path, with_section(made, b"junk")))

@@ -3,10 +3,14 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from troth.cli._console import read_source
 from troth.errors import Malformed, Misuse, Unavailable
+
+if TYPE_CHECKING:
+    from troth.platforms.nitro.signature import Problem
+    from troth.wire.eif import Eif
 
 MAX_IMAGE: Final = 4 << 30
 SCHEMA: Final = "troth/measurements/1"
@@ -38,7 +42,7 @@ def expected(path: Path) -> Measurements:
         Misuse: it is one of those; or the file beside an EIF says something else than the EIF measures to.
     """
     from troth.platforms.tdx import dstack_image
-    from troth.wire import ovmf
+    from troth.wire import eif, ovmf
 
     if path.name.endswith(ENDING):
         return read_measurements(read_source(str(path), limit=_MAX_SMALL), field=str(path))
@@ -49,7 +53,7 @@ def expected(path: Path) -> Measurements:
             fix=f"`troth measure {path.name} -o {path.stem}{ENDING}` with the loader's options, "
             "then name that file",
         )
-    return {"nitro": measure_eif(path, data)}
+    return {"nitro": measure_eif(path, eif.read(data))}
 
 
 def name_of(path: Path) -> str:
@@ -58,22 +62,43 @@ def name_of(path: Path) -> str:
     return name.removesuffix(ENDING) if name.endswith(ENDING) else path.stem
 
 
-def measure_eif(path: Path, data: memoryview) -> dict[str, str]:
+def measure_eif(path: Path, image: "Eif") -> dict[str, str]:
     """What an EIF measures to, computed from its bytes.
 
     A `.measurements.json` beside it is never believed, but where it says something else, one of the
     two is stale and the caller should know which.
 
     Raises:
-        Malformed: it is not an EIF.
+        Malformed: it is signed, and its signature section is none.
         Misuse: the file beside it says something else.
     """
     from troth.platforms.nitro.measure import measure
-    from troth.wire import eif
 
-    measured = dict(measure(eif.read(data)).hex())
+    measured = dict(measure(image).hex())
     _agrees(path, measured)
     return measured
+
+
+def refusals(image: "Eif", pcr0: str) -> "tuple[Problem, ...]":
+    """Why no host would start a signed image today; nothing for one that is not signed.
+
+    Args:
+        image: the image.
+        pcr0: what it measures to, in hex.
+
+    Raises:
+        Malformed: its signature section is none.
+    """
+    from datetime import UTC, datetime
+
+    from troth.platforms.nitro.measure import signature
+
+    signed = signature(image)
+    if signed is None:
+        return ()
+    from troth.platforms.nitro.signature import problems
+
+    return problems(signed, pcr0=bytes.fromhex(pcr0), at=datetime.now(UTC))
 
 
 def read(path: Path) -> memoryview:

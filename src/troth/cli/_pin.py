@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from troth.model.check import Outcome, Waiver
 from troth.model.codes.fresh import R101
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from troth.model.roots import Root
     from troth.policy import Policy
     from troth.policy.requirements import Requirements
+
+
+_SIGNERS: Final = {"nitro": ("pcr8",)}
 
 
 def pinned(
@@ -118,8 +121,14 @@ def _with_registers(policy: "Policy", claims: "Claims") -> "Policy":
     if not claims.identity:
         return policy
     known = policy.registers.get(claims.platform, {})
-    shown = {n: known.get(n, frozenset()) | {claims.registers[n]} for n in claims.identity}
+    names = (*claims.identity, *_signers(claims))
+    shown = {n: known.get(n, frozenset()) | {claims.registers[n]} for n in names}
     return replace(policy, registers={**policy.registers, claims.platform: {**known, **shown}})
+
+
+def _signers(claims: "Claims") -> list[str]:
+    """Registers that say who signed what runs, where it is signed: more than its identity, never instead."""
+    return [n for n in _SIGNERS.get(claims.platform, ()) if claims.registers.get(n, "").strip("0")]
 
 
 def _without_events(base: "Policy") -> "dict[str, Requirements]":

@@ -13,6 +13,7 @@ from troth.wire import json as strict
 if TYPE_CHECKING:
     from troth.channel.services import Asked
     from troth.model.platform import Platform
+    from troth.wire.eif import Eif
 
 
 def inspect(source: str, *, files: bool = False, json: bool = False) -> int:
@@ -245,12 +246,30 @@ def _image(data: bytes, *, files: bool) -> dict[str, Any]:
         "sections": list(describe.sections(image)),
         "nitro": dict(measure(image).hex()),
     }
+    if image.only(eif.Kind.SIGNATURE) is not None:
+        document["signature"] = _signed(image, document["nitro"]["pcr0"])
     metadata = image.only(eif.Kind.METADATA)
     if metadata is not None:
         document["metadata"] = strict.parse(bytes(metadata.data), field="eif.metadata")
     if files:
         document["files"] = list(describe.files(image))
     return document
+
+
+def _signed(image: "Eif", pcr0: str) -> dict[str, Any]:
+    """Who signed an image, and for what no host would start it today."""
+    from troth.cli._image import refusals
+    from troth.platforms.nitro.measure import signature
+    from troth.wire.eif_signature import ALGORITHMS
+
+    said = signature(image)
+    assert said is not None  # noqa: S101 - the caller saw the section
+    return {
+        "algorithm": ALGORITHMS[said.sign1.alg][0],
+        "pcr0": said.value.hex(),
+        **_fields([("certificate", said.certificate.hex())]),
+        "refused_by_hosts": "\n".join(problem.words for problem in refusals(image, pcr0)) or "no",
+    }
 
 
 def _print(value: dict[str, Any], indent: str) -> None:

@@ -26,7 +26,7 @@ def measure(
 ) -> int:
     r"""Say what an image will measure to, on each platform it can run on.
 
-    An EIF says all of it. What firmware (OVMF, TDVF) measures to depends on how it is loaded as well;
+    An EIF says all of it, and whether a host would start it where it is signed. What firmware (OVMF, TDVF) measures to depends on how it is loaded as well;
     what can't be predicted is named on stderr, with the reason.
 
         troth measure app.eif
@@ -51,6 +51,7 @@ def measure(
     from troth.cli import _firmware, _image
     from troth.cli._console import out, say, write_file
     from troth.platforms.tdx import dstack_image
+    from troth.render.escape import visible
     from troth.wire import json as strict
     from troth.wire import ovmf
 
@@ -85,7 +86,7 @@ def measure(
                 for value in values:
                     out(f"{platform}  {name}  {value}")
     for note in found.notes:
-        say(note)
+        say("\n".join(visible(line) for line in note.splitlines()))
     if output is not None:
         write_file(output, strict.canonical(_document(image, data, found)), replace=False)
     return 0
@@ -105,15 +106,21 @@ def _check_name(output: Path) -> None:
 def _enclave(image: Path, data: memoryview, loading: "Loading") -> "Prediction":
     from troth.cli import _firmware, _image
     from troth.errors import Misuse
+    from troth.wire import eif
 
-    registers = _image.measure_eif(image, data)
+    parsed = eif.read(data)
+    registers = _image.measure_eif(image, parsed)
     if loading != _firmware.Loading():
         raise Misuse(
             "an EIF measures to the same wherever it runs",
             fix="leave the options for firmware away: only --json and --output are for an EIF",
         )
     values: dict[str, tuple[str, ...]] = {name: (value,) for name, value in registers.items()}
-    return _firmware.Prediction(measurements={"nitro": values}, assumed={}, notes=())
+    notes = tuple(
+        f"no host starts this image: {problem.words}\n  fix: {problem.fix}"
+        for problem in _image.refusals(parsed, registers["pcr0"])
+    )
+    return _firmware.Prediction(measurements={"nitro": values}, assumed={}, notes=notes)
 
 
 def _one_or_all(values: tuple[str, ...]) -> str | list[str]:

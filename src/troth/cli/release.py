@@ -117,10 +117,10 @@ def attach(
         raise Misuse(f"{output} exists", fix="name another file, or remove it first")
     if place.suffix != ".eif":
         raise Misuse(f"{place} would not be taken for an image", fix="end its name in .eif")
-    data = _image.read(image)
-    _image.measure_eif(image, data)  # refuses where the file beside it says something else
+    parsed = eif.read(_image.read(image))
+    _image.measure_eif(image, parsed)  # refuses where the file beside it says something else
     section = read_source(str(signature), limit=_MAX_SMALL)
-    signed = signing.attach(eif.read(data), section, at=datetime.now(UTC))
+    signed = signing.attach(parsed, section, at=datetime.now(UTC))
     registers = dict(measure(signed).hex())
     running = hashlib.sha256()
     for piece in eif.pieces(signed):

@@ -143,7 +143,10 @@ def _pin(path: Path) -> str:
             text = file.read(_MOST_PIN + 1)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
-        raise Unavailable(f"the PIN cannot be read from {path}: {why}") from None
+        raise Unavailable(
+            f"the PIN cannot be read from {path}: {why}",
+            fix="name a file with pin-source=file:FILE",
+        ) from None
     text = text.removesuffix(b"\n").removesuffix(b"\r")
     if not text or len(text) > _MOST_PIN:
         raise Misuse(f"{path} holds no PIN", fix="write the PIN into it, in one line")

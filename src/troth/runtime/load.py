@@ -3,12 +3,13 @@
 import platform
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_IFREG
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse, Unavailable
-from troth.platforms.nitro.measure import measure
+from troth.platforms.nitro.measure import measure, signature
 from troth.wire import cpio, eif, json
 
 CONFIG: Final = "etc/troth/app.json"
@@ -28,6 +29,7 @@ class Loaded:
         ports: the ports on which it listens.
         free: names of the data that the host may hand over.
         pcrs: registers 0, 1 and 2, computed from the image's bytes.
+        pcr8: register 8 of a signed image, else None.
     """
 
     entries: tuple[cpio.Entry, ...]
@@ -35,6 +37,12 @@ class Loaded:
     ports: tuple[int, ...]
     free: frozenset[str]
     pcrs: tuple[bytes, ...]
+    pcr8: bytes | None = None
+
+    @property
+    def registers(self) -> dict[int, bytes]:
+        """Those that the image alone decides, by their numbers."""
+        return dict(enumerate(self.pcrs)) | ({} if self.pcr8 is None else {8: self.pcr8})
 
 
 def load(image: Path) -> Loaded:
@@ -43,7 +51,8 @@ def load(image: Path) -> Loaded:
     Raises:
         Unavailable: the file can't be read.
         Malformed: it is no enclave image, or its archives are damaged.
-        Misuse: it is for another kind of machine, or not an image of troth's.
+        Misuse: it is for another kind of machine, or not an image of troth's; it is signed, and no host
+            would start it today.
     """
     try:
         data = image.read_bytes()
@@ -59,12 +68,31 @@ def load(image: Path) -> Loaded:
         [cpio.read(disk.data, devices=_DEVICES, base=disk.offset) for disk in parsed.ramdisks]
     )
     registers = measure(parsed)
+    _check_signature(parsed, registers.pcr0, image)
     declared = _declared(entries, image)
     return Loaded(
         entries=entries,
         pcrs=(registers.pcr0, registers.pcr1, registers.pcr2),
+        pcr8=registers.pcr8,
         **declared,
     )
+
+
+def _check_signature(parsed: eif.Eif, pcr0: bytes, image: Path) -> None:
+    """Refuses what a Nitro host refuses, and says why, which that host does not."""
+    signed = signature(parsed)
+    if signed is None:
+        return
+    # Checking takes a library, which images without a signature do not need.
+    from troth.platforms.nitro.signature import problems
+
+    found = problems(signed, pcr0=pcr0, at=datetime.now(UTC))
+    if found:
+        words = "; ".join(problem.words for problem in found)
+        raise Misuse(
+            f"{image} is signed, and no host starts it (nitro-cli would say E36): {words}",
+            fix=found[0].fix,
+        )
 
 
 def _declared(entries: tuple[cpio.Entry, ...], image: Path) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from troth.wire.eif import MAX_SIGNATURE
 REGISTER_SIZE: Final = 48
 FIRST_BYTES: Final = bytes.fromhex("81a273") + b"signing_certificate"
 """What every such section begins with."""
-SIGNATURE_SIZES: Final = {-7: 64, -35: 96, -36: 132}
-"""COSE algorithm (ES256, ES384, ES512 with P-256, P-384, P-521) to the bytes of r ‖ s."""
+ALGORITHMS: Final = {-7: ("ES256", 64), -35: ("ES384", 96), -36: ("ES512", 132)}
+"""COSE algorithm (with P-256, P-384, P-521) to its name and the bytes of r ‖ s."""
 
 _FIELD: Final = "eif.signature"
 _KEYS: Final = ["signing_certificate", "signature"]
@@ -137,15 +137,15 @@ def _sign1(data: bytes) -> cose.Sign1:
     if data[:1] != bytes([_ARRAY_OF_FOUR]):
         raise Malformed("is not an untagged array of four", field="COSE_Sign1", offset=0)
     sign1 = cose.parse_sign1(data)
-    size = SIGNATURE_SIZES.get(sign1.alg)
-    if size is None:
+    if sign1.alg not in ALGORITHMS:
         raise Malformed(
             f"is {sign1.alg}; -7 (ES256), -35 (ES384) and -36 (ES512) are known",
             field="COSE algorithm",
         )
+    name, size = ALGORITHMS[sign1.alg]
     if len(sign1.signature) != size:
         raise Malformed(
-            f"is {len(sign1.signature)} bytes, algorithm {sign1.alg} has {size}",
+            f"is {len(sign1.signature)} bytes, {name} has {size}",
             field="COSE signature",
         )
     return sign1

@@ -1,15 +1,18 @@
 """Registers predicted from an image, against the formulas written out and against real documents."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.platforms.nitro.signer import NOW, identity, signature, with_section
 
-from troth.errors import Misuse
+from troth.errors import Malformed, Misuse
 from troth.platforms.nitro import measure
 from troth.platforms.nitro.format import parse
+from troth.release.pcr8 import sign
 from troth.wire import eif
 from troth.wire.eif import Eif, Kind, Section
 
@@ -18,15 +21,13 @@ def _h(*parts: bytes) -> bytes:
     return hashlib.sha384(b"".join(parts)).digest()
 
 
-def _image(disks: list[bytes], *, metadata: bytes = b"{}", signed: bool = False) -> Eif:
+def _image(disks: list[bytes], *, metadata: bytes = b"{}") -> Eif:
     sections = [
         Section(kind=Kind.KERNEL, pieces=(b"ker", b"nel")),
         Section(kind=Kind.COMMAND_LINE, pieces=(b"line",)),
         Section(kind=Kind.METADATA, pieces=(metadata,)),
         *(Section(kind=Kind.RAMDISK, pieces=(disk[:2], disk[2:])) for disk in disks),
     ]
-    if signed:
-        sections.append(Section(kind=Kind.SIGNATURE, pieces=(b"signature",)))
     return Eif(sections=tuple(sections))
 
 
@@ -55,7 +56,38 @@ def test_hex_as_policies_write_it() -> None:
 
 def test_what_no_register_covers() -> None:
     plain = measure.measure(_image([b"first"]))
-    assert measure.measure(_image([b"first"], metadata=b'{"other":1}', signed=True)) == plain
+    assert measure.measure(_image([b"first"], metadata=b'{"other":1}')) == plain
+
+
+def test_a_signature_decides_pcr8_and_nothing_else() -> None:
+    by, image = identity(), _image([b"first"])
+    plain = measure.measure(image)
+    found = measure.measure(with_section(image, signature(image, by)))
+    assert plain.pcr8 is None
+    assert found.pcr8 == _h(bytes(48), _h(by.der))
+    assert replace(found, pcr8=None) == plain
+    assert found.hex() == plain.hex() | {"pcr8": measure.pcr8(by.der).hex()}
+
+
+def test_what_is_measured_is_the_certificate_and_not_its_text() -> None:
+    by, image = identity(), _image([b"first"])
+    unix, windows = by.pem, by.pem.replace(b"\n", b"\r\n")
+    found = {
+        measure.measure(
+            with_section(image, sign(measure.measure(image).pcr0, pem=pem, key=by.key, at=NOW))
+        ).pcr8
+        for pem in (unix, windows)
+    }
+    assert len(found) == 1
+
+
+def test_a_section_that_is_no_signature() -> None:
+    image = eif.read(eif.pack(with_section(_image([b"first"]), b"signature")))
+    with pytest.raises(Malformed) as caught:
+        measure.measure(image)
+    assert caught.value.field == "eif.signature"
+    assert caught.value.offset is not None
+    assert caught.value.offset >= image.sections[-1].offset
 
 
 @pytest.mark.parametrize("part", [Kind.KERNEL, Kind.COMMAND_LINE, Kind.RAMDISK])
