@@ -12,19 +12,23 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from tests.agent.conftest import PROBE
+from tests.platforms.nitro.signer import DAY, identity, signature
 
 import troth
 from troth.errors import Malformed, Misuse, Unavailable
 from troth.image import build as builder
-from troth.platforms.nitro.measure import measure
+from troth.platforms.nitro.measure import measure, pcr8
+from troth.release.pcr8 import attach
 from troth.runtime import development, runs, state
 from troth.trust import load_roots
 from troth.wire import eif
 
+TODAY = datetime.now(UTC)
 pytestmark = [pytest.mark.namespaces, pytest.mark.network]
 
 
@@ -81,6 +85,23 @@ def test_started_listed_and_stopped(image: Path) -> None:
 
 def test_debug_mode_shows(image: Path) -> None:
     with runs.start(image, pki=development.nitro(), debug=True) as run:
+        assert set(run.pcrs.values()) == {"00" * 48}
+
+
+def test_a_signed_image_shows_its_signer(image: Path, tmp_path: Path) -> None:
+    by = identity(begin=TODAY - DAY, end=TODAY + DAY)
+    built = eif.read(image.read_bytes())
+    signed = tmp_path / "signed.eif"
+    signed.write_bytes(eif.pack(attach(built, signature(built, by, at=TODAY), at=TODAY)))
+    expected = dict(measure(built).hex()) | {"pcr8": pcr8(by.der).hex()}
+    with runs.start(signed, pki=development.nitro()) as run:
+        root = load_roots(development.root_file())
+        assert dict(run.pcrs) == expected
+        policy = troth.Policy.for_image({"nitro": expected})
+        address = f"https://{run.published[0].address}/"
+        with troth.connect(address, policy=policy, trust=root) as connection:
+            assert connection.verified.claims.measurement("pcr8") == expected["pcr8"]
+    with runs.start(signed, pki=development.nitro(), debug=True) as run:
         assert set(run.pcrs.values()) == {"00" * 48}
 
 

@@ -21,7 +21,7 @@ def serve(job: Job, path: str) -> None:
     from troth.platforms.nitro.simulate import SimulatedNsm, new_instance, serve_nsm
     from troth.platforms.nitro.simulate_pki import DevelopmentPki
 
-    registers = {} if job.debug else dict(enumerate(job.loaded.pcrs))
+    registers = {} if job.debug else job.loaded.registers
     module = SimulatedNsm(
         DevelopmentPki.from_pem_bundle(job.pki),
         registers,

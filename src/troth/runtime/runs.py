@@ -66,7 +66,8 @@ class Run:
     @property
     def pcrs(self) -> Mapping[str, str]:
         """The registers in its evidence, as policies write them."""
-        return {f"pcr{index}": value for index, value in enumerate(self.state.pcrs)}
+        image = {f"pcr{index}": value for index, value in enumerate(self.state.pcrs)}
+        return image if self.state.pcr8 is None else image | {"pcr8": self.state.pcr8}
 
     def __enter__(self) -> Self:
         return self

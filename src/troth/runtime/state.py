@@ -112,6 +112,7 @@ class RunState:
         debug: whether its evidence says so (registers 0 to 2 are zero).
         detached: whether it outlives the process that started it.
         pcrs: registers 0, 1 and 2 as its evidence has them, in hex.
+        pcr8: register 8, of a signed image.
         published: its ports on the host.
         status: starting, running or ended; see `seen`.
         exit_code: of the image's init, once it has ended.
@@ -129,6 +130,7 @@ class RunState:
     status: str
     exit_code: int | None
     supervisor: Process
+    pcr8: str | None = None
 
     @property
     def folder(self) -> Path:

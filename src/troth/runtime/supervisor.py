@@ -172,6 +172,7 @@ class Supervisor:
             debug=self.request.debug,
             detached=self.request.detach,
             pcrs=pcrs,
+            pcr8=None if self.request.debug or loaded.pcr8 is None else loaded.pcr8.hex(),
             published=tuple(forwarder.published for forwarder in self.forwarders),
             status=state.STARTING,
             exit_code=None,
