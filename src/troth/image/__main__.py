@@ -1,4 +1,4 @@
-"""`python -m troth.image APP OUT STORE`: one build in a process of its own.
+"""`python -m troth.image APP OUT STORE [KERNEL]`: one build in a process of its own.
 
 For `check`, which builds in other environments, and under other Pythons.
 """
@@ -16,16 +16,18 @@ def main(arguments: list[str]) -> int:
     """Builds once.
 
     Args:
-        arguments: the app's folder, the path of the image, and the folder of the package store.
+        arguments: the app's folder, the path of the image, the folder of the package store, and
+            perhaps a kernel in the place of the recipe's.
     """
-    if len(arguments) != 3:
-        sys.stderr.write("usage: python -m troth.image APP OUT STORE\n")
+    if len(arguments) not in (3, 4):
+        sys.stderr.write("usage: python -m troth.image APP OUT STORE [KERNEL]\n")
         return 2
-    app, out, store = (Path(argument) for argument in arguments)
+    app, out, store = (Path(argument) for argument in arguments[:3])
+    kernel = arguments[3] if arguments[3:] else None
     try:
         vendor = load(app).vendor
         place = Store(folder=store, vendored=app / vendor if vendor else None)
-        write(build(app, store=place), out)
+        write(build(app, store=place, kernel=kernel), out)
     except TrothError as error:
         sys.stderr.write(f"error: {error}\n")
         if error.fix:

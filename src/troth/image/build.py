@@ -3,19 +3,19 @@
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from troth._version import __version__
-from troth.image import kernel, locking, rootfs
-from troth.image import lock as locks
+from troth.image import locking, record, rootfs
 from troth.image import recipe as recipes
-from troth.image.files import disk, write_together
+from troth.image.files import write_together
+from troth.image.kernel import COMMAND_LINE, Kernel
 from troth.image.keys import suite
 from troth.image.lock import Lock
 from troth.image.recipe import Recipe
-from troth.image.store import Store, digest
+from troth.image.store import Store
 from troth.image.tree import Tree
 from troth.platforms.nitro.measure import measure
 from troth.wire import cpio, eif, json
@@ -44,15 +44,29 @@ class Built:
 
 
 def build(
-    folder: Path, *, store: Store | None = None, say: Callable[[str], object] = lambda _: None
+    folder: Path,
+    *,
+    store: Store | None = None,
+    kernel: str | None = None,
+    say: Callable[[str], object] = lambda _: None,
 ) -> Built:
     """Builds an app's image from its recipe and lock.
+
+    Args:
+        folder: the app's.
+        store: where packages are kept, and the hardware kernel.
+        kernel: one of `recipes.KERNELS`, in the place of the recipe's; the record says so.
+        say: told each step.
 
     Raises:
         Misuse: no lock, or one that does not fit; see `rootfs.make` for what a recipe can get wrong.
         Malformed, Unavailable: as `locking.ensure` and `rootfs.make`.
     """
     recipe, lock, place = locking.ensure(folder, store=store, say=say)
+    asked = recipe.kernel
+    if kernel is not None:
+        recipes.check_kernel(kernel, "the kernel")
+        recipe = replace(recipe, kernel=kernel)
     tree, linux = rootfs.make(folder, recipe, lock, place)
     image = _assemble(tree, linux, recipe, lock)
     with ThreadPoolExecutor(max_workers=1) as beside:
@@ -66,7 +80,18 @@ def build(
         image=image,
         sha256=sha256,
         measurements={"nitro": dict(registers)},
-        record=_record(folder, lock, tree, image=image, sha256=sha256, nitro=registers),
+        record=record.make(
+            folder,
+            place,
+            recipe=recipe,
+            lock=lock,
+            tree=tree,
+            linux=linux,
+            asked=asked,
+            image=image,
+            sha256=sha256,
+            nitro=registers,
+        ),
     )
 
 
@@ -93,7 +118,7 @@ def write(built: Built, out: Path) -> None:
     )
 
 
-def _assemble(tree: Tree, linux: kernel.Kernel, recipe: Recipe, lock: Lock) -> eif.Eif:
+def _assemble(tree: Tree, linux: Kernel, recipe: Recipe, lock: Lock) -> eif.Eif:
     """The first ramdisk is troth's and the kernel's, so that apps share PCR1; the second is the app's."""
     entries = tree.entries()
     boot = [entry for entry in entries if _is_boot(entry.path)]
@@ -115,7 +140,7 @@ def _assemble(tree: Tree, linux: kernel.Kernel, recipe: Recipe, lock: Lock) -> e
     return eif.Eif(
         sections=(
             eif.Section(kind=eif.Kind.KERNEL, pieces=(linux.image,)),
-            eif.Section(kind=eif.Kind.COMMAND_LINE, pieces=(kernel.COMMAND_LINE,)),
+            eif.Section(kind=eif.Kind.COMMAND_LINE, pieces=(COMMAND_LINE,)),
             eif.Section(kind=eif.Kind.METADATA, pieces=(json.canonical(metadata),)),
             *(eif.Section(kind=eif.Kind.RAMDISK, pieces=pieces) for pieces in ramdisks),
         ),
@@ -133,38 +158,3 @@ def _with_folders(part: list[cpio.Entry], entries: Iterable[cpio.Entry]) -> tupl
     have = {entry.path for entry in part}
     above = {path[:i] for path in have for i, letter in enumerate(path) if letter == "/"} - have
     return (*part, *(entry for entry in entries if entry.path in above))
-
-
-def _record(
-    folder: Path, lock: Lock, tree: Tree, *, image: eif.Eif, sha256: str, nitro: Mapping[str, str]
-) -> dict[str, Any]:
-    with disk("reading the recipe"):
-        recipe_bytes = (folder / recipes.FILE).read_bytes()
-        lock_bytes = (folder / locks.FILE).read_bytes()
-    packages = [
-        {"kind": "deb", "name": d.name, "version": d.version, "sha256": d.sha256}
-        for d in lock.all_debs
-    ] + [
-        {"kind": "wheel", "name": w.name, "version": w.version, "sha256": w.sha256}
-        for w in lock.all_wheels
-    ]
-    app = [{"path": f"/{p}", "sha256": digest(n.data)} for p, n in tree.files() if n.owner == "app"]
-    agent = hashlib.sha256()
-    for name, data in rootfs.agent_files():
-        agent.update(f"{name}\0{digest(data)}\n".encode())
-    return {
-        "schema": "troth/build/1",
-        "tool": {"name": "troth", "version": __version__, "agent_sha256": agent.hexdigest()},
-        "recipe_sha256": digest(recipe_bytes),
-        "lock_sha256": digest(lock_bytes),
-        "suite": lock.suite,
-        "archive_keys": list(lock.keys),
-        "packages": packages,
-        "app": sorted(app, key=lambda item: item["path"]),
-        "image": {
-            "sha256": sha256,
-            "size": image.size,
-            "sections": [{"kind": s.kind.name.lower(), "size": s.size} for s in image.sections],
-        },
-        "nitro": dict(nitro),
-    }

@@ -114,6 +114,7 @@ def build_twice(
     out: Path,
     *,
     store: Store | None = None,
+    kernel: str | None = None,
     say: Callable[[str], object] = lambda _: None,
 ) -> Twice:
     """Builds an app in `plain` and in `strange` at the same time, and compares.
@@ -122,6 +123,7 @@ def build_twice(
         app: the app's folder.
         out: where the first image and its records go, if both builds worked.
         store: where packages are kept.
+        kernel: in the place of the recipe's.
         say: told each step.
 
     Raises:
@@ -141,7 +143,7 @@ def build_twice(
                 )
                 copy_app(app, copy, reverse=environment.reverse)
                 targets.append(home / "out" / f"{name}.eif")
-                process = start(copy, targets[-1], environment, place.folder)
+                process = start(copy, targets[-1], environment, place.folder, kernel=kernel)
                 ends.callback(end, process)
                 running.append(process)
             for process in running:
@@ -169,6 +171,7 @@ def start(
     environment: Environment,
     store: Path,
     *,
+    kernel: str | None = None,
     python: tuple[str, ...] = (sys.executable,),
 ) -> "subprocess.Popen[bytes]":
     """Starts one build in an environment, as the first process of a group of its own.
@@ -178,13 +181,19 @@ def start(
         target: path of the image; temporary files are made beside its folder.
         environment: how.
         store: folder of the package store.
+        kernel: in the place of the recipe's.
         python: the interpreter with its arguments.
     """
     temporary = target.parent.parent / "temporary"
     for folder in (target.parent, temporary):
         folder.mkdir(parents=True)
     return subprocess.Popen(
-        [*environment.prefix, *python, "-m", "troth.image", str(app), str(target), str(store)],
+        [
+            *environment.prefix,
+            *(*python, "-m", "troth.image"),
+            *(str(app), str(target), str(store)),
+            *(() if kernel is None else (kernel,)),
+        ],
         env={
             **environment.variables,
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),

@@ -2,6 +2,7 @@
 
 import io
 import lzma
+import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from troth.wire.reader import Reader
 _MAGIC: Final = b"!<arch>\n"
 _XZ: Final = b"\xfd7zXZ\x00"
 MAX_UNPACKED: Final = 1 << 30
+_FIELD: Final = re.compile(r"([!-9;-~]+):[ \t]*(.*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ def members(deb: bytes, *, name: str) -> Iterator[Member]:
     Raises:
         Malformed: not a package, or not compressed as Debian 13's are (xz or not at all).
     """
-    data = _data_archive(deb, name)
+    data = _archive(deb, name, part="data")
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
             for item in archive:
@@ -54,7 +56,37 @@ def members(deb: bytes, *, name: str) -> Iterator[Member]:
         raise Malformed(f"has a damaged archive: {error}", field=name) from None
 
 
-def _data_archive(deb: bytes, name: str) -> bytes:
+def control(deb: bytes, *, name: str) -> dict[str, str]:
+    """What a package says of itself: the fields of its control file, continued lines left out.
+
+    Raises:
+        Malformed: not a package, or it has no such file.
+    """
+    data = _archive(deb, name, part="control")
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+            for item in archive:
+                found = _member(item, archive, name)
+                if found.path == "control" and found.kind == "file":
+                    return _fields(found.data, name)
+    except (tarfile.TarError, EOFError, UnicodeDecodeError) as error:
+        raise Malformed(f"has a damaged archive: {error}", field=name) from None
+    raise Malformed("says nothing of itself", field=name)
+
+
+def _fields(data: bytes, name: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line in data.decode("utf-8").splitlines():
+        if line.startswith((" ", "\t")):
+            continue
+        match = _FIELD.fullmatch(line)
+        if match is None or match[1] in found:
+            raise Malformed("has a damaged control file", field=name)
+        found[match[1]] = match[2].strip()
+    return found
+
+
+def _archive(deb: bytes, name: str, *, part: str) -> bytes:
     reader = Reader(deb)
     if reader.take(len(_MAGIC), name) != _MAGIC:
         raise Malformed("is no Debian package", field=name, offset=0)
@@ -68,13 +100,13 @@ def _data_archive(deb: bytes, name: str) -> bytes:
         content = reader.take(size, name)
         if size % 2 and reader.remaining:
             reader.take(1, name)
-        if label == "data.tar":
+        if label == f"{part}.tar":
             return content
-        if label == "data.tar.xz":
+        if label == f"{part}.tar.xz":
             return _unpacked(content, name)
-        if label.startswith("data.tar"):
+        if label.startswith(f"{part}.tar"):
             raise Malformed(f"is compressed as {label}, which is not read here", field=name)
-    raise Malformed("holds no files", field=name)
+    raise Malformed("holds no files" if part == "data" else "says nothing of itself", field=name)
 
 
 def _unpacked(content: bytes, name: str) -> bytes:

@@ -18,17 +18,18 @@ _MAX_MODULE: Final = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
-    """What is taken from the package.
+    """What is taken from the package, or was built here.
 
     Attributes:
         image: the bzImage.
         version: such as `6.12.0-cloud-amd64`.
-        modules: file name and content, in the order in which they must be loaded.
+        modules: file name and content, in the order in which they must be loaded; none where all
+            that is needed is in the image.
     """
 
     image: bytes
     version: str
-    modules: tuple[tuple[str, bytes], ...]
+    modules: tuple[tuple[str, bytes], ...] = ()
 
 
 def take(package: bytes, *, name: str) -> Kernel:

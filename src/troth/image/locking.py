@@ -166,6 +166,28 @@ def fetch(
     _complain(troubles)
 
 
+def fetch_debs(
+    debs: Sequence[Deb],
+    *,
+    store: Store,
+    mirrors: Mirrors | None = None,
+    say: Say = lambda _: None,
+) -> None:
+    """Downloads Debian packages that the store lacks, whatever lock they are of.
+
+    Raises:
+        Gone, Unavailable, Malformed: as `fetch`.
+    """
+    missing = [d for d in debs if not store.has(sha256=d.sha256, name=d.file)]
+    if not missing:
+        return
+    size = sum(deb.size for deb in missing)
+    say(f"downloading {len(missing)} Debian packages, {size // 10**6} MB")
+    with disk("downloading"), TemporaryDirectory(prefix="troth-fetch-") as name:
+        came = download(missing, mirrors or Mirrors.of_machine(), Path(name))
+        _complain([*_stored(missing, came.files, came.troubles, store)])
+
+
 def _stored(
     items: Sequence[Deb | Wheel], files: dict[str, Path], troubles: dict[str, Trouble], store: Store
 ) -> list[tuple[Deb | Wheel, Trouble]]:

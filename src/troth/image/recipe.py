@@ -21,7 +21,8 @@ FILE: Final = "troth.toml"
 APP_FOLDER: Final = "app"
 MAX_SIZE: Final = 1024 * 1024
 MAX_VALUE: Final = 64 * 1024
-KERNELS: Final = ("debian",)
+KERNELS: Final = ("debian", "hardware")
+DEFAULT_KERNEL: Final = "debian"
 CONFIG_KINDS: Final = ("measured", "sealed", "free")
 DEFAULT_MEMORY: Final = 512  # MiB; a small Python service and the image's own files
 
@@ -87,13 +88,13 @@ class Recipe:
     memory: int = DEFAULT_MEMORY
     cpus: int = 1
     config: Mapping[str, Config]
-    kernel: str = "debian"
+    kernel: str = DEFAULT_KERNEL
 
     def pinned(self) -> str:
         """Digest of all that a lock depends on; a change of anything else needs no new lock."""
         value = {
             "debian": sorted(self.debian_packages),
-            "kernel": self.kernel,
+            "kernel": "debian",  # its package is locked whichever kernel an image gets
             "python": sorted(self.python_packages),
             "suite": self.suite,
         }
@@ -206,9 +207,8 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Recipe:
     app = top.table("app")
     debian = top.table("debian")
     python = top.table("python")
-    kernel = top.take("kernel", str, "debian")
-    if kernel not in KERNELS:
-        raise Misuse(f"{FILE}: kernel is {kernel!r}, and must be one of {', '.join(KERNELS)}")
+    kernel = top.take("kernel", str, DEFAULT_KERNEL)
+    check_kernel(kernel, f"{FILE}: kernel")
     if top.names("egress"):
         raise Misuse(
             f"{FILE}: egress is not empty, but this troth enforces no egress yet",
@@ -239,6 +239,20 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Recipe:
     for table in (app, debian, python, top):
         table.end()
     return recipe
+
+
+def check_kernel(kernel: str, name: str) -> None:
+    """Refuse a kernel that there is not.
+
+    Args:
+        kernel: its word.
+        name: where it was said, for the error.
+
+    Raises:
+        Misuse: it is not one of `KERNELS`.
+    """
+    if kernel not in KERNELS:
+        raise Misuse(f"{name} is {kernel!r}, and must be one of {', '.join(KERNELS)}")
 
 
 def _matching(value: str, pattern: re.Pattern[str], name: str) -> str:
