@@ -38,7 +38,7 @@ def check_environment(values: Mapping[str, str], *, source: str) -> dict[str, st
     for name, value in values.items():
         if not _NAME.fullmatch(name):
             raise Misuse(f"{source}: environment.{name} is not a variable's name")
-        if name.upper() in _NAMES or name.upper().startswith(_PREFIXES):
+        if steers_code(name):
             raise Misuse(
                 f"{source}: environment.{name} could make a program load other code, and is refused",
                 fix="give the setting to the app as measured configuration or as an argument",
@@ -46,3 +46,8 @@ def check_environment(values: Mapping[str, str], *, source: str) -> dict[str, st
         if "\0" in value:
             raise Misuse(f"{source}: environment.{name} has a NUL in its value")
     return dict(sorted(values.items()))
+
+
+def steers_code(name: str) -> bool:
+    """Whether some loader, interpreter or library reads from this variable what code to load."""
+    return name.upper() in _NAMES or name.upper().startswith(_PREFIXES)

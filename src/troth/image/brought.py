@@ -1,0 +1,174 @@
+"""What an app brings as a whole root file system: from a container image, or from a folder."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from troth.errors import Misuse
+from troth.image import layers, oci, oci_files, process, program, walk
+from troth.image.foreign import Foreign
+from troth.image.process import Process
+from troth.wire import cpio
+
+_MIB: Final = 1024 * 1024
+_LEAST: Final = 512  # MiB
+_OWN: Final = 64  # MiB of kernel, agent and its interpreter
+_STEP: Final = 128  # MiB
+_TIMES: Final = 4  # what nitro-cli asks of the memory beside the image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """Which container image: what a lock holds.
+
+    Attributes:
+        config: digest of its configuration, which names the content of each layer.
+        manifest: digest of its manifest, or an empty text where none was saved with it.
+    """
+
+    config: str
+    manifest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brought:
+    """A root file system with its program.
+
+    Attributes:
+        entries: what the image's archive takes.
+        process: how the program is started; its command begins with an absolute path.
+        said: what was left out or has no effect, a sentence each.
+        record: for the build record.
+        size: bytes of its files.
+    """
+
+    entries: tuple[cpio.Entry, ...]
+    process: Process
+    said: tuple[str, ...]
+    record: Mapping[str, Any]
+    size: int
+
+    def memory(self) -> int:
+        """MiB that are enough where nobody said how many: four times what is unpacked."""
+        need = _TIMES * (-(-self.size // _MIB) + _OWN)
+        return max(_LEAST, -(-need // _STEP) * _STEP)
+
+
+def pin(path: Path) -> Pin:
+    """Which image a file or folder holds; its layers are not read.
+
+    Raises:
+        Misuse, Malformed, Unavailable: as `oci.image` and `oci_files.opened`.
+    """
+    with oci_files.opened(path) as files:
+        image = oci.image(files, name=path.name)
+    return Pin(config=image.config_digest, manifest=image.manifest)
+
+
+def from_oci(
+    path: Path,
+    *,
+    pinned: Pin,
+    entry: tuple[str, ...],
+    directory: str,
+    environment: Mapping[str, str],
+) -> Brought:
+    """The root of a container image.
+
+    Args:
+        path: of the file or folder that it was saved to.
+        pinned: which image it must be.
+        entry: takes the place of the image's command, if it is not empty.
+        directory: takes the place of the image's working folder, if it is not empty.
+        environment: laid over the image's.
+
+    Raises:
+        Misuse: it is another image, or its program is not in it.
+        Malformed, Unavailable: as `oci.image` and `layers.lay`.
+    """
+    with oci_files.opened(path) as files:
+        image = oci.image(files, name=path.name)
+        _same(path, Pin(config=image.config_digest, manifest=image.manifest), pinned)
+        said = process.of_config(image.config)
+        root, left_out = layers.lay(image, name=path.name)
+    record = {
+        "kind": "oci",
+        "manifest": image.manifest,
+        "config": image.config_digest,
+        "layers": [f"sha256:{layer.diff_id}" for layer in image.layers],
+    }
+    return _ready(
+        root,
+        command=entry or said.command,
+        environment={**said.environment, **environment},
+        directory=directory or said.directory,
+        process=said,
+        said=(*said.said, *left_out.said()),
+        record=record,
+    )
+
+
+def from_rootfs(
+    path: Path, *, entry: tuple[str, ...], directory: str, environment: Mapping[str, str]
+) -> Brought:
+    """The root that a folder of this machine's holds; arguments as for `from_oci`."""
+    root, left_out = walk.walk(path)
+    return _ready(
+        root,
+        command=entry,
+        environment={"PATH": process.PATH, **environment},
+        directory=directory or "/",
+        process=Process(command=entry, environment={}),
+        said=left_out.said(),
+        record={"kind": "rootfs"},
+    )
+
+
+def _same(path: Path, found: Pin, pinned: Pin) -> None:
+    """Holds an image against the lock: a tag or a file can be moved to another image."""
+    both = found.manifest and pinned.manifest
+    if found.config == pinned.config and (not both or found.manifest == pinned.manifest):
+        return
+    here, there = found.config, pinned.config
+    if here == there:
+        here, there = found.manifest, pinned.manifest
+    raise Misuse(
+        f"{path.name} holds the image {here}, and the lock names {there}",
+        fix="bring the image that was locked, or if you mean the new one: troth lock APP --update",
+    )
+
+
+def _ready(
+    root: Foreign,
+    *,
+    command: tuple[str, ...],
+    environment: Mapping[str, str],
+    directory: str,
+    process: Process,
+    said: tuple[str, ...],
+    record: Mapping[str, Any],
+) -> Brought:
+    if not command:
+        raise Misuse(
+            f"{root.name} names no command to start",
+            fix="say which: --entry 'PROGRAM ARGUMENT…', or app.entry in troth.toml",
+        )
+    covered = root.settle()
+    program.folder(root, directory)
+    found = program.find(root, command[0], path=environment["PATH"], directory=directory)
+    entries = tuple(root.entries())
+    size = sum(len(entry.data) for entry in entries)
+    return Brought(
+        entries=entries,
+        process=Process(
+            command=(found, *command[1:]),
+            environment=environment,
+            directory=directory,
+            stop_signal=process.stop_signal,
+            exposed=process.exposed,
+        ),
+        said=(*said, *covered),
+        record={**record, "entries": len(entries), "bytes": size, "left_out": [*said, *covered]},
+        size=size,
+    )
