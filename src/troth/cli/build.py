@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from troth.cli._console import out as data_out
+from troth.cli._kernel import Name, choose
 from troth.cli._progress import progress
 
 
@@ -13,6 +14,7 @@ def build(
     app: Path,
     *,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    kernel: Name | None = None,
     check: bool = False,
     json: bool = False,
 ) -> int:
@@ -24,10 +26,13 @@ def build(
         troth build examples/hello
         troth build examples/hello --check
         troth build examples/hello -o hello.eif --json
+        troth build examples/hello --kernel hardware
 
     Args:
         app: folder with a troth.toml and a troth.lock.
         out: path of the image; NAME.eif in this folder by default.
+        kernel: in the place of the recipe's, which changes what the image measures to; the hardware
+            kernel is built first where there is none yet.
         check: build twice, in two different environments, and compare; exit 1 if they differ.
         json: print the result as JSON.
     """
@@ -36,21 +41,23 @@ def build(
     from troth.wire import json as strict
 
     place = out or Path(f"{load(app).name}.eif")
+    used = choose(app, kernel, make=True)
     differences: tuple[str, ...] = ()
     if check:
         from troth.image.check import build_twice
 
         with progress() as tell:
-            result = build_twice(app, place, say=tell)
+            result = build_twice(app, place, kernel=used, say=tell)
         measurements, sha256, differences = result.measurements, result.sha256, result.differences
     else:
         with progress() as tell:
-            built = builder.build(app, say=tell)
+            built = builder.build(app, kernel=used, say=tell)
             builder.write(built, place)
         measurements, sha256 = built.measurements, built.sha256
     summary = {
         "image": str(place),
         "sha256": sha256,
+        "kernel": used,
         "checked": check,
         "differences": list(differences),
         "measurements": {platform: dict(values) for platform, values in measurements.items()},

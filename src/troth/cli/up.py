@@ -16,6 +16,7 @@ from cyclopts import Parameter
 
 from troth.cli import _again
 from troth.cli._console import out, say, write_file
+from troth.cli._kernel import Name, choose
 from troth.cli._progress import progress
 from troth.errors import Malformed, Misuse, Unavailable
 
@@ -41,6 +42,7 @@ def up(
     app: Path,
     *,
     work: Annotated[Path | None, Parameter(name=["--work", "-w"])] = None,
+    kernel: Name | None = None,
     keep: bool = False,
     json: bool = False,
 ) -> int:
@@ -56,6 +58,8 @@ def up(
     Args:
         app: folder with a troth.toml.
         work: folder for what is made; build/NAME by default.
+        kernel: in the place of the recipe's. Where the recipe asks for the hardware kernel and it is
+            not built yet, this command takes Debian's; naming it here builds it.
         keep: leave the app running behind a local proxy until Ctrl-C.
         json: print a summary as JSON at the end, and the steps on stderr.
     """
@@ -65,7 +69,8 @@ def up(
     folder = work or Path("build", load(app).name)
     folder.mkdir(parents=True, exist_ok=True)
     steps = Steps(tell=say if json else out)
-    with live(app, folder, steps) as life:
+    used = choose(app, kernel, make=kernel == "hardware")
+    with live(app, folder, steps, kernel=used) as life:
         if json:
             out(strict.canonical(steps.summary).decode())
         else:
@@ -126,8 +131,14 @@ class Life:
 
 
 @contextlib.contextmanager
-def live(app: Path, folder: Path, steps: Steps) -> Iterator[Life]:
+def live(app: Path, folder: Path, steps: Steps, *, kernel: str | None = None) -> Iterator[Life]:
     """Takes an app through every step; it runs for as long as the block does.
+
+    Args:
+        app: the folder with the recipe.
+        folder: where what is made goes.
+        steps: told each step.
+        kernel: in the place of the recipe's.
 
     Raises:
         Misuse, Unavailable, Malformed: a step cannot be taken.
@@ -145,7 +156,7 @@ def live(app: Path, folder: Path, steps: Steps) -> Iterator[Life]:
     image = folder / f"{name}.eif"
     with steps.step("built twice, and equal") as done:
         with progress() as tell:
-            twice = build_twice(app, image, say=tell)
+            twice = build_twice(app, image, kernel=kernel, say=tell)
         if twice.differences:
             raise Unavailable(f"the two builds differ: {'; '.join(twice.differences)}")
         done(f"{image}, sha256 {twice.sha256[:16]}…")

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from troth.errors import Malformed, Misuse
-from troth.image import bytecode, deb, kernel, slim, unpack_wheel
+from troth.errors import Malformed, Misuse, Unavailable
+from troth.image import bytecode, deb, kernel, program, slim, unpack_wheel
 from troth.image.files import disk
+from troth.image.hardware import kept
 from troth.image.keys import suite
 from troth.image.lock import Lock, Wheel
 from troth.image.recipe import FileRule, Recipe
@@ -44,6 +45,8 @@ _AGENTS: Final = (
     "usr/bin/pyvenv.cfg", "usr/lib/python313.zip", "usr/lib/troth", "usr/pyvenv.cfg",
 )  # fmt: skip
 _MAX_APP_FILE: Final = 1 << 30
+COMPILE: Final = "compile"
+"""A script beside the recipe that makes the programs which the recipe names."""
 
 
 def make(folder: Path, recipe: Recipe, lock: Lock, store: Store) -> tuple[Tree, kernel.Kernel]:
@@ -78,13 +81,32 @@ def make(folder: Path, recipe: Recipe, lock: Lock, store: Store) -> tuple[Tree, 
     tree.add_file("etc/troth/app.json", _config(tree, recipe), owner="image")
     slim.close(tree, base=frozenset(package.name for package in lock.debs if package.base))
     bytecode.compile_all(tree, python=python, strict=frozenset({"app", "troth"}))
-    source = store.get(sha256=lock.kernel.sha256, name=lock.kernel.file)
-    linux = kernel.take(source, name=lock.kernel.file)
+    linux = _kernel(recipe, lock, store)
     for name, module in linux.modules:
         tree.add_file(f"{MODULES}/{name}", module, owner=lock.kernel.name)
-    names = "".join(f"{name}\n" for name, _ in linux.modules)
-    tree.add_file(f"{MODULES}/load", names.encode("ascii"), owner="troth")
+    if linux.modules:
+        names = "".join(f"{name}\n" for name, _ in linux.modules)
+        tree.add_file(f"{MODULES}/load", names.encode("ascii"), owner="troth")
     return tree, linux
+
+
+def _kernel(recipe: Recipe, lock: Lock, store: Store) -> kernel.Kernel:
+    """The kernel that the recipe asks for.
+
+    Raises:
+        Unavailable: it is the hardware kernel, and the store lacks it.
+    """
+    if recipe.kernel == "hardware":
+        built = kept.find(store)
+        if built is None:
+            raise Unavailable(
+                "the hardware kernel is not built yet",
+                fix="`troth kernel build` makes it, once for all apps; or take Debian's for now: "
+                "--kernel debian",
+            )
+        return built
+    source = store.get(sha256=lock.kernel.sha256, name=lock.kernel.file)
+    return kernel.take(source, name=lock.kernel.file)
 
 
 def _install(tree: Tree, data: bytes, *, owner: str, base: bool) -> None:
@@ -148,7 +170,7 @@ def _app_files(tree: Tree, folder: Path, rule: FileRule) -> None:
             _app_file(tree, source, rule.target.lstrip("/"), rule)
             return
         if not source.is_dir():
-            raise Misuse(f"{rule.source} is not in {folder}", fix="correct `files` in troth.toml")
+            raise Misuse(f"{rule.source} is not in {folder}", fix=_missing(folder))
         for path in sorted(source.rglob("*")):
             parts = tuple(_plain(part, path) for part in path.relative_to(source).parts)
             if any(part.startswith(".") or part == "__pycache__" for part in parts):
@@ -156,6 +178,13 @@ def _app_files(tree: Tree, folder: Path, rule: FileRule) -> None:
             if path.suffix == ".pyc" or (path.is_dir() and not path.is_symlink()):
                 continue
             _app_file(tree, path, f"{rule.target}/{'/'.join(parts)}".lstrip("/"), rule)
+
+
+def _missing(folder: Path) -> str:
+    """What to do about a file of the app that is not there: templates in compiled languages make it."""
+    if (folder / COMPILE).is_file():
+        return f"make it: {folder / COMPILE}"
+    return "correct `files` in troth.toml"
 
 
 def _plain(name: str, path: Path) -> str:
@@ -174,7 +203,10 @@ def _app_file(tree: Tree, path: Path, target: str, rule: FileRule) -> None:
     if path.stat().st_size > _MAX_APP_FILE:
         raise Misuse(f"{path} is larger than {_MAX_APP_FILE} bytes")
     mode = path.stat().st_mode if rule.mode is None else rule.mode
-    tree.add_file(target, path.read_bytes(), owner="app", executable=bool(mode & 0o100))
+    data = path.read_bytes()
+    if mode & 0o100:
+        program.check_machine(data, name=str(path))
+    tree.add_file(target, data, owner="app", executable=bool(mode & 0o100))
 
 
 def _config(tree: Tree, recipe: Recipe) -> bytes:
@@ -206,6 +238,7 @@ def _program(tree: Tree, name: str) -> str:
     for path in tried:
         found = tree.resolve(path)
         if found is not None and tree[found].mode & 0o100 and tree[found].mode & 0o100000:
+            program.check_entry(tree, found)
             return f"/{path}"
     raise Misuse(
         f"the entry {name!r} is no program in the image",
