@@ -81,7 +81,7 @@ class Session:
         self._config = messages.U64.pack(cid)
         self._end = end
         self._receiver = Receiver(sock)
-        self._features = 0
+        self._features: int | None = None
         self._protocol = 0
         self._memory: Memory | None = None
         self._setups = (Setup(), Setup())
@@ -300,14 +300,18 @@ class Session:
             self._loop.dispose(_Descriptor(old))
 
     def _refresh(self) -> None:
-        """Rings that have all they need begin; a ring that lost something rests."""
+        """Rings that have all they need begin; a ring that lost something rests.
+
+        A driver need not speak VERSION_1: QEMU's virtio-mmio is of the older kind unless told otherwise,
+        and on a little-endian machine its rings are the same.
+        """
         for index, setup in enumerate(self._setups):
             runs = (
                 self._memory is not None
                 and setup.size
                 and setup.addresses is not None
                 and setup.kick is not None
-                and self._features & VERSION_1
+                and self._features is not None
                 and (setup.enabled or not self._features & PROTOCOL)
             )
             if not runs and setup.ring is not None:
@@ -319,7 +323,8 @@ class Session:
         self._device.rx, self._device.tx = (setup.ring for setup in self._setups)
 
     def _start(self, index: int, setup: Setup) -> None:
-        if self._memory is None or setup.addresses is None:
+        features = self._features
+        if self._memory is None or setup.addresses is None or features is None:
             raise AssertionError("it does not have all that it needs")
         descriptors, available, used = setup.addresses
         layout = Layout(size=setup.size, descriptors=descriptors, available=available, used=used)
@@ -329,7 +334,7 @@ class Session:
                 self._memory,
                 base=setup.base,
                 writable=index == RX,
-                indirect=bool(self._features & INDIRECT),
+                indirect=bool(features & INDIRECT),
             )
         except Malformed as error:
             raise Malformed(str(error), field=f"{_NAMES[index]} ring") from None
