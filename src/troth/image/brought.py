@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from troth.errors import Misuse
-from troth.image import layers, oci, oci_files, process, program, walk
+from troth.image import layers, oci, oci_files, process, starting, walk
 from troth.image.foreign import Foreign
 from troth.image.process import Process
 from troth.wire import cpio
@@ -155,8 +155,8 @@ def _ready(
             fix="say which: --entry 'PROGRAM ARGUMENT…', or app.entry in troth.toml",
         )
     covered = root.settle()
-    program.folder(root, directory)
-    found = program.find(root, command[0], path=environment["PATH"], directory=directory)
+    starting.folder(root, directory)
+    found = starting.find(root, command[0], path=environment["PATH"], directory=directory)
     entries = tuple(root.entries())
     size = sum(len(entry.data) for entry in entries)
     return Brought(
