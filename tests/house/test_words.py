@@ -12,6 +12,8 @@ REPOSITORY = Path(__file__).parents[2]
 FOLDERS = ("src", "tests", "docs", "examples", "scripts", "bench", "fuzz", "requirements", ".ci")
 TEXT = {"", ".py", ".md", ".toml", ".txt", ".in", ".sh", ".json", ".html", ".css", ".tsv", ".pem"}
 
+MADE = {"__pycache__", "bin", "target"}  # examples that somebody compiled
+
 # Standards, vendors' own pages, and the names that are reserved for examples.
 ADDRESSES = {
     "aws.amazon.com",
@@ -69,7 +71,7 @@ def _files() -> list[Path]:
     return sorted(
         path
         for path in (*inner, *outer)
-        if path.is_file() and path.suffix in TEXT and "__pycache__" not in path.parts
+        if path.is_file() and path.suffix in TEXT and MADE.isdisjoint(path.parts)
     )
 
 

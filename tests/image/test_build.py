@@ -10,6 +10,7 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 
 import pytest
+from tests.image import made
 from tests.image.conftest import Sample
 
 from troth.errors import Misuse
@@ -223,6 +224,41 @@ def test_an_entry_that_is_not_there(sample: Sample, tmp_path: Path) -> None:
     (folder / "troth.toml").write_text(text, "utf-8")
     with pytest.raises(Misuse, match="the entry 'perl' is no program in the image"):
         builder.build(folder, store=sample.store)
+
+
+@network
+def test_a_program_that_is_not_made_yet(sample: Sample, tmp_path: Path) -> None:
+    rule = 'files = [{ source = "bin/hello", target = "/app/hello", mode = "755" }]\n'
+    folder = _with(sample, tmp_path, rule, files={})
+    with pytest.raises(Misuse, match="bin/hello is not in the app's folder") as refused:
+        builder.build(folder, store=sample.store)
+    assert refused.value.fix == "correct `files` in troth.toml"
+    (folder / "compile").write_text("#!/bin/sh\n", "utf-8")
+    with pytest.raises(Misuse) as refused:
+        builder.build(folder, store=sample.store)
+    assert refused.value.fix == "make it: run ./compile in that folder"
+
+
+@network
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"\x7fELF\2\1\1" + bytes(11) + b"\xb7\0", "/app/hello is compiled for 64-bit Arm"),
+        (made.library(("libfoo.so.1",)), r"/app/hello \(of app\) needs libfoo.so.1"),
+        (
+            made.library(interpreter="/lib/ld-musl-x86_64.so.1"),
+            r"/app/hello \(of app\) needs the loader /lib/ld-musl-x86_64.so.1",
+        ),
+    ],
+)
+def test_a_program_that_could_not_start(
+    sample: Sample, tmp_path: Path, data: bytes, said: str
+) -> None:
+    rule = 'files = ["app", { source = "hello", target = "/app/hello", mode = "755" }]\n'
+    folder = _with(sample, tmp_path, rule, files={"hello": data})
+    with pytest.raises(Misuse, match=said) as refused:
+        builder.build(folder, store=sample.store)
+    assert refused.value.fix
 
 
 @network

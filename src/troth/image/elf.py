@@ -16,6 +16,18 @@ _DT_STRTAB: Final = 5
 _DT_RPATH: Final = 15
 _DT_RUNPATH: Final = 29
 _MOST: Final = 4096
+X86_64: Final = "64-bit x86"
+_MACHINES: Final = {
+    3: "Intel 386",
+    20: "PowerPC",
+    21: "PowerPC",
+    22: "S/390",
+    40: "Arm",
+    62: "x86",
+    183: "Arm",
+    243: "RISC-V",
+    247: "BPF",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +48,13 @@ class Needs:
 def is_elf(data: bytes) -> bool:
     """Whether the file is for the loader at all."""
     return data.startswith(MAGIC)
+
+
+def machine(data: bytes) -> str:
+    """What a file that `is_elf` is compiled for, in words; `X86_64` where it is that."""
+    width = {1: 32, 2: 64}.get(data[4] if len(data) > 4 else 0, 0)
+    number = int.from_bytes(data[18:20], "big" if data[5:6] == b"\2" else "little")
+    return f"{width}-bit {_MACHINES.get(number, f'machine {number}')}"
 
 
 def needs(data: bytes, *, name: str) -> Needs:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse, Unavailable
-from troth.image import bytecode, deb, kernel, program, slim, unpack_wheel
+from troth.image import bytecode, deb, kernel, slim, startable, unpack_wheel
 from troth.image.files import disk
 from troth.image.hardware import kept
 from troth.image.keys import suite
@@ -170,7 +170,7 @@ def _app_files(tree: Tree, folder: Path, rule: FileRule) -> None:
             _app_file(tree, source, rule.target.lstrip("/"), rule)
             return
         if not source.is_dir():
-            raise Misuse(f"{rule.source} is not in {folder}", fix=_missing(folder))
+            raise Misuse(f"{rule.source} is not in the app's folder", fix=_missing(folder))
         for path in sorted(source.rglob("*")):
             parts = tuple(_plain(part, path) for part in path.relative_to(source).parts)
             if any(part.startswith(".") or part == "__pycache__" for part in parts):
@@ -183,7 +183,7 @@ def _app_files(tree: Tree, folder: Path, rule: FileRule) -> None:
 def _missing(folder: Path) -> str:
     """What to do about a file of the app that is not there: templates in compiled languages make it."""
     if (folder / COMPILE).is_file():
-        return f"make it: {folder / COMPILE}"
+        return f"make it: run ./{COMPILE} in that folder"
     return "correct `files` in troth.toml"
 
 
@@ -205,7 +205,7 @@ def _app_file(tree: Tree, path: Path, target: str, rule: FileRule) -> None:
     mode = path.stat().st_mode if rule.mode is None else rule.mode
     data = path.read_bytes()
     if mode & 0o100:
-        program.check_machine(data, name=str(path))
+        startable.check_machine(data, name=f"/{target}")
     tree.add_file(target, data, owner="app", executable=bool(mode & 0o100))
 
 
@@ -238,7 +238,7 @@ def _program(tree: Tree, name: str) -> str:
     for path in tried:
         found = tree.resolve(path)
         if found is not None and tree[found].mode & 0o100 and tree[found].mode & 0o100000:
-            program.check_entry(tree, found)
+            startable.check_entry(tree, found)
             return f"/{path}"
     raise Misuse(
         f"the entry {name!r} is no program in the image",

@@ -9,6 +9,9 @@ from troth.image import elf
 from troth.image.tree import Node, Tree, normal
 
 LIBRARIES: Final = ("usr/lib/x86_64-linux-gnu", "usr/lib", "usr/lib64")
+_ADD: Final = (
+    "link it statically, or add the Debian package that has it to debian.packages in troth.toml"
+)
 DLOPENED: Final = ("libgcc_s.so.1",)
 """Opened by name at run time, so no file lists it: glibc's for ending threads."""
 
@@ -85,13 +88,16 @@ def _needed(tree: Tree, path: str, node: Node) -> list[str]:
         if place is None:
             raise Misuse(
                 f"/{path} (of {node.owner}) needs {name}, which is not in the image",
-                fix="add the Debian package that has it to debian.packages in troth.toml",
+                fix=_ADD,
             )
         found.append(place)
     if needs.interpreter:
         loader = tree.resolve(needs.interpreter)
         if loader is None:
-            raise Misuse(f"/{path} needs the loader {needs.interpreter}, which is not in the image")
+            raise Misuse(
+                f"/{path} (of {node.owner}) needs the loader {needs.interpreter}, which is not in the image",
+                fix=_ADD,
+            )
         found.append(loader)
     return found
 

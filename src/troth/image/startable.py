@@ -1,0 +1,58 @@
+"""Can Linux on x86-64 start this file of an app's? Said when an image is built, not when the app is."""
+
+from pathlib import PurePosixPath
+from typing import Final
+
+from troth.errors import Misuse
+from troth.image import elf
+from troth.image.tree import Tree
+
+_SCRIPT: Final = b"#!"
+_MOST_LINE: Final = 256  # of an interpreter line, as the kernel reads it
+_COMPILE: Final = "compile it for 64-bit x86 Linux, as ./compile of `troth init --lang go` does"
+
+
+def check_machine(data: bytes, *, name: str) -> None:
+    """Refuse a program that is compiled for another machine; any other file passes.
+
+    Args:
+        data: the file.
+        name: its path, for the error.
+
+    Raises:
+        Misuse: it is such a program.
+    """
+    if elf.is_elf(data) and (machine := elf.machine(data)) != elf.X86_64:
+        raise Misuse(
+            f"{name} is compiled for {machine}, and images are for {elf.X86_64}", fix=_COMPILE
+        )
+
+
+def check_entry(tree: Tree, path: str) -> None:
+    """Refuse an entry that the kernel does not start.
+
+    Args:
+        tree: holds it.
+        path: of a regular file in it.
+
+    Raises:
+        Misuse: it is compiled for another machine or system, or is a script whose interpreter is not in
+            the image.
+    """
+    data = tree[path].data
+    if elf.is_elf(data):
+        check_machine(data, name=f"/{path}")
+        return
+    if not data.startswith(_SCRIPT):
+        raise Misuse(
+            f"the entry /{path} is neither a Linux program nor a script with a #! line",
+            fix=_COMPILE,
+        )
+    line = data[len(_SCRIPT) : _MOST_LINE].split(b"\n")[0].decode("utf-8", "replace")
+    interpreter = (line.split() or [""])[0]
+    if not PurePosixPath(interpreter).is_absolute() or tree.resolve(interpreter) is None:
+        raise Misuse(
+            f"the entry /{path} is a script for {interpreter!r}, which is not in the image",
+            fix="add the Debian package that has it to debian.packages in troth.toml, or correct the "
+            "first line of the script",
+        )
