@@ -7,7 +7,7 @@ from fuzz.target import Target
 from fuzz.vectors import vectors
 from troth.platforms.snp.product import Product
 from troth.platforms.snp.simulate_pki import to_pem
-from troth.trust import parse_roots
+from troth.trust import parse_roots, scoped
 
 
 def _run(data: bytes) -> None:
@@ -17,9 +17,13 @@ def _run(data: bytes) -> None:
 def _seeds() -> Iterable[bytes]:
     yield intel().root.pem
     yield to_pem(processor(Product.MILAN).pki.ark)
+    yield scoped(intel().root.pem, "sgx") + scoped(intel().root.pem, "")
     yield from vectors("sgx/*Root*.pem", "snp/certs/ark-*.pem")
 
 
 TARGET = Target(
-    run=_run, seeds=_seeds, longest=8192, words=(b"-----BEGIN CERTIFICATE-----\n", b"=")
+    run=_run,
+    seeds=_seeds,
+    longest=8192,
+    words=(b"-----BEGIN CERTIFICATE-----\n", b"=", b"# platform: nitro\n"),
 )

@@ -213,13 +213,13 @@ def test_an_instant_has_a_zone() -> None:
 def test_roots_are_named_by_file(tmp_path: Path) -> None:
     pem = DevelopmentPki.create(datetime.now(UTC)).root_pem()
     (tmp_path / "root.pem").write_text(pem)
-    found, text = _expect.roots([tmp_path / "root.pem", tmp_path / "root.pem"])
+    found, text = _expect.roots([str(tmp_path / "root.pem"), str(tmp_path / "root.pem")])
     assert {root.root_class for root in found} == {"development"}
     assert text == 2 * pem.encode()
     (tmp_path / "junk.pem").write_bytes(b"junk")
     for path in (tmp_path / "junk.pem", tmp_path / "absent.pem"):
         with pytest.raises(TrothError):
-            _expect.roots([path])
+            _expect.roots([str(path)])
 
 
 @pytest.mark.parametrize("text", ["00" * 32, "@zeros"])

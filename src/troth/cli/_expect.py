@@ -96,24 +96,51 @@ def _measurements(items: Iterable[str]) -> dict[str, dict[str, str]]:
     return found
 
 
-def roots(files: Iterable[Path]) -> tuple[tuple["Root", ...], bytes]:
-    """The roots in the files that the caller names, and the PEM they came in.
+def roots(files: Iterable[str]) -> tuple[tuple["Root", ...], bytes]:
+    """The roots in the files that the caller names, and the text they came in.
+
+    Args:
+        files: names of files; with `nitro:` or another platform's name before it, a file's roots count
+            for that platform alone.
 
     Raises:
         Unavailable, Malformed: a file cannot be read, or holds no certificates.
+        Misuse: what stands before the colon is no platform, or the file says itself whose it is.
     """
-    from troth.trust import parse_roots
+    from troth.trust import parse_roots, scoped
 
+    named = [_scope(file) for file in files]
+    narrowed = any(platform for platform, _ in named)
     found: list[Root] = []
-    pem = []
-    for path in files:
-        text = read_source(str(path), limit=1024 * 1024)
-        found.extend(parse_roots(text, source=str(path)))
-        pem.append(text if text.endswith(b"\n") else text + b"\n")
-    pem.sort(
+    texts = []
+    for platform, path in named:
+        text = read_source(path, limit=1024 * 1024)
+        keys = text.lstrip().startswith(b"{")
+        if platform or (narrowed and not keys):
+            text = scoped(text, platform)
+        found.extend(parse_roots(text, source=path))
+        texts.append(text if text.endswith(b"\n") else text + b"\n")
+    texts.sort(
         key=lambda text: not text.lstrip().startswith(b"{")
     )  # key sets stand before certificates
-    return tuple(found), b"".join(pem)
+    return tuple(found), b"".join(texts)
+
+
+def _scope(file: str) -> tuple[str, str]:
+    """The platform before a file's name, or nothing, and the name."""
+    from troth.policy.names import REGISTERS
+
+    head, colon, name = file.partition(":")
+    if not colon or head not in REGISTERS:
+        if colon and head.isalnum() and not exists(Path(file)):
+            raise Misuse(
+                f"there is no file {file}, and {head} is no platform",
+                fix=f"before the colon stands one of {', '.join(REGISTERS)}, or nothing",
+            )
+        return "", file
+    if not name:
+        raise Misuse(f"{file} names no file", fix=f"write {file}FILE")
+    return head, name
 
 
 def nonce(text: str | None) -> bytes | None:

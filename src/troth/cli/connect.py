@@ -28,7 +28,7 @@ def connect(
     image: Path | None = None,
     measurement: Sequence[str] = (),
     policy: str | None = None,
-    trust: Sequence[Path] = (),
+    trust: Sequence[str] = (),
     at_most_age: str | None = None,
     request: str | None = None,
     data: str | None = None,
@@ -54,7 +54,8 @@ def connect(
         image: the EIF that should run; it is measured here. Or a *.measurements.json that you trust.
         measurement: an expected register, such as pcr0=HEX; may be repeated.
         policy: a policy file, or the name of a built-in profile.
-        trust: a PEM file with a root to trust beside the vendors'; may be repeated.
+        trust: a PEM file with a root to trust beside the vendors', or nitro:FILE where it shall count for
+            that platform alone; may be repeated.
         at_most_age: how old evidence may be, such as 90s or 5m; only shortens what the policy says.
         request: the HTTP method; GET by default, POST where there is --data.
         data: the request's body: text, @FILE, or @- for stdin.

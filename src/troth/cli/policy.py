@@ -118,7 +118,7 @@ def pin(
     event_log: Path | None = None,
     policy: str | None = None,
     nonce: str | None = None,
-    trust: Sequence[Path] = (),
+    trust: Sequence[str] = (),
     collateral: Sequence[Path] = (),
     at: str | None = None,
     output: _Out = None,
@@ -138,7 +138,8 @@ def pin(
         event_log: what a TDX guest logged of its boot; it must replay.
         policy: a policy file or profile whose other requirements must hold, and are kept.
         nonce: your nonce, in hex, or @FILE; the evidence must carry it.
-        trust: a PEM file with a root to trust beside the vendors'; may be repeated.
+        trust: a PEM file with a root to trust beside the vendors', or nitro:FILE where it shall count for
+            that platform alone; may be repeated.
         collateral: endorsements from Intel or AMD, a file or a folder of them; may be repeated.
         at: the instant of judgement.
         output: file to write; it must not exist. Default: stdout.

@@ -232,7 +232,8 @@ def _write(output: Path, collateral: "Collateral") -> None:
 
 
 def _is_pem(path: Path) -> bool:
-    return path.is_file() and read_source(str(path)).startswith(b"-----BEGIN CERTIFICATE")
+    begins = (b"-----BEGIN CERTIFICATE", b"# platform:")
+    return path.is_file() and read_source(str(path)).startswith(begins)
 
 
 def _plain_rows(collateral: "Collateral", at: datetime) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ def verify(
     key_chain: Path | None = None,
     key_root: Sequence[str] = (),
     policy: str | None = None,
-    trust: Sequence[Path] = (),
+    trust: Sequence[str] = (),
     collateral: Sequence[Path] = (),
     event_log: Path | None = None,
     service: str = "",
@@ -66,7 +66,8 @@ def verify(
         key_chain: signatures from a dstack key service's root to that key, as its agent gave them (JSON).
         key_root: root key or address of a key service that you trust; may be repeated.
         policy: a policy file, or the name of a built-in profile.
-        trust: a PEM file with a root to trust beside the vendors'; may be repeated.
+        trust: a PEM file with a root to trust beside the vendors', or nitro:FILE where it shall count for
+            that platform alone; may be repeated.
         collateral: endorsements from Intel or AMD, a file or a folder of them; may be repeated.
             `troth trust update` fetches them; nothing is fetched here. Nitro needs none.
         event_log: what a TDX guest logged of its boot: a CCEL log, or dstack's. It must replay to the

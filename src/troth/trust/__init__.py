@@ -5,7 +5,7 @@ that decides may import.
 """
 
 from troth.trust.collateral import freeze, load
-from troth.trust.roots import development_by_digest, load_roots, parse_roots, vendor_roots
+from troth.trust.roots import development_by_digest, load_roots, parse_roots, scoped, vendor_roots
 
 __all__ = [
     "development_by_digest",
@@ -13,5 +13,6 @@ __all__ = [
     "load",
     "load_roots",
     "parse_roots",
+    "scoped",
     "vendor_roots",
 ]
