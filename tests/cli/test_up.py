@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from troth.cli.up import _first_line
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "hello"
 STEPS = ["lock", "built", "measured", "started", "evidence", "channel", "used", "report"]
 
@@ -37,6 +39,7 @@ def test_the_line_on_the_page_repeats_the_judgement(tmp_path: Path) -> None:
     assert done.stderr == "", "progress is for terminals"
     steps = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("✓")]
     assert steps == STEPS
+    assert 'GET / answered 200: hello from {"agent"' in done.stdout
     page = (tmp_path / "build" / "hello" / "report.html").read_text("utf-8")
     (line,) = re.findall(r"<code>(troth verify [^<]*)</code>", page)
     name, *words = shlex.split(html.unescape(line))
@@ -45,3 +48,19 @@ def test_the_line_on_the_page_repeats_the_judgement(tmp_path: Path) -> None:
     again = troth(*words)
     assert again.returncode == 0, again.stdout + again.stderr
     assert again.stdout.startswith("✓ accepted   development")
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b"hello\n", ": hello"),
+        (b"", ", 0 bytes"),
+        (b" \n", ", 2 bytes"),
+        (b"one\ntwo\n", ": one …"),
+        (b"a" * 300, f": {'a' * 240} …"),
+        (b"\x1b[2Jgone\xff", ": \\x1b[2Jgone\ufffd"),
+        ("\u202egood".encode(), ": \\u202egood"),
+    ],
+)
+def test_an_answer_is_shown_in_one_line_and_moves_nothing(body: bytes, shown: str) -> None:
+    assert _first_line(body) == shown

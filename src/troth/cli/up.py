@@ -19,6 +19,7 @@ from troth.cli._console import out, say, write_file
 from troth.cli._kernel import Name, choose
 from troth.cli._progress import progress
 from troth.errors import Malformed, Misuse, Unavailable
+from troth.render.escape import visible
 
 if TYPE_CHECKING:
     from troth.channel.client import AttestedStream
@@ -34,6 +35,7 @@ CHANNEL: Final = "channel.troth"
 ROOT: Final = "root.pem"
 _CLIENT_SECONDS: Final = 120
 _MOST_OUTPUT: Final = 1 << 20
+_MOST_SHOWN: Final = 240  # bytes of an app's answer
 
 Tell = Callable[[str], object]
 
@@ -270,7 +272,7 @@ def _used(
     if not (app / CLIENT).is_file():
         with steps.step("used") as done, http.Connection(opened(), target.authority) as connection:
             answer = connection.request("GET", "/")
-            done(f"GET / answered {answer.status}, {len(answer.body)} bytes")
+            done(f"GET / answered {answer.status}{_first_line(answer.body)}")
         return None
     with steps.step("used") as done:
         answer_text, told = _run_client(app / CLIENT, opened)
@@ -280,6 +282,16 @@ def _used(
         report = _receipt(answer_text, path, policy=policy, trust=trust)
         done(f"{path}, {len(report.checks)} checks passed")
     return path
+
+
+def _first_line(body: bytes) -> str:
+    """What an app answered, as far as it fits into a line of ours."""
+    text = body[:_MOST_SHOWN].decode("utf-8", "replace").strip()
+    if not text:
+        return f", {len(body)} bytes"
+    line, *others = text.split("\n")
+    more = " …" if others or len(body.strip()) > _MOST_SHOWN else ""
+    return f": {visible(line)}{more}"
 
 
 def _run_client(script: Path, opened: "Callable[[], AttestedStream]") -> tuple[str, str]:
