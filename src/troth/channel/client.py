@@ -148,6 +148,36 @@ def connect(
         Malformed: the other side does not keep to the protocol.
         Unavailable: nobody there, not TLS 1.3, or gone before the answer.
     """
+    session = _shaken(dialler, name=name, seconds=seconds, idle=idle)
+    try:
+        stream = _judge(
+            session, policy=policy, trust=trust, collateral=collateral, clock=at, name=name
+        )
+        session.begin()
+    except BaseException:
+        session.close()
+        raise
+    return stream
+
+
+def ask(dialler: Dialler, *, at: Clock = now, seconds: float = HANDSHAKE_SECONDS) -> Proof:
+    """Asks for evidence of a session, and ends the session: nothing is judged, nothing else is said.
+
+    Args:
+        dialler: gives a connected socket.
+        at: the clock.
+        seconds: for handshake, question and answer together.
+
+    Raises:
+        Malformed: the other side does not keep to the protocol.
+        Unavailable: nobody there, not TLS 1.3, or gone before the answer.
+    """
+    with _shaken(dialler, name="channel", seconds=seconds, idle=seconds) as session:
+        return _ask(session, at)[0]
+
+
+def _shaken(dialler: Dialler, *, name: str, seconds: float, idle: float) -> Session:
+    """A session after its handshake."""
     try:
         sock = dialler()
     except OSError as error:
@@ -160,14 +190,25 @@ def connect(
     session = Session(sock, connection, idle=idle)
     try:
         session.handshake(seconds=seconds)
-        stream = _judge(
-            session, policy=policy, trust=trust, collateral=collateral, clock=at, name=name
-        )
-        session.begin()
     except BaseException:
         session.close()
         raise
-    return stream
+    return session
+
+
+def _ask(session: Session, clock: Clock) -> tuple[Proof, str]:
+    """Evidence of this session, and of which platform its other side says that it is."""
+    nonce = secrets.token_bytes(NONCE_SIZE)
+    session.write(Question(nonce=nonce).encode())
+    answer = read_answer(session.take)
+    proof = Proof(
+        evidence=answer.evidence,
+        nonce=nonce,
+        exporter=session.exporter(nonce),
+        key=session.peer_key(),
+        at=clock(),
+    )
+    return proof, answer.platform
 
 
 def _judge(
@@ -179,16 +220,8 @@ def _judge(
     clock: Clock,
     name: str,
 ) -> AttestedStream:
-    nonce, asked = secrets.token_bytes(NONCE_SIZE), clock()
-    session.write(Question(nonce=nonce).encode())
-    answer = read_answer(session.take)
-    proof = Proof(
-        evidence=answer.evidence,
-        nonce=nonce,
-        exporter=session.exporter(nonce),
-        key=session.peer_key(),
-        at=clock(),
-    )
+    asked = clock()
+    proof, platform = _ask(session, clock)
     verified = verify(
         Evidence(data=proof.evidence, name=name),
         policy=policy,
@@ -199,9 +232,9 @@ def _judge(
         trust=trust,
         collateral=collateral,
     )
-    if verified.report.platform != answer.platform:
+    if verified.report.platform != platform:
         raise Malformed(
-            f"says {answer.platform!r}, the evidence is of {verified.report.platform!r}",
+            f"says {platform!r}, the evidence is of {verified.report.platform!r}",
             field="channel answer platform",
         )
     # Evidence over our nonce cannot be older than our question.
