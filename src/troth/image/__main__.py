@@ -1,4 +1,4 @@
-"""`python -m troth.image APP OUT STORE [KERNEL]`: one build in a process of its own.
+"""`python -m troth.image APP OUT STORE [KERNEL|- [ROOT]]`: one build in a process of its own.
 
 For `check`, which builds in other environments, and under other Pythons.
 """
@@ -17,17 +17,19 @@ def main(arguments: list[str]) -> int:
 
     Args:
         arguments: the app's folder, the path of the image, the folder of the package store, and
-            perhaps a kernel in the place of the recipe's.
+            perhaps a kernel in the place of the recipe's (`-` for that one), and what the app's root is
+            taken from.
     """
-    if len(arguments) not in (3, 4):
-        sys.stderr.write("usage: python -m troth.image APP OUT STORE [KERNEL]\n")
+    if len(arguments) not in (3, 4, 5):
+        sys.stderr.write("usage: python -m troth.image APP OUT STORE [KERNEL|- [ROOT]]\n")
         return 2
     app, out, store = (Path(argument) for argument in arguments[:3])
-    kernel = arguments[3] if arguments[3:] else None
+    kernel = None if arguments[3:4] in ([], ["-"]) else arguments[3]
+    root = Path(arguments[4]) if arguments[4:] else None
     try:
         vendor = load(app).vendor
         place = Store(folder=store, vendored=app / vendor if vendor else None)
-        write(build(app, store=place, kernel=kernel), out)
+        write(build(app, store=place, kernel=kernel, root=root), out)
     except TrothError as error:
         sys.stderr.write(f"error: {error}\n")
         if error.fix:

@@ -8,7 +8,9 @@ from typing import Any, Final
 from troth.errors import Misuse
 from troth.image import layers, oci, oci_files, process, starting, walk
 from troth.image.foreign import Foreign
+from troth.image.lock import Pin
 from troth.image.process import Process
+from troth.image.recipe import Recipe
 from troth.wire import cpio
 
 _MIB: Final = 1024 * 1024
@@ -16,19 +18,6 @@ _LEAST: Final = 512  # MiB
 _OWN: Final = 64  # MiB of kernel, agent and its interpreter
 _STEP: Final = 128  # MiB
 _TIMES: Final = 4  # what nitro-cli asks of the memory beside the image
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pin:
-    """Which container image: what a lock holds.
-
-    Attributes:
-        config: digest of its configuration, which names the content of each layer.
-        manifest: digest of its manifest, or an empty text where none was saved with it.
-    """
-
-    config: str
-    manifest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +42,39 @@ class Brought:
         """MiB that are enough where nobody said how many: four times what is unpacked."""
         need = _TIMES * (-(-self.size // _MIB) + _OWN)
         return max(_LEAST, -(-need // _STEP) * _STEP)
+
+
+def bring(
+    folder: Path, recipe: Recipe, pinned: Pin | None, *, source: Path | None = None
+) -> "Brought | None":
+    """What the recipe of an app brings, if it brings a root.
+
+    Args:
+        folder: the app's.
+        recipe: of the app.
+        pinned: which container image the lock names.
+        source: where the image or folder is, in the place of where the recipe says.
+
+    Raises:
+        Misuse, Malformed, Unavailable: as `from_oci` and `from_rootfs`.
+    """
+    if not recipe.brings:
+        return None
+    place = source or folder / recipe.brings
+    if pinned is None:
+        return from_rootfs(
+            place,
+            entry=recipe.entry,
+            directory=recipe.directory,
+            environment=recipe.environment,
+        )
+    return from_oci(
+        place,
+        pinned=pinned,
+        entry=recipe.entry,
+        directory=recipe.directory,
+        environment=recipe.environment,
+    )
 
 
 def pin(path: Path) -> Pin:

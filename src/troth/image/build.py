@@ -10,6 +10,7 @@ from typing import Any, Final
 from troth._version import __version__
 from troth.image import locking, record, rootfs
 from troth.image import recipe as recipes
+from troth.image.brought import bring
 from troth.image.files import write_together
 from troth.image.kernel import COMMAND_LINE, Kernel
 from troth.image.keys import suite
@@ -48,6 +49,7 @@ def build(
     *,
     store: Store | None = None,
     kernel: str | None = None,
+    root: Path | None = None,
     say: Callable[[str], object] = lambda _: None,
 ) -> Built:
     """Builds an app's image from its recipe and lock.
@@ -56,6 +58,8 @@ def build(
         folder: the app's.
         store: where packages are kept, and the hardware kernel.
         kernel: one of `recipes.KERNELS`, in the place of the recipe's; the record says so.
+        root: the container image or folder that the app's root is taken from, in the place of where
+            the recipe says.
         say: told each step.
 
     Raises:
@@ -67,8 +71,11 @@ def build(
     if kernel is not None:
         recipes.check_kernel(kernel, "the kernel")
         recipe = replace(recipe, kernel=kernel)
-    tree, linux = rootfs.make(folder, recipe, lock, place)
-    image = _assemble(tree, linux, recipe, lock)
+    brought = bring(folder, recipe, lock.oci, source=root)
+    if brought is not None:
+        recipe = replace(recipe, memory=recipe.memory or brought.memory())
+    tree, linux = rootfs.make(folder, recipe, lock, place, brought=brought)
+    image = _assemble(tree, linux, recipe, lock, () if brought is None else brought.entries)
     with ThreadPoolExecutor(max_workers=1) as beside:
         measured = beside.submit(measure, image)
         running = hashlib.sha256()
@@ -87,6 +94,7 @@ def build(
             lock=lock,
             tree=tree,
             linux=linux,
+            brought=brought,
             asked=asked,
             image=image,
             sha256=sha256,
@@ -118,9 +126,11 @@ def write(built: Built, out: Path) -> None:
     )
 
 
-def _assemble(tree: Tree, linux: Kernel, recipe: Recipe, lock: Lock) -> eif.Eif:
+def _assemble(
+    tree: Tree, linux: Kernel, recipe: Recipe, lock: Lock, root: tuple[cpio.Entry, ...]
+) -> eif.Eif:
     """The first ramdisk is troth's and the kernel's, so that apps share PCR1; the second is the app's."""
-    entries = tree.entries()
+    entries = (*tree.entries(), *root)
     boot = [entry for entry in entries if _is_boot(entry.path)]
     rest = [entry for entry in entries if not _is_boot(entry.path)]
     ramdisks = [cpio.pack(_with_folders(part, entries)) for part in (boot, rest)]

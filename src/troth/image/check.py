@@ -16,7 +16,6 @@ from troth.errors import Malformed, Misuse, TrothError, Unavailable
 from troth.image import locking
 from troth.image.compare import differences
 from troth.image.files import disk, write_together
-from troth.image.recipe import load
 from troth.image.store import Store, digest
 from troth.platforms.nitro.measure import measure
 from troth.wire import eif
@@ -115,6 +114,7 @@ def build_twice(
     *,
     store: Store | None = None,
     kernel: str | None = None,
+    root: Path | None = None,
     say: Callable[[str], object] = lambda _: None,
 ) -> Twice:
     """Builds an app in `plain` and in `strange` at the same time, and compares.
@@ -124,13 +124,16 @@ def build_twice(
         out: where the first image and its records go, if both builds worked.
         store: where packages are kept.
         kernel: in the place of the recipe's.
+        root: what the app's root is taken from, in the place of where the recipe says.
         say: told each step.
 
     Raises:
         Misuse, Malformed, Unavailable: as a single build does; the first message is given.
     """
-    _, _, place = locking.ensure(app, store=store, say=say)
-    name = load(app).name
+    recipe, _, place = locking.ensure(app, store=store, say=say)
+    name = recipe.name
+    if recipe.brings:  # read where it is: a copy could be large, and is made in no other order
+        root = (root or app / recipe.brings).resolve()
     say(f"building {name} twice")
     targets = []
     with disk("building"), TemporaryDirectory(prefix="troth-check-") as folder:
@@ -141,9 +144,11 @@ def build_twice(
                 copy = home / (
                     "a-much-longer-name-of-a-folder/app" if environment.reverse else "app"
                 )
-                copy_app(app, copy, reverse=environment.reverse)
+                copy_app(app, copy, reverse=environment.reverse, but=root)
                 targets.append(home / "out" / f"{name}.eif")
-                process = start(copy, targets[-1], environment, place.folder, kernel=kernel)
+                process = start(
+                    copy, targets[-1], environment, place.folder, kernel=kernel, root=root
+                )
                 ends.callback(end, process)
                 running.append(process)
             for process in running:
@@ -172,6 +177,7 @@ def start(
     store: Path,
     *,
     kernel: str | None = None,
+    root: Path | None = None,
     python: tuple[str, ...] = (sys.executable,),
 ) -> "subprocess.Popen[bytes]":
     """Starts one build in an environment, as the first process of a group of its own.
@@ -182,6 +188,7 @@ def start(
         environment: how.
         store: folder of the package store.
         kernel: in the place of the recipe's.
+        root: what the app's root is taken from.
         python: the interpreter with its arguments.
     """
     temporary = target.parent.parent / "temporary"
@@ -192,7 +199,8 @@ def start(
             *environment.prefix,
             *(*python, "-m", "troth.image"),
             *(str(app), str(target), str(store)),
-            *(() if kernel is None else (kernel,)),
+            *(() if kernel is None and root is None else (kernel or "-",)),
+            *(() if root is None else (str(root),)),
         ],
         env={
             **environment.variables,
@@ -210,10 +218,19 @@ def start(
     )
 
 
-def copy_app(app: Path, copy: Path, *, reverse: bool) -> None:
-    """A copy of an app's folder, its files made in order or in reverse order."""
+def copy_app(app: Path, copy: Path, *, reverse: bool, but: Path | None = None) -> None:
+    """A copy of an app's folder, its files made in order or in reverse order.
+
+    Args:
+        app: the folder.
+        copy: where the copy goes.
+        reverse: the order.
+        but: a file or folder that is left out, if it is in there.
+    """
     copy.mkdir(parents=True)
     for path in sorted(app.rglob("*"), reverse=reverse):
+        if but is not None and path.resolve().is_relative_to(but):
+            continue
         place = copy / path.relative_to(app)
         if path.is_symlink():
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -66,6 +66,19 @@ class Wheel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """A container image.
+
+    Attributes:
+        config: digest of its configuration, which names the content of each layer.
+        manifest: digest of its manifest, or an empty text where none was saved with it.
+    """
+
+    config: str
+    manifest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
     """The whole lock.
 
@@ -78,6 +91,7 @@ class Lock:
         wheels: the app's.
         agent_wheels: what troth's own part of the image needs.
         vendor: folder inside the app's that keeps the packages, or an empty text.
+        oci: the container image that the app's root is taken from, or None.
     """
 
     suite: str
@@ -88,6 +102,7 @@ class Lock:
     wheels: tuple[Wheel, ...]
     agent_wheels: tuple[Wheel, ...]
     vendor: str = ""
+    oci: Pin | None = None
 
     @property
     def all_debs(self) -> tuple[Deb, ...]:
@@ -112,13 +127,14 @@ class Lock:
                 "wheels": [fields(wheel) for wheel in self.wheels],
                 "agent_wheels": [fields(wheel) for wheel in self.agent_wheels],
                 "vendor": self.vendor,
+                **({} if self.oci is None else {"oci": fields(self.oci)}),
             }
         )
 
     def fits(self, recipe: Recipe) -> bool:
         """Whether it was made for this recipe and under the keys that this troth pins."""
         return (self.suite, self.recipe) == (recipe.suite, recipe.pinned()) and (
-            self.keys == pinned_keys(self.suite)
+            (self.keys, self.oci is not None) == (pinned_keys(self.suite), bool(recipe.from_oci))
         )
 
     def check(self, recipe: Recipe) -> None:
@@ -140,6 +156,9 @@ class Lock:
             raise Misuse(
                 f"{FILE} was made under other archive keys than the pinned ones", fix=RELOCK
             )
+        if (self.oci is not None) != bool(recipe.from_oci):
+            names = "no container image" if self.oci is None else "a container image"
+            raise Misuse(f"{FILE} names {names}, and the recipe says otherwise", fix=RELOCK)
 
 
 def pinned_keys(name: str) -> tuple[str, ...]:
@@ -147,7 +166,7 @@ def pinned_keys(name: str) -> tuple[str, ...]:
     return tuple(sorted(key for _, keys in suite(name).keyrings for key in keys))
 
 
-def fields(item: Deb | Wheel) -> dict[str, Any]:
+def fields(item: Deb | Wheel | Pin) -> dict[str, Any]:
     """A package as a lock writes it."""
     return {name: getattr(item, name) for name in item.__slots__}
 
@@ -211,6 +230,8 @@ def parse(data: bytes) -> Lock:
         "agent_wheels",
         "vendor",
     }
+    if isinstance(value, dict) and "oci" in value:
+        keys.add("oci")  # there for the apps that have one
     exactly(value, keys, FILE)
     if value["schema"] != SCHEMA:
         raise Malformed(f"is {value['schema']!r}, not {SCHEMA!r}", field="schema", fix=ANEW)
@@ -225,6 +246,7 @@ def parse(data: bytes) -> Lock:
         wheels=_wheels(value["wheels"], "wheels"),
         agent_wheels=_wheels(value["agent_wheels"], "agent_wheels"),
         vendor=_inside(value["vendor"]),
+        oci=_pin(value["oci"]) if "oci" in value else None,
     )
     ordered([deb.name for deb in lock.debs], "debs")
     ordered([wheel.name for wheel in lock.wheels], "wheels")
@@ -232,6 +254,17 @@ def parse(data: bytes) -> Lock:
     if lock.to_json() != data:
         raise Malformed("is not in the form that troth writes", field=FILE, fix=ANEW)
     return lock
+
+
+def _pin(value: Any) -> Pin:
+    exactly(value, set(Pin.__slots__), "oci")
+    for key in Pin.__slots__:
+        if text(value[key], f"oci.{key}") or key == "config":
+            name, _, digits = value[key].partition(":")
+            sha256_of(digits, f"oci.{key}")
+            if name != "sha256":
+                raise Malformed("is no digest of SHA-256", field=f"oci.{key}")
+    return Pin(config=value["config"], manifest=value["manifest"])
 
 
 def exactly(value: Any, keys: set[str], field: str) -> None:

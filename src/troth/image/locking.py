@@ -7,8 +7,8 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from troth.errors import Malformed, Misuse, Unavailable
+from troth.image import brought, wheels
 from troth.image import lock as locks
-from troth.image import wheels
 from troth.image.apt import Apt, Mirrors, apt, download
 from troth.image.fetched import Gone, Trouble, Why
 from troth.image.files import cache_folder, disk, write_together
@@ -51,6 +51,8 @@ def make(
     release = suite(recipe.suite)
     if vendor is not None:
         check_vendor(vendor, recipe)
+    # What is near comes before what is fetched.
+    image = brought.pin(folder / recipe.from_oci) if recipe.from_oci else None
     where = mirrors or Mirrors.of_machine()
     say(
         f"reading the package lists of {release.title}, under {len(release.keyrings)} pinned keyrings"
@@ -69,6 +71,7 @@ def make(
         kernel=kernel,
         wheels=app,
         agent_wheels=agent,
+        oci=image,
     )
     fetch(lock, store=store, mirrors=where, say=say)
     lock = replace(lock, wheels=_sized(app, store), agent_wheels=_sized(agent, store))

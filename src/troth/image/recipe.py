@@ -3,7 +3,6 @@
 Every key that is not known is refused by name, with the nearest one that is.
 """
 
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -15,10 +14,12 @@ from troth.errors import Malformed, Misuse
 from troth.image.environment import check_environment
 from troth.image.files import disk
 from troth.image.store import digest
+from troth.image.toml_table import Table, kind
 from troth.wire import json
 
 FILE: Final = "troth.toml"
 APP_FOLDER: Final = "app"
+BRINGS: Final = ("from_oci", "from_rootfs")
 MAX_SIZE: Final = 1024 * 1024
 MAX_VALUE: Final = 64 * 1024
 KERNELS: Final = ("debian", "hardware")
@@ -37,8 +38,8 @@ _PYTHON_PACKAGE = re.compile(
 # interpreter and libraries look for, for the system's own names, or on what is mounted over at run time.
 _RESERVED: Final = (
     "bin", "boot", "dev", "etc/ld.so.cache", "etc/ld.so.conf", "etc/ld.so.conf.d",
-    "etc/ld.so.preload", "etc/troth", "init", "lib", "lib64", "opt/pyca", "proc", "run", "sbin",
-    "sys", "tmp", "usr/bin", "usr/lib", "usr/lib64", "usr/pyvenv.cfg", "usr/sbin",
+    "etc/ld.so.preload", "etc/troth", "init", "lib", "lib64", "opt/pyca", "proc", "rootfs", "run",
+    "sbin", "sys", "tmp", "usr/bin", "usr/lib", "usr/lib64", "usr/pyvenv.cfg", "usr/sbin",
 )  # fmt: skip
 
 
@@ -75,10 +76,16 @@ class Config:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """A whole app. `memory` is in MiB; see the reference of `troth.toml` for the rest."""
+    """A whole app; see the reference of `troth.toml`.
+
+    `memory` is in MiB, or 0 for what a root that is brought needs.
+    """
 
     name: str
-    entry: tuple[str, ...]
+    entry: tuple[str, ...] = ()
+    from_oci: str = ""
+    from_rootfs: str = ""
+    directory: str = ""
     suite: str = "trixie"
     debian_packages: tuple[str, ...] = ()
     python_packages: tuple[str, ...] = ()
@@ -90,6 +97,11 @@ class Recipe:
     config: Mapping[str, Config]
     kernel: str = DEFAULT_KERNEL
 
+    @property
+    def brings(self) -> str:
+        """Path of the container image or folder that the app's root is taken from, or an empty text."""
+        return self.from_oci or self.from_rootfs
+
     def pinned(self) -> str:
         """Digest of all that a lock depends on; a change of anything else needs no new lock."""
         value = {
@@ -99,70 +111,6 @@ class Recipe:
             "suite": self.suite,
         }
         return digest(json.canonical(value))
-
-
-class _Table:
-    """One table of the document: each key is taken once, and what is left at the end is unknown."""
-
-    def __init__(self, value: object, name: str) -> None:
-        if not isinstance(value, dict):
-            raise Misuse(f"{FILE}: {name} is {_kind(value)}, and must be a table")
-        self._left: dict[str, Any] = dict(value)
-        self._known: list[str] = []
-        self._name = name
-
-    def path(self, key: str) -> str:
-        return f"{self._name}.{key}" if self._name else key
-
-    def take(self, key: str, kind: type, default: Any) -> Any:
-        """The value of a key, of exactly this type; `...` as default makes it required."""
-        self._known.append(key)
-        value = self._left.pop(key, default)
-        if value is ...:
-            raise Misuse(f"{FILE}: {self.path(key)} is missing", fix=f"add `{key} = …`")
-        if value is not default and type(value) is not kind:
-            raise Misuse(f"{FILE}: {self.path(key)} is {_kind(value)}, and must be {_KINDS[kind]}")
-        return value
-
-    def raw(self, key: str) -> Any:
-        self._known.append(key)
-        return self._left.pop(key, None)
-
-    def names(self, key: str, default: Any = ()) -> tuple[str, ...]:
-        """A list of texts, without repetition."""
-        values = self.take(key, list, default)
-        for value in values:
-            if not isinstance(value, str):
-                raise Misuse(f"{FILE}: {self.path(key)} holds {_kind(value)}, and must hold texts")
-        return tuple(values)
-
-    def table(self, key: str) -> "_Table":
-        return _Table(self.take(key, dict, {}), self.path(key))
-
-    def left(self) -> tuple[str, ...]:
-        return tuple(self._left)
-
-    def end(self) -> None:
-        for key in self._left:
-            near = difflib.get_close_matches(key, self._known, n=1, cutoff=0.5)
-            known = ", ".join(self.path(name) for name in sorted(self._known))
-            raise Misuse(
-                f"{FILE}: {self.path(key)} is not a key",
-                fix=f"did you mean {self.path(near[0])}?" if near else f"the keys here are {known}",
-            )
-
-
-_KINDS: Final = {
-    str: "a text",
-    int: "a whole number",
-    list: "a list",
-    dict: "a table",
-    bool: "true or false",
-}
-
-
-def _kind(value: object) -> str:
-    return _KINDS.get(type(value), f"a {type(value).__name__}")
 
 
 def load(folder: Path) -> Recipe:
@@ -203,7 +151,7 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Recipe:
     Raises:
         Misuse: as `load`.
     """
-    top = _Table(document, "")
+    top = Table(document, "")
     app = top.table("app")
     debian = top.table("debian")
     python = top.table("python")
@@ -220,25 +168,51 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Recipe:
             fix="use the agent's API, which attests app data under a tag of its own",
         )
     environment = top.table("environment")
+    image, root = (_beside(app.take(key, str, ""), f"app.{key}") for key in BRINGS)
+    brings = bool(image or root)
     recipe = Recipe(
         name=_matching(app.take("name", str, ...), _NAME, "app.name"),
-        entry=_entry(app.names("entry", ...)),
+        entry=_entry(app.names("entry", () if image else ...), needed=not image),
+        from_oci=image,
+        from_rootfs=root,
+        directory=_directory(app.take("directory", str, "")),
         suite=debian.take("suite", str, "trixie"),
         debian_packages=_packages(debian.names("packages"), _DEBIAN_PACKAGE, "debian.packages"),
         python_packages=_packages(python.names("packages"), _PYTHON_PACKAGE, "python.packages"),
-        files=_files(top.raw("files"), folder),
+        files=_files(top.raw("files"), folder, brings=brings),
         listen=_listen(top.take("listen", list, [])),
         environment=check_environment(
             {key: environment.take(key, str, ...) for key in environment.left()}, source=FILE
         ),
-        memory=_range(top.take("memory", int, DEFAULT_MEMORY), 64, 1024 * 1024, "memory (MiB)"),
+        memory=_memory(top.take("memory", int, None), brings=brings),
         cpus=_range(top.take("cpus", int, 1), 1, 1024, "cpus"),
         config=_config(top.table("config"), folder),
         kernel=kernel,
     )
     for table in (app, debian, python, top):
         table.end()
+    _check_root(recipe)
     return recipe
+
+
+def _check_root(recipe: Recipe) -> None:
+    """A root that is brought is all that the app sees; what would go elsewhere is refused."""
+    if recipe.from_oci and recipe.from_rootfs:
+        raise Misuse(
+            f"{FILE}: app.from_oci and app.from_rootfs are both given, and an app has one root"
+        )
+    if not recipe.brings:
+        return
+    for key, given in (
+        ("debian.packages", recipe.debian_packages),
+        ("python.packages", recipe.python_packages),
+        ("files", recipe.files),
+    ):
+        if given:
+            raise Misuse(
+                f"{FILE}: {key} is given, but the app sees only the root that it brings",
+                fix="put it into that root",
+            )
 
 
 def check_kernel(kernel: str, name: str) -> None:
@@ -276,7 +250,30 @@ def _packages(names: tuple[str, ...], pattern: re.Pattern[str], key: str) -> tup
     return names
 
 
-def _entry(words: tuple[str, ...]) -> tuple[str, ...]:
+def _memory(value: int | None, *, brings: bool) -> int:
+    if value is None:
+        return 0 if brings else DEFAULT_MEMORY
+    return _range(value, 64, 1024 * 1024, "memory (MiB)")
+
+
+def _beside(text: str, name: str) -> str:
+    """A path that may lead out of the app's folder: what it leads to is pinned, or measured whole."""
+    if text and (PurePosixPath(text).is_absolute() or "\0" in text):
+        raise Misuse(f"{FILE}: {name} is {text!r}, and must be a path relative to the app's folder")
+    return text
+
+
+def _directory(text: str) -> str:
+    if text and (not text.startswith("/") or "\0" in text):
+        raise Misuse(
+            f"{FILE}: app.directory is {text!r}, and must be an absolute path in the image"
+        )
+    return text
+
+
+def _entry(words: tuple[str, ...], *, needed: bool) -> tuple[str, ...]:
+    if not words and not needed:
+        return ()
     if not words or not words[0] or any("\0" in word for word in words):
         raise Misuse(
             f"{FILE}: app.entry names no program",
@@ -288,7 +285,7 @@ def _entry(words: tuple[str, ...]) -> tuple[str, ...]:
 def _listen(items: list[Any]) -> tuple[int, ...]:
     ports = []
     for number, item in enumerate(items):
-        table = _Table(item, f"listen[{number}]")
+        table = Table(item, f"listen[{number}]")
         port = _range(table.take("port", int, ...), 1, 65535, f"listen[{number}].port")
         table.end()
         if port in ports:
@@ -297,17 +294,17 @@ def _listen(items: list[Any]) -> tuple[int, ...]:
     return tuple(ports)
 
 
-def _files(value: Any, folder: Path) -> tuple[FileRule, ...]:
+def _files(value: Any, folder: Path, *, brings: bool) -> tuple[FileRule, ...]:
     """The rules; where the key is absent, the folder `app` goes to `/app`."""
     if value is None:
-        present = (folder / APP_FOLDER).is_dir()
+        present = not brings and (folder / APP_FOLDER).is_dir()
         return (FileRule(source=APP_FOLDER, target="/app"),) if present else ()
     if not isinstance(value, list):
-        raise Misuse(f"{FILE}: files is {_kind(value)}, and must be a list")
+        raise Misuse(f"{FILE}: files is {kind(value)}, and must be a list")
     rules = []
     for number, item in enumerate(value):
         name = f"files[{number}]"
-        table = _Table({"source": item} if isinstance(item, str) else item, name)
+        table = Table({"source": item} if isinstance(item, str) else item, name)
         source = _relative(table.take("source", str, ...), f"{name}.source")
         target = table.take("target", str, f"/app/{source}")
         mode = table.take("mode", str, None)
@@ -350,7 +347,7 @@ def _mode(text: str, name: str) -> int:
     return int(text, 8)
 
 
-def _config(table: _Table, folder: Path) -> dict[str, Config]:
+def _config(table: Table, folder: Path) -> dict[str, Config]:
     result = {}
     for name in table.left():
         _matching(name, _WORD, f"config.{name}")
@@ -373,7 +370,7 @@ def _config(table: _Table, folder: Path) -> dict[str, Config]:
     return result
 
 
-def _value(value: Any, file: str | None, folder: Path, entry: _Table) -> str | int | bool:
+def _value(value: Any, file: str | None, folder: Path, entry: Table) -> str | int | bool:
     if (value is None) == (file is None):
         raise Misuse(
             f"{FILE}: {entry.path('value')} or {entry.path('file')} is needed, one of both"

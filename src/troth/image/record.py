@@ -12,6 +12,7 @@ from troth.errors import Malformed
 from troth.image import deb, rootfs
 from troth.image import lock as locks
 from troth.image import recipe as recipes
+from troth.image.brought import Brought
 from troth.image.files import disk
 from troth.image.hardware import options
 from troth.image.hardware.inputs import inputs
@@ -35,6 +36,7 @@ def make(
     lock: Lock,
     tree: Tree,
     linux: Kernel,
+    brought: Brought | None,
     asked: str,
     image: eif.Eif,
     sha256: str,
@@ -49,6 +51,7 @@ def make(
         lock: that fits it.
         tree: all files of the image.
         linux: its kernel.
+        brought: the root that the app brings, or None.
         asked: the kernel that the app's own recipe asks for.
         image: what came out.
         sha256: of the image's file.
@@ -82,6 +85,7 @@ def make(
         "kernel": {"asked": asked, **_kernel(recipe, lock, linux, store)},
         "packages": packages,
         "app": sorted(app, key=lambda item: item["path"]),
+        **({} if brought is None else {"root": dict(brought.record)}),
         "image": {
             "sha256": sha256,
             "size": image.size,

@@ -1,17 +1,19 @@
 """The file system of an image, in memory: packages, wheels, the agent, the app, and what ties them."""
 
 import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
+from stat import S_IFDIR, S_IFMT
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse, Unavailable
-from troth.image import bytecode, deb, kernel, slim, startable, unpack_wheel
+from troth.image import bytecode, deb, foreign, kernel, slim, startable, unpack_wheel
+from troth.image.brought import Brought
 from troth.image.files import disk
 from troth.image.hardware import kept
 from troth.image.keys import suite
 from troth.image.lock import Lock, Wheel
+from troth.image.process import Process
 from troth.image.recipe import FileRule, Recipe
 from troth.image.store import Store
 from troth.image.tree import Tree, merged
@@ -41,7 +43,7 @@ _INIT: Final = "#!/usr/bin/python{python} -IS\n"
 # wheel's files stay below the folder of wheels, which is on the app's path only: with -I -S nobody
 # reads a `.pth` or a `sitecustomize` for the agent, whoever brings it.
 _AGENTS: Final = (
-    "etc/ld.so.cache", "etc/ld.so.preload", "etc/troth", "init", "usr/bin/pybuilddir.txt",
+    "etc/ld.so.cache", "etc/ld.so.preload", "etc/troth", "init", "rootfs", "usr/bin/pybuilddir.txt",
     "usr/bin/pyvenv.cfg", "usr/lib/python313.zip", "usr/lib/troth", "usr/pyvenv.cfg",
 )  # fmt: skip
 _MAX_APP_FILE: Final = 1 << 30
@@ -49,7 +51,9 @@ COMPILE: Final = "compile"
 """A script beside the recipe that makes the programs which the recipe names."""
 
 
-def make(folder: Path, recipe: Recipe, lock: Lock, store: Store) -> tuple[Tree, kernel.Kernel]:
+def make(
+    folder: Path, recipe: Recipe, lock: Lock, store: Store, *, brought: Brought | None = None
+) -> tuple[Tree, kernel.Kernel]:
     """Everything that goes into an image, and its kernel.
 
     Args:
@@ -57,6 +61,7 @@ def make(folder: Path, recipe: Recipe, lock: Lock, store: Store) -> tuple[Tree, 
         recipe: of the app.
         lock: that fits it.
         store: holds what the lock names.
+        brought: the root that the app brings, which lies beside this one, or None.
 
     Raises:
         Misuse: two parts bring different files at one path; a library is missing; the app's entry is
@@ -78,7 +83,7 @@ def make(folder: Path, recipe: Recipe, lock: Lock, store: Store) -> tuple[Tree, 
         _app_files(tree, folder, rule)
     for path, text in _ETC.items():
         tree.add_file(path, text.encode("ascii"), owner="image")
-    tree.add_file("etc/troth/app.json", _config(tree, recipe), owner="image")
+    tree.add_file("etc/troth/app.json", _config(tree, recipe, brought), owner="image")
     slim.close(tree, base=frozenset(package.name for package in lock.debs if package.base))
     bytecode.compile_all(tree, python=python, strict=frozenset({"app", "troth"}))
     linux = _kernel(recipe, lock, store)
@@ -209,15 +214,26 @@ def _app_file(tree: Tree, path: Path, target: str, rule: FileRule) -> None:
     tree.add_file(target, data, owner="app", executable=bool(mode & 0o100))
 
 
-def _config(tree: Tree, recipe: Recipe) -> bytes:
+def _config(tree: Tree, recipe: Recipe, brought: Brought | None) -> bytes:
     """What the agent reads: canonical, so that there is one file for one recipe."""
     named: dict[str, list[str]] = {"measured": [], "sealed": [], "free": []}
     for name, item in recipe.config.items():
         named[item.kind].append(name)
+    if brought is None:
+        process = Process(
+            command=(_program(tree, recipe.entry[0]), *recipe.entry[1:]),
+            environment=recipe.environment,
+            directory=_directory(tree, recipe.directory or "/"),
+        )
+    else:
+        process = brought.process
     document: dict[str, Any] = {
         "name": recipe.name,
-        "entry": [_program(tree, recipe.entry[0]), *recipe.entry[1:]],
-        "environment": dict(recipe.environment),
+        "root": "/" if brought is None else f"/{foreign.ROOT}",
+        "directory": process.directory,
+        "entry": list(process.command),
+        "environment": dict(process.environment),
+        "stop_signal": process.stop_signal,
         "listen": [{"port": port} for port in recipe.listen],
         "memory": recipe.memory,
         "cpus": recipe.cpus,
@@ -225,11 +241,18 @@ def _config(tree: Tree, recipe: Recipe) -> bytes:
         "sealed": sorted(named["sealed"]),
         "free": sorted(named["free"]),
         "raw_nsm": False,
-        "root": "/",
-        "directory": "/",
-        "stop_signal": int(signal.SIGTERM),
     }
     return json.canonical(document)
+
+
+def _directory(tree: Tree, path: str) -> str:
+    place = tree.resolve(path)
+    if place is None or (place and S_IFMT(tree[place].mode) != S_IFDIR):
+        raise Misuse(
+            f"app.directory is {path!r}, and no folder in the image",
+            fix="name a folder that the app's files go to",
+        )
+    return path
 
 
 def _program(tree: Tree, name: str) -> str:
