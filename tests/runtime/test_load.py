@@ -15,7 +15,13 @@ from troth.wire import cpio, eif, json
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the images are x86-64")
 TODAY = datetime.now(UTC)
-GOOD = {"name": "app", "listen": [{"port": 8080}, {"port": 9}], "free": ["hint"]}
+GOOD = {
+    "name": "app",
+    "listen": [{"port": 8080}, {"port": 9}],
+    "free": ["hint"],
+    "memory": 256,
+    "cpus": 2,
+}
 
 
 def image(config: object = GOOD, *, flags: int = 0, raw: bytes | None = None) -> eif.Eif:
@@ -51,6 +57,8 @@ def test_the_good_one(tmp_path: Path) -> None:
     registers = measure(made)
     assert loaded.pcrs == (registers.pcr0, registers.pcr1, registers.pcr2)
     assert (loaded.name, loaded.ports, loaded.free) == ("app", (8080, 9), {"hint"})
+    assert (loaded.memory, loaded.cpus) == (256, 2)
+    assert loaded.image.kernel.data == b"kernel"
     assert {entry.path for entry in loaded.entries} == {"etc", "etc/troth", CONFIG, "init"}
 
 
@@ -65,6 +73,10 @@ def test_the_good_one(tmp_path: Path) -> None:
         GOOD | {"listen": [8080]},
         GOOD | {"free": ["../../x"]},
         GOOD | {"free": [1]},
+        GOOD | {"memory": 0},
+        GOOD | {"memory": "256"},
+        GOOD | {"cpus": -1},
+        GOOD | {"cpus": 1 << 40},
         {"name": "app"},
         [],
     ],

@@ -16,6 +16,8 @@ CONFIG: Final = "etc/troth/app.json"
 _DEVICES: Final = frozenset({"dev/console", "dev/null"})
 # Both become names of files on the host.
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_MOST_MEMORY: Final = 1024 * 1024
+_MOST_CPUS: Final = 1024
 _MACHINES: Final = {0: "x86_64", 1: "aarch64"}
 
 
@@ -24,18 +26,24 @@ class Loaded:
     """An image that can be started.
 
     Attributes:
+        image: the whole of it, as sections.
         entries: its files, all archives laid over each other.
         name: the app's name.
         ports: the ports on which it listens.
         free: names of the data that the host may hand over.
+        memory: MiB that its recipe asks for.
+        cpus: as many as its recipe asks for.
         pcrs: registers 0, 1 and 2, computed from the image's bytes.
         pcr8: register 8 of a signed image, else None.
     """
 
+    image: eif.Eif
     entries: tuple[cpio.Entry, ...]
     name: str
     ports: tuple[int, ...]
     free: frozenset[str]
+    memory: int
+    cpus: int
     pcrs: tuple[bytes, ...]
     pcr8: bytes | None = None
 
@@ -71,6 +79,7 @@ def load(image: Path) -> Loaded:
     _check_signature(parsed, registers.pcr0, image)
     declared = _declared(entries, image)
     return Loaded(
+        image=parsed,
         entries=entries,
         pcrs=(registers.pcr0, registers.pcr1, registers.pcr2),
         pcr8=registers.pcr8,
@@ -105,18 +114,28 @@ def _declared(entries: tuple[cpio.Entry, ...], image: Path) -> dict[str, Any]:
         )
     raw = json.parse(bytes(config.data), field=CONFIG)
     match raw:
-        case {"name": str(name), "listen": list(listen), "free": list(free)} if (
+        case {
+            "name": str(name),
+            "listen": list(listen),
+            "free": list(free),
+            "memory": int(memory),
+            "cpus": int(cpus),
+        } if (
             _NAME.fullmatch(name)
             and all(isinstance(item, dict) and _is_port(item.get("port")) for item in listen)
             and all(isinstance(item, str) and _NAME.fullmatch(item) for item in free)
+            and 0 < memory <= _MOST_MEMORY
+            and 0 < cpus <= _MOST_CPUS
         ):
             return {
                 "name": name,
                 "ports": tuple(item["port"] for item in listen),
                 "free": frozenset(free),
+                "memory": memory,
+                "cpus": cpus,
             }
         case _:
-            raise Malformed("has no name, listen and free as it should", field=CONFIG)
+            raise Malformed("has no name, listen, free, memory and cpus as it should", field=CONFIG)
 
 
 def _is_port(value: object) -> bool:

@@ -1,0 +1,144 @@
+"""The host's end of the control channel, before agents that keep the rules and such that do not."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from troth.errors import Misuse
+from troth.runtime.control import Control, answer_heartbeats
+from troth.wire import control as wire
+
+
+def until(condition, seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "v_9001"
+
+
+@pytest.fixture
+def listener(path: Path) -> Iterator[socket.socket]:
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(str(path))
+    sock.listen()
+    yield sock
+    sock.close()
+
+
+@contextlib.contextmanager
+def agent(path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(10)
+        sock.connect(str(path))
+        yield sock
+
+
+@pytest.fixture
+def host(listener: socket.socket) -> Iterator[Control]:
+    made = Control(listener, {"hint": b"\x01\xff"})
+    made.start()
+    yield made
+    made.close()
+
+
+def test_a_whole_life(host: Control, path: Path) -> None:
+    with agent(path) as sock:
+        assert wire.take(sock.recv) == ("free", {"hint": "01ff"})
+        assert not host.ready
+        sock.sendall(wire.pack({"ready": True}))
+        until(lambda: host.ready)
+        host.stop()
+        assert wire.take(sock.recv) == ("stop", True)
+        sock.sendall(wire.pack({"ended": 143}))
+        assert wire.take(sock.recv) == ("seen", True)
+        assert host.code == 143
+    assert host.met
+    assert host.trouble == ""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        wire.pack({"ready": 1}),
+        wire.pack({"ended": True}),
+        wire.pack({"ended": -1}),
+        wire.pack({"ended": 256}),
+        wire.pack({"ended": "0"}),
+        wire.pack({"other": 0}),
+        b"\xff\xff\xff\xff",
+        b"\0\0\0\x02[]",
+        b"\0\0\x01",
+    ],
+)
+def test_an_agent_that_breaks_the_rules_is_heard_no_more(
+    host: Control, path: Path, data: bytes
+) -> None:
+    with agent(path) as sock:
+        wire.take(sock.recv)
+        sock.sendall(data)
+        sock.shutdown(socket.SHUT_WR)
+        assert sock.recv(100) == b""
+    until(lambda: host.trouble)
+    assert not host.ready
+    assert host.code is None
+    assert len(host.trouble) < 200
+
+
+def test_only_one_is_listened_to(host: Control, path: Path) -> None:
+    with agent(path) as first, agent(path) as second:
+        wire.take(first.recv)
+        second.settimeout(0.2)
+        second.sendall(wire.pack({"ready": True}))
+        with pytest.raises(TimeoutError):
+            second.recv(1)
+        assert not host.ready
+
+
+def test_only_the_guest_is_admitted(listener: socket.socket, path: Path) -> None:
+    asked = []
+
+    def admits(address: object) -> bool:
+        asked.append(address)
+        return len(asked) > 1
+
+    host = Control(listener, {}, admits=admits)
+    host.start()
+    with agent(path) as stranger, agent(path) as guest:
+        assert stranger.recv(1) == b""
+        assert wire.take(guest.recv) == ("free", {})
+    host.close()
+
+
+def test_data_that_are_too_much_together(listener: socket.socket) -> None:
+    data = bytes(1024 * 1024)
+    with pytest.raises(Misuse, match="limit for all of them together"):
+        Control(listener, {f"n{number}": data for number in range(9)})
+
+
+def test_closing_lets_a_waiting_agent_go(host: Control, path: Path) -> None:
+    with agent(path) as sock:
+        wire.take(sock.recv)
+        until(lambda: host.met)
+        host.close()
+        assert sock.recv(1) == b""
+
+
+@pytest.mark.parametrize(("sent", "answer"), [(b"\xb7", b"\xb7"), (b"\xb6", b""), (b"", b"")])
+def test_the_heartbeat(listener: socket.socket, path: Path, sent: bytes, answer: bytes) -> None:
+    answer_heartbeats(listener)
+    with agent(path) as sock:
+        sock.sendall(sent)
+        sock.shutdown(socket.SHUT_WR)
+        assert sock.recv(10) == answer
+    threads = [t for t in threading.enumerate() if t.name == "heartbeat"]
+    assert threads
