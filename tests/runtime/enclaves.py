@@ -25,7 +25,8 @@ class StandIn:
 
     def calls(self, command: str) -> list[list[str]]:
         """The arguments of each call of a subcommand."""
-        lines = (self.folder / "calls").read_text(encoding="utf-8").splitlines()
+        path = self.folder / "calls"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         return [call for call in map(json.loads, lines) if call[0] == command]
 
 

@@ -1,0 +1,62 @@
+"""A process that ends an enclave where the process that started it was killed: no kernel would."""
+
+import os
+import signal
+import time
+from typing import Final, NoReturn
+
+from troth.errors import TrothError
+from troth.runtime import linux
+from troth.runtime.nitro_cli import NitroCli
+
+_TRIES: Final = 60
+_PAUSE: Final = 2.0
+"""Seconds between tries: an enclave that is just being started cannot be ended yet."""
+
+
+class Guard:
+    """Made before its process has a thread, since it forks. Does nothing until it is armed."""
+
+    def __init__(self) -> None:
+        read, self._write = os.pipe()
+        if os.fork() == 0:
+            _stand(read)
+        os.close(read)
+
+    def arm(self, name: str) -> None:
+        """From now on, if this process ends without `disarm`, the enclave of this name is ended."""
+        os.write(self._write, name.encode() + b"\n")
+
+    def disarm(self) -> None:
+        """The enclave has ended, or was never there. May be called twice."""
+        if self._write >= 0:
+            os.write(self._write, b"\n")
+            os.close(self._write)
+            self._write = -1
+
+
+def _stand(read: int) -> NoReturn:
+    try:
+        os.setsid()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        null = os.open(os.devnull, os.O_RDWR)
+        for standard in range(3):
+            os.dup2(null, standard)
+        linux.close_from(3, keep=(read,))
+        with os.fdopen(read, "rb") as lines:
+            armed = [line.strip().decode() for line in lines]
+        if armed and armed[-1]:
+            _end(armed[-1])
+    finally:
+        os._exit(0)
+
+
+def _end(name: str) -> None:
+    for _ in range(_TRIES):
+        try:
+            NitroCli.find().terminate(name)
+        except TrothError:
+            time.sleep(_PAUSE)
+        else:
+            return
