@@ -6,7 +6,7 @@ BIN := .venv/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench docs qemu mutants fuzz clean
+.PHONY: help setup demo test check kernel bench docs qemu mutants fuzz clean
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ check: .venv/ready ## lint, format, types, architecture, house rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest --quiet tests/house
+
+kernel: .venv/ready ## the hardware kernel, built twice and compared; some minutes
+	$(BIN)/troth kernel build --check
 
 bench: .venv/ready ## ratios to the unavoidable work, and to a peer, in one run
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bench.txt \

@@ -186,6 +186,15 @@ def _why_no_qemu_nitro() -> str:
     return ""
 
 
+def _why_no_hardware_kernel() -> str:
+    """Look for the pinned bytes in the user's own store."""
+    from troth.image.hardware import kept
+    from troth.image.store import Store
+
+    found = kept.find(Store.of_user())
+    return "" if found else "it is not in the store; `troth kernel build` makes it in some minutes"
+
+
 _PROBES: dict[str, Callable[[], str]] = {
     "namespaces": _why_no_namespaces,
     "network": _why_no_network,
@@ -194,6 +203,7 @@ _PROBES: dict[str, Callable[[], str]] = {
     "swtpm": _why_no_swtpm,
     "softhsm": _why_no_softhsm,
     "microvm": _why_no_microvm,
+    "hardware_kernel": _why_no_hardware_kernel,
     "peers": _why_no_peers,
     "qemu_nitro": _why_no_qemu_nitro,
 }

@@ -1,6 +1,7 @@
 """Builds the hardware kernel, once or twice, and holds it against the digest that is pinned for it."""
 
 import os
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -19,9 +20,8 @@ from troth.image.hardware.inputs import Inputs, Pinned, inputs
 from troth.image.locking import fetch_debs
 from troth.image.store import Store, digest
 
-ROOM: Final = (
-    1_500_000_000  # bytes; tools, source, and what compiling leaves, measured and rounded up
-)
+ROOM: Final = 1_300_000_000  # bytes; tools, source, and what compiling leaves, rounded up
+
 _EVERY: Final = 10.0  # seconds between two words about how far it is
 _LAST: Final = 12  # lines of a program that failed
 _RELEASE: Final = "include/config/kernel.release"
@@ -127,13 +127,19 @@ def make(
 
 
 def _fetch(lock: Inputs, store: Store, mirrors: Mirrors | None, say: Say) -> None:
+    """Has the packages at hand; what can be done where they can't be had is another than for an app's."""
     try:
         fetch_debs(lock.packages, store=store, mirrors=mirrors, say=say)
-    except Gone as error:
-        error.fix = (
-            "name a mirror that keeps old packages, such as a snapshot of Debian's archive: "
-            "`troth kernel build --mirror URL`"
-        )
+    except Unavailable as error:
+        if isinstance(error, Gone):
+            error.fix = (
+                "name a mirror that keeps old packages, such as a snapshot of Debian's archive: "
+                "`troth kernel build --mirror URL`"
+            )
+        elif "mirror" in error.fix:
+            error.fix = (
+                "check the network, or name another mirror: `troth kernel build --mirror URL`"
+            )
         raise
 
 
@@ -152,12 +158,14 @@ def _once(folder: Path, where: plan.Environment, sandbox: plan.Sandbox, clock: "
     options.check(parts, config)
     with clock.phase(f"compiling ({where.name})"):
         _run(sandbox, plan.compile_kernel(root, source, out, where), clock)
-    return Made(
+    made = Made(
         image=(out / plan.IMAGE).read_bytes(),
         config=options.canonical(config),
         version=(out / _RELEASE).read_text("ascii").strip(),
         seconds=clock.seconds,
     )
+    shutil.rmtree(own)  # before the next one needs the room
+    return made
 
 
 def _run(sandbox: plan.Sandbox, job: plan.Job, clock: "_Clock") -> None:

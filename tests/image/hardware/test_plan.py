@@ -1,0 +1,55 @@
+"""The steps: fixed where they decide bytes, different where two builds must differ."""
+
+from pathlib import Path
+
+from troth.image.hardware import plan
+
+ROOT, SOURCE, BUILD = Path("/host/tools"), Path("/host/source"), Path("/host/build")
+
+
+def jobs(where: plan.Environment) -> list[plan.Job]:
+    return [
+        plan.unpack(ROOT, Path("/host/linux.tar.xz"), SOURCE, where),
+        plan.configure(ROOT, SOURCE, BUILD, where),
+        plan.compile_kernel(ROOT, SOURCE, BUILD, where),
+    ]
+
+
+def test_the_stamp_is_the_same_everywhere() -> None:
+    for where in (plan.plain(2), plan.strange(2)):
+        for job in jobs(where):
+            said = {k: v for k, v in job.variables.items() if k.startswith("KBUILD_")}
+            assert said == {
+                "KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970",
+                "KBUILD_BUILD_USER": "build",
+                "KBUILD_BUILD_HOST": "build",
+                "KBUILD_BUILD_VERSION": "1",
+            }
+        for job in jobs(where)[1:]:
+            assert {"RUSTC=/bin/false", "PAHOLE=/bin/false"} <= set(job.argv)
+
+
+def test_two_builds_differ_in_all_that_must_not_matter() -> None:
+    one, other = plan.plain(2), plan.strange(2)
+    for name in ("name", "source", "build", "hostname", "umask", "jobs"):
+        assert getattr(one, name) != getattr(other, name)
+    assert one.variables["TZ"] != other.variables["TZ"]
+    assert one.source.count("/") != other.source.count("/")
+
+
+def test_nothing_of_the_hosts_is_named_inside() -> None:
+    for job in jobs(plan.plain(3)):
+        assert not any("/host" in word for word in (*job.argv, *job.variables.values()))
+        assert job.variables["PATH"] == "/usr/bin:/usr/sbin"
+
+
+def test_only_what_is_made_can_be_written() -> None:
+    unpack, *makes = jobs(plan.plain(2))
+    assert [b.source for b in unpack.binds if b.writable] == [SOURCE]
+    for job in makes:
+        assert [b.source for b in job.binds if b.writable] == [BUILD]
+
+
+def test_as_many_at_once_as_asked_for() -> None:
+    assert "-j5" in plan.compile_kernel(ROOT, SOURCE, BUILD, plan.plain(5)).argv
+    assert "-j6" in plan.compile_kernel(ROOT, SOURCE, BUILD, plan.strange(5)).argv
