@@ -6,6 +6,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -14,37 +15,41 @@ from troth.agent import machine
 from troth.agent.api import Api
 from troth.agent.attest import Attester
 from troth.agent.config import AppConfig
+from troth.agent.console import Console
+from troth.agent.host import Host, Outside, Simulating
 from troth.agent.identity import Identity
 from troth.agent.jail import SOCKET, Jail
-from troth.agent.listener import Listener, open_port
+from troth.agent.listener import Listener
 from troth.agent.serve import Server
 from troth.channel.server import make_credentials
 from troth.errors import TrothError
 from troth.platforms.nitro.collect import open_nsm
 from troth.runtime import linux
 
-SHARED: Final = Path("/run/troth/host")
-"""Shared with a simulating host: a socket a port, `free/NAME`, and the file that says ready."""
 _POLL: Final = 0.005
+_CONSOLE_SECONDS: Final = 2.0
 
 
 def main() -> int:
-    """Runs the enclave; its exit code is the app's."""
+    """Runs the enclave; its exit code is the app's. On a machine of its own it does not return."""
     if os.getpid() != 1:
         # It mounts file systems: elsewhere than as a machine's first process it would do harm.
         print("agent: this is the first process of an enclave and runs as nothing else", flush=True)
         return 2
+    if Path("/proc/self").exists():
+        return _guarded(lambda: _run(Simulating, None))
     try:
-        # Whatever reads another process's memory must not read ours.
-        linux.prctl(linux.PR_SET_DUMPABLE, 0)
-        if not Path("/proc/self").exists():
-            machine.set_up()
-        config = app_config.read(app_config.PATH.read_bytes())
-        jail = Jail(config)
-        _serve(config)
-        jail.start()
-        threading.Thread(target=_say_when_ready, args=(config,), daemon=True).start()
-        return _until_end(jail.pid)
+        _guarded(_run_alone)
+    except BaseException:  # noqa: BLE001 - nothing may keep the machine from its end
+        sys.excepthook(*sys.exc_info())
+    finally:
+        machine.end()
+
+
+def _guarded(step: Callable[[], int]) -> int:
+    """The exit code of a step, or of the error that it ended with; the last words are the error's."""
+    try:
+        return step()
     except TrothError as error:
         print(f"agent: {error}", flush=True)
         if error.fix:
@@ -55,25 +60,60 @@ def main() -> int:
         return 70
 
 
-def _serve(config: AppConfig) -> None:
+def _run_alone() -> int:
+    """On a machine of its own: what a simulating host would have prepared comes first."""
+    machine.set_up()
+    console = Console()
+    try:
+        return _guarded(lambda: _run(Outside, console))
+    finally:
+        console.finish(_CONSOLE_SECONDS)
+
+
+def _run(meet: Callable[[], Host], console: Console | None) -> int:
+    # Whatever reads another process's memory must not read ours.
+    linux.prctl(linux.PR_SET_DUMPABLE, 0)
+    config = app_config.read(app_config.PATH.read_bytes())
+    jail = Jail(config)
+    if console is not None:
+        console.start()
+    host = meet()
+    code = 70
+    try:
+        _serve(config, host, alone=console is not None)
+        jail.start()
+        host.watch(jail.stop)
+        threading.Thread(target=_say_when_ready, args=(config, host), daemon=True).start()
+        code = _until_end(jail)
+    except TrothError as error:
+        code = error.exit_code
+        raise
+    finally:
+        host.say_ended(code)
+    return code
+
+
+def _serve(config: AppConfig, host: Host, *, alone: bool) -> None:
     """The API on its socket, and the attested way in for each port."""
+    nsm = open_nsm()
+    if alone:
+        machine.seed(nsm.random())
     identity = Identity()
-    attester = Attester(open_nsm(), identity.spki)
-    api = Api(config=config, attester=attester, identity=identity, free=SHARED / "free")
+    attester = Attester(nsm, identity.spki)
+    api = Api(config=config, attester=attester, identity=identity, free=host.free)
     Path(SOCKET).parent.mkdir(parents=True, exist_ok=True)
     Server(Path(SOCKET), api).start()
     credentials = make_credentials()
     for port in config.listen:
-        Listener(port, open_port(port, SHARED), credentials, attester.for_channel).start()
+        Listener(port, host.listen(port), credentials, attester.for_channel).start()
 
 
-def _say_when_ready(config: AppConfig) -> None:
-    """Tells a simulating host once the app answers on all of its ports."""
+def _say_when_ready(config: AppConfig, host: Host) -> None:
+    """Tells the host once the app answers on all of its ports."""
     for port in config.listen:
         while not _answers(port):
             time.sleep(_POLL)
-    if SHARED.is_dir():
-        (SHARED / "ready").touch()
+    host.say_ready()
 
 
 def _answers(port: int) -> bool:
@@ -85,12 +125,12 @@ def _answers(port: int) -> bool:
         return False
 
 
-def _until_end(app: int) -> int:
+def _until_end(jail: Jail) -> int:
     """Passes a wish to end on to the app, reaps what is orphaned, and gives the app's exit code."""
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(app, signal.SIGTERM))
+    signal.signal(signal.SIGTERM, lambda *_: jail.stop())
     while True:
         pid, status = os.wait()
-        if pid == app:
+        if pid == jail.pid:
             code = os.waitstatus_to_exitcode(status)
             return code if code >= 0 else 128 - code
 

@@ -8,6 +8,7 @@ Where a file system was brought for the app, that folder of the image becomes it
 the agent's is left to be seen.
 """
 
+import contextlib
 import os
 import resource
 import signal
@@ -61,6 +62,11 @@ class Jail:
         """Lets the app begin; the agent's socket must be there."""
         os.write(self._go, b"g")
         os.close(self._go)
+
+    def stop(self) -> None:
+        """Asks the app to end; no harm if it has."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGTERM)
 
 
 def _guarded(step: Callable[[], int]) -> NoReturn:

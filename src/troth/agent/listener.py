@@ -1,13 +1,11 @@
 """The attested way in: takes connections from the host, and leads what was attested to the app.
 
-The host carries bytes and nothing else. In a simulation it reaches the agent over a unix socket a
-port, which stands for the vsock of a real enclave.
+The host carries bytes and nothing else: over vsock, or over what stands for it in a simulation.
 """
 
 import contextlib
 import socket
 import threading
-from pathlib import Path
 from typing import Final
 
 from troth.agent.attest import PLATFORM
@@ -17,25 +15,6 @@ from troth.errors import TrothError
 
 MOST_CONNECTIONS: Final = 128
 CONNECT_SECONDS: Final = 5.0
-_VSOCK_ANY: Final = 0xFFFFFFFF
-
-
-def open_port(port: int, shared: Path) -> socket.socket:
-    """A listening socket that the host can reach.
-
-    Args:
-        port: the published port.
-        shared: the folder shared with a simulating host; where there is none, this is a machine of
-            its own and the host comes over vsock.
-    """
-    if shared.is_dir():
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(str(shared / f"{port}.sock"))
-    else:
-        listener = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
-        listener.bind((_VSOCK_ANY, port))
-    listener.listen(128)
-    return listener
 
 
 class Listener:
@@ -43,7 +22,7 @@ class Listener:
 
     Args:
         port: the app's port on the enclave's loopback.
-        listener: from `open_port`.
+        listener: that the host can reach.
         credentials: key and certificate of this start.
         attest: makes evidence of a session.
     """
