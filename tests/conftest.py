@@ -195,6 +195,20 @@ def _why_no_hardware_kernel() -> str:
     return "" if found else "it is not in the store; `troth kernel build` makes it in some minutes"
 
 
+TOOLCHAINS = {"go": "version", "cargo": "--version", "node": "--version"}
+
+
+def _why_no_toolchains() -> str:
+    """Ask the compilers and the interpreter of the examples in other languages for their versions."""
+    for name, word in TOOLCHAINS.items():
+        if shutil.which(name) is None:
+            return f"the program {name} is absent"
+        asked = _run(name, word)
+        if asked.returncode:
+            return f"{name} does not start: {asked.stderr.strip()}"
+    return ""
+
+
 _PROBES: dict[str, Callable[[], str]] = {
     "namespaces": _why_no_namespaces,
     "network": _why_no_network,
@@ -205,6 +219,7 @@ _PROBES: dict[str, Callable[[], str]] = {
     "microvm": _why_no_microvm,
     "hardware_kernel": _why_no_hardware_kernel,
     "peers": _why_no_peers,
+    "toolchains": _why_no_toolchains,
     "qemu_nitro": _why_no_qemu_nitro,
 }
 
