@@ -40,8 +40,8 @@ def test_a_build_that_depends_on_where_it_is_made(
     """The second build gets another source tree: what a non-reproducible step would do."""
     real = check.copy_app
 
-    def copy(app: Path, place: Path, *, reverse: bool) -> None:
-        real(app, place, reverse=reverse)
+    def copy(app: Path, place: Path, *, reverse: bool, but: Path | None) -> None:
+        real(app, place, reverse=reverse, but=but)
         if reverse:
             main = place / "app" / "main.py"
             main.write_bytes(main.read_bytes() + b"# elsewhere\n")

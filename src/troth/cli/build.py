@@ -1,17 +1,21 @@
 """`troth build`: an image, and proof that it builds to the same bytes."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from cyclopts import Parameter
 
+from troth.cli._bring import Bring, app_of, notes
 from troth.cli._console import out as data_out
 from troth.cli._kernel import Name, choose
 from troth.cli._progress import progress
 
+_NOTHING: Final = Bring()
+
 
 def build(
-    app: Path,
+    app: Path | None = None,
+    bring: Bring = _NOTHING,
     *,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     kernel: Name | None = None,
@@ -20,16 +24,20 @@ def build(
 ) -> int:
     """Build an app's image from its recipe and lock, without root, Docker or Nix.
 
-    Beside the image stand its measurements (`.measurements.json`) and its build record
+    A container image as `docker save` writes it, or a folder, becomes an app as it is: a folder NAME
+    with recipe and lock is made first. Beside the image stand its measurements (`.measurements.json`) and its build record
     (`.build.json`): every input with its digest.
 
         troth build examples/hello
         troth build examples/hello --check
         troth build examples/hello -o hello.eif --json
         troth build examples/hello --kernel hardware
+        troth build --from-oci app.tar --name app --listen 8080
+        troth build --from-rootfs rootfs --name app --entry "/bin/app --verbose"
 
     Args:
-        app: folder with a troth.toml and a troth.lock.
+        app: folder with a troth.toml and a troth.lock; not needed where a root is brought.
+        bring: a root that is brought.
         out: path of the image; NAME.eif in this folder by default.
         kernel: in the place of the recipe's, which changes what the image measures to; the hardware
             kernel is built first where there is none yet.
@@ -40,20 +48,25 @@ def build(
     from troth.image.recipe import load
     from troth.wire import json as strict
 
-    place = out or Path(f"{load(app).name}.eif")
+    app, root = app_of(app, bring, kernel=kernel)
+    recipe = load(app)
+    place = out or Path(f"{recipe.name}.eif")
     used = choose(app, kernel, make=True)
     differences: tuple[str, ...] = ()
     if check:
         from troth.image.check import build_twice
 
         with progress() as tell:
-            result = build_twice(app, place, kernel=used, say=tell)
+            result = build_twice(app, place, kernel=used, root=root, say=tell)
         measurements, sha256, differences = result.measurements, result.sha256, result.differences
     else:
         with progress() as tell:
-            built = builder.build(app, kernel=used, say=tell)
+            built = builder.build(app, kernel=used, root=root, say=tell)
             builder.write(built, place)
         measurements, sha256 = built.measurements, built.sha256
+    beside = place.with_name(f"{place.name.removesuffix('.eif')}.build.json")
+    record = strict.parse(beside.read_bytes(), field=beside.name)
+    notes(record, listens=bool(recipe.listen))
     summary = {
         "image": str(place),
         "sha256": sha256,

@@ -191,6 +191,12 @@ def _ready(
             exposed=process.exposed,
         ),
         said=(*said, *covered),
-        record={**record, "entries": len(entries), "bytes": size, "left_out": [*said, *covered]},
+        record={
+            **record,
+            "entries": len(entries),
+            "bytes": size,
+            "exposed": list(process.exposed),
+            "left_out": [*said, *covered],
+        },
         size=size,
     )
