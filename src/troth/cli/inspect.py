@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from troth.cli import _judge, _service
 from troth.cli._console import out, read_source
-from troth.errors import Malformed
+from troth.errors import Malformed, Misuse
 from troth.render.escape import visible
 from troth.wire import json as strict
 
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from troth.wire.eif import Eif
 
 
-def inspect(source: str, *, files: bool = False, json: bool = False) -> int:
+def inspect(
+    source: str, *, files: bool = False, diff: Path | None = None, json: bool = False
+) -> int:
     """What does it say? Evidence, a service, a log, a bundle, an image or a policy; never a verdict.
 
         troth inspect evidence.bin
         troth inspect app.eif --files
+        troth inspect app.eif --diff rebuilt.eif
         troth inspect /sys/firmware/acpi/tables/data/CCEL
         troth inspect receipt.troth --json
         troth inspect https://ai.example
@@ -28,8 +31,16 @@ def inspect(source: str, *, files: bool = False, json: bool = False) -> int:
     Args:
         source: a file, `-` for stdin, or the address of an attested service, which is then asked.
         files: of an image, list every file.
+        diff: another image: tell which section, which file and which bytes differ, and which registers
+            for that. Exit 1 if the two differ in anything, 0 if they are the same bytes.
         json: print as JSON.
     """
+    if diff is not None:
+        from troth.cli import _diff
+
+        if files:
+            raise Misuse("--diff tells of files that differ", fix="leave --files away")
+        return _diff.show(Path(source), diff, json=json)
     if _judge.is_live(source):
         from troth.channel import services
 
@@ -240,7 +251,7 @@ def _image(data: bytes, *, files: bool) -> dict[str, Any]:
     document: dict[str, Any] = {
         "kind": "image",
         "version": image.version,
-        "architecture": "aarch64" if image.flags & eif.FLAG_AARCH64 else "x86_64",
+        "architecture": image.architecture,
         "size": len(data),
         "command_line": bytes(image.command_line.data).decode("utf-8", "replace"),
         "sections": list(describe.sections(image)),

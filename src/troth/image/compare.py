@@ -1,14 +1,78 @@
-"""Two images side by side: which section, which file, which field differs first."""
+"""Two images side by side: which section, which file, which bytes. Sections that are the same cost one pass."""
 
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from stat import filemode
-from typing import Final
+from stat import S_IFMT, S_ISBLK, S_ISCHR, S_ISLNK, S_ISREG, filemode
+from typing import Any, Final
 
-from troth.errors import Malformed
-from troth.wire import cpio, eif
+from troth.errors import Malformed, Misuse
+from troth.wire import cpio, eif, eif_signature, json
+from troth.wire.eif import Eif, Kind, Piece, Section
 
-_MOST: Final = 20
+MOST: Final = 200
+"""Differences that are told; the rest is counted."""
+MEASURED: Final = frozenset({Kind.KERNEL, Kind.COMMAND_LINE, Kind.RAMDISK})
+
+_MOST_IN_WORDS: Final = 20
 _DEVICES: Final = frozenset({"dev/console", "dev/null"})
+_CHUNK: Final = 1 << 16
+_ROW: Final = 16
+_ROWS: Final = 2
+_LONGEST_TEXT: Final = 1 << 20
+_LONGEST_LINE: Final = 200
+_LONGEST_VALUE: Final = 1000
+_BEFORE: Final = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One thing that is not the same in both; what it quotes is as hostile as the images.
+
+    Attributes:
+        section: such as `kernel` or `ramdisk 1`; `header` for what stands before them.
+        path: of a file, `/etc/hosts`, or of a value in JSON, `BuildMetadata.BuildTime`; empty for the
+            whole section.
+        what: `content`, `mode`, `target`, `device`, `value`, `text`, `order`, `layout`, or `only` where
+            one of the two lacks it.
+        first, second: what each has, in words; None in the one that lacks it.
+        offset: of content, the first byte that differs.
+        bytes: of content, 32 bytes of each from the row of 16 that holds that byte.
+        line: of text, the number of the line that holds it, from 1, and that line of each.
+    """
+
+    section: str
+    path: str = ""
+    what: str
+    first: str | None
+    second: str | None
+    offset: int | None = None
+    bytes: tuple[bytes, bytes] | None = None
+    line: tuple[int, str, str] | None = None
+
+    def words(self) -> str:
+        """In one line."""
+        where = f"{self.section}: {self.path}" if self.path else self.section
+        if self.first is None or self.second is None:
+            return f"{where}: only in the {'second' if self.first is None else 'first'}"
+        if self.offset is not None:
+            return f"{where}: differs from byte {self.offset} on ({self.first} and {self.second})"
+        return f"{where}: {self.what}: {self.first} and {self.second}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What came of it.
+
+    Attributes:
+        differences: the first of them, in the order of the file.
+        left_out: how many more there are.
+    """
+
+    differences: tuple[Difference, ...]
+    left_out: int
 
 
 def differences(first: Path, second: Path) -> tuple[str, ...]:
@@ -16,50 +80,255 @@ def differences(first: Path, second: Path) -> tuple[str, ...]:
     one, other = first.read_bytes(), second.read_bytes()
     if one == other:
         return ()
-    return compare(eif.read(one), eif.read(other)) or ("the files' headers differ",)
+    found = compare(eif.read(one), eif.read(other), most=_MOST_IN_WORDS).differences
+    return tuple(difference.words() for difference in found)
 
 
-def compare(one: eif.Eif, other: eif.Eif) -> tuple[str, ...]:
-    """Section by section, and inside ramdisks file by file; the first twenty."""
-    found: list[str] = []
-    kinds = [section.kind.name.lower() for section in one.sections]
-    if kinds != [section.kind.name.lower() for section in other.sections]:
-        found.append(f"sections: {', '.join(kinds)} and others")
+def compare(one: Eif, other: Eif, *, most: int = MOST) -> Comparison:
+    """Section by section; inside ramdisks file by file, inside metadata value by value.
+
+    Args:
+        one: an image.
+        other: another one.
+        most: differences that are told.
+    """
+    found = _all(one, other)
+    told = tuple(islice(found, most))
+    return Comparison(differences=told, left_out=sum(1 for _ in found))
+
+
+def same(one: Section | None, other: Section | None) -> bool:
+    """Whether two sections have the same data, or neither is there."""
+    if one is None or other is None:
+        return one is other
+    return _first_difference(one.data, other.data) is None
+
+
+def _all(one: Eif, other: Eif) -> Iterator[Difference]:
+    yield from _header(one, other)
+    mine, theirs = _by_name(one), _by_name(other)
+    for name in (*mine, *(name for name in theirs if name not in mine)):
+        left, right = mine.get(name), theirs.get(name)
+        if left is None or right is None:
+            yield Difference(section=name, what="only", first=_size(left), second=_size(right))
+        elif not same(left, right):
+            yield from _READERS.get(left.kind, _content)(name, left, right)
+    both = [name for name in mine if name in theirs]
+    if both != (order := [name for name in theirs if name in mine]):
+        yield Difference(
+            section="header", what="order", first=", ".join(both), second=", ".join(order)
+        )
+
+
+def _header(one: Eif, other: Eif) -> Iterator[Difference]:
+    for name, a, b in (
+        ("version", one.version, other.version),
+        ("architecture", one.architecture, other.architecture),
+        ("default_mem", one.default_memory, other.default_memory),
+        ("default_cpus", one.default_cpus, other.default_cpus),
+    ):
+        if a != b:
+            yield Difference(section="header", path=name, what="value", first=str(a), second=str(b))
+
+
+def _by_name(image: Eif) -> dict[str, Section]:
+    found: dict[str, Section] = {}
     disks = 0
-    for left, right in zip(one.sections, other.sections, strict=False):
-        label = left.kind.name.lower()
-        if left.kind is eif.Kind.RAMDISK:
-            label = f"ramdisk {disks}"
+    for section in image.sections:
+        name = section.kind.name.lower()
+        if section.kind is Kind.RAMDISK:
+            name = f"ramdisk {disks}"
             disks += 1
-        if left.data == right.data:
-            continue
-        if left.kind is eif.Kind.RAMDISK:
-            found += _ramdisks(left, right, label)
-        else:
-            found.append(f"{label}: {_first_byte(bytes(left.data), bytes(right.data))}")
-    return tuple(found[:_MOST])
+        found[name] = section
+    return found
 
 
-def _ramdisks(left: eif.Section, right: eif.Section, label: str) -> list[str]:
+def _size(section: Section | None) -> str | None:
+    return None if section is None else f"{section.size} bytes"
+
+
+def _content(name: str, left: Section, right: Section) -> Iterator[Difference]:
+    yield _bytes(name, "", left.data, right.data)
+
+
+def _line(name: str, left: Section, right: Section) -> Iterator[Difference]:
+    first, second = _cut(*(bytes(s.data).decode("utf-8", "replace") for s in (left, right)))
+    at = _first_difference(left.data, right.data)
+    yield Difference(section=name, what="text", first=first, second=second, offset=at)
+
+
+def _files(name: str, left: Section, right: Section) -> Iterator[Difference]:
     try:
-        mine = {e.path: e for e in cpio.read(left.data, devices=_DEVICES)}
-        theirs = {e.path: e for e in cpio.read(right.data, devices=_DEVICES)}
+        mine, theirs = (
+            {e.path: e for e in cpio.read(s.data, devices=_DEVICES, base=s.offset)}
+            for s in (left, right)
+        )
     except Malformed:
-        return [f"{label}: {_first_byte(bytes(left.data), bytes(right.data))}"]
-    found = []
-    for path in sorted(set(mine) | set(theirs)):
-        a, b = mine.get(path), theirs.get(path)
-        if a is None or b is None:
-            found.append(f"{label}: /{path}: only in the {'second' if a is None else 'first'}")
-        elif a.mode != b.mode:
-            found.append(f"{label}: /{path}: {filemode(a.mode)} and {filemode(b.mode)}")
-        elif a.data != b.data:
-            found.append(f"{label}: /{path}: {_first_byte(bytes(a.data), bytes(b.data))}")
-    return found or [f"{label}: the archives are laid out differently"]
+        yield from _content(name, left, right)
+        return
+    some = False
+    for path in sorted({*mine, *theirs}):
+        for difference in _entries(name, path, mine.get(path), theirs.get(path)):
+            some = True
+            yield difference
+    if not some:
+        found = _bytes(name, "", left.data, right.data)
+        yield Difference(
+            section=name,
+            what="layout",
+            first=found.first,
+            second=found.second,
+            offset=found.offset,
+            bytes=found.bytes,
+        )
 
 
-def _first_byte(a: bytes, b: bytes) -> str:
-    at = next(
-        (i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b))
+def _entries(
+    name: str, path: str, a: cpio.Entry | None, b: cpio.Entry | None
+) -> Iterator[Difference]:
+    path = f"/{path}"
+    if a is None or b is None:
+        yield Difference(section=name, path=path, what="only", first=_entry(a), second=_entry(b))
+        return
+    if a.mode != b.mode:
+        modes = filemode(a.mode), filemode(b.mode)
+        yield Difference(section=name, path=path, what="mode", first=modes[0], second=modes[1])
+    if a.device != b.device:
+        numbers = (f"{x.device[0]}:{x.device[1]}" for x in (a, b))
+        yield Difference(
+            section=name, path=path, what="device", first=next(numbers), second=next(numbers)
+        )
+    if S_IFMT(a.mode) != S_IFMT(b.mode) or _first_difference(a.data, b.data) is None:
+        return
+    if S_ISLNK(a.mode):
+        targets = [bytes(x.data).decode("utf-8", "replace") for x in (a, b)]
+        yield Difference(
+            section=name, path=path, what="target", first=targets[0], second=targets[1]
+        )
+    else:
+        yield _bytes(name, path, a.data, b.data)
+
+
+def _entry(entry: cpio.Entry | None) -> str | None:
+    if entry is None:
+        return None
+    if S_ISLNK(entry.mode):
+        return f"{filemode(entry.mode)}, to {bytes(entry.data).decode('utf-8', 'replace')}"
+    if S_ISREG(entry.mode):
+        return f"{filemode(entry.mode)}, {len(entry.data)} bytes"
+    if S_ISCHR(entry.mode) or S_ISBLK(entry.mode):
+        return f"{filemode(entry.mode)}, {entry.device[0]}:{entry.device[1]}"
+    return filemode(entry.mode)
+
+
+def _bytes(name: str, path: str, a: Piece, b: Piece) -> Difference:
+    at = _first_difference(a, b)
+    assert at is not None  # noqa: S101 - the caller saw that they differ
+    begin = at - at % _ROW
+    rows = tuple(bytes(data[begin : begin + _ROW * _ROWS]) for data in (a, b))
+    return Difference(
+        section=name,
+        path=path,
+        what="content",
+        first=f"{len(a)} bytes",
+        second=f"{len(b)} bytes",
+        offset=at,
+        bytes=(rows[0], rows[1]),
+        line=_text_line(a, b, at) if path else None,
     )
-    return f"differs from byte {at} on ({len(a)} and {len(b)} bytes)"
+
+
+def _text_line(a: Piece, b: Piece, at: int) -> tuple[int, str, str] | None:
+    """The line that holds a byte, where both are text."""
+    if max(len(a), len(b)) > _LONGEST_TEXT:
+        return None
+    one, other = bytes(a), bytes(b)
+    try:
+        if "\0" in one.decode("utf-8") or "\0" in other.decode("utf-8"):
+            return None
+    except UnicodeDecodeError:
+        return None
+    begin = one.rfind(b"\n", 0, at) + 1
+    lines = [x[begin:].partition(b"\n")[0].decode("utf-8")[:_LONGEST_LINE] for x in (one, other)]
+    return one.count(b"\n", 0, at) + 1, lines[0], lines[1]
+
+
+def _first_difference(a: Piece, b: Piece) -> int | None:
+    """The first byte that differs, or None if there is none."""
+    shorter = min(len(a), len(b))
+    for begin in range(0, shorter, _CHUNK):
+        one, other = bytes(a[begin : begin + _CHUNK]), bytes(b[begin : begin + _CHUNK])
+        if one != other:
+            pairs = zip(one, other, strict=False)
+            within = next((i for i, (x, y) in enumerate(pairs) if x != y), None)
+            return shorter if within is None else begin + within
+    return None if len(a) == len(b) else shorter
+
+
+def _metadata(name: str, left: Section, right: Section) -> Iterator[Difference]:
+    try:
+        one, other = (json.parse(bytes(s.data), field=name) for s in (left, right))
+        found = list(_values(name, "", one, other))
+    except (Malformed, RecursionError):  # what is nested deeply is told of as bytes
+        found = []
+    yield from found or _content(name, left, right)
+
+
+def _signature(name: str, left: Section, right: Section) -> Iterator[Difference]:
+    try:
+        one, other = (eif_signature.read(bytes(s.data), base=s.offset) for s in (left, right))
+    except Malformed:
+        yield from _content(name, left, right)
+        return
+    found = list(_values(name, "", _said(one), _said(other)))
+    yield from found or _content(name, left, right)
+
+
+def _said(signature: eif_signature.Signature) -> dict[str, str]:
+    return {
+        "algorithm": eif_signature.ALGORITHMS[signature.sign1.alg][0],
+        "certificate_sha256": hashlib.sha256(signature.certificate).hexdigest(),
+        "pcr0": signature.value.hex(),
+    }
+
+
+def _values(name: str, path: str, a: Any, b: Any) -> Iterator[Difference]:
+    """Values of JSON that differ, by their paths."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        for key in (*a, *(key for key in b if key not in a)):
+            below = f"{path}.{key}" if path else key
+            if key not in a or key not in b:
+                sides = (_value(x[key])[:_LONGEST_VALUE] if key in x else None for x in (a, b))
+                yield Difference(
+                    section=name, path=below, what="only", first=next(sides), second=next(sides)
+                )
+            else:
+                yield from _values(name, below, a[key], b[key])
+    elif type(a) is not type(b) or a != b:
+        first, second = _cut(_value(a), _value(b))
+        yield Difference(section=name, path=path, what="value", first=first, second=second)
+
+
+def _value(value: Any) -> str:
+    try:
+        return json.canonical(value).decode("utf-8")
+    except Misuse:  # half a surrogate pair
+        return ascii(value)
+
+
+def _cut(first: str, second: str) -> tuple[str, str]:
+    """Two texts, if they are long from shortly before where they differ."""
+    if max(len(first), len(second)) <= _LONGEST_VALUE:
+        return first, second
+    at = _first_difference(first.encode("utf-32-be"), second.encode("utf-32-be")) or 0
+    begin = max(at // 4 - _BEFORE, 0)
+    one, other = (text[begin : begin + _LONGEST_VALUE] for text in (first, second))
+    return (f"…{one}", f"…{other}") if begin else (one, other)
+
+
+_READERS: Final = {
+    Kind.COMMAND_LINE: _line,
+    Kind.METADATA: _metadata,
+    Kind.RAMDISK: _files,
+    Kind.SIGNATURE: _signature,
+}

@@ -94,6 +94,11 @@ class Eif:
         return next((section for section in self.sections if section.kind is kind), None)
 
     @property
+    def architecture(self) -> str:
+        """`x86_64` or `aarch64`."""
+        return "aarch64" if self.flags & FLAG_AARCH64 else "x86_64"
+
+    @property
     def kernel(self) -> Section:
         """The kernel: a bzImage on x86-64."""
         return self.sections[0]
