@@ -11,9 +11,12 @@ from a process (CUSE), else a unix socket. When it is there, this folder removes
 import os
 import struct
 import sys
-from collections.abc import Callable
 
 import _socket  # the module `socket` takes a tenth of a second here
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ctypes
 
 HERE = "/troth-local"
 DEVICE = "/dev/nsm"
@@ -28,7 +31,9 @@ _EIO, _EINVAL, _EMSGSIZE, _ENOTTY, _ENOSYS = 5, 22, 90, 25, 38
 
 _IN = struct.Struct("=IIQQIIII")  # length, opcode, unique, node, user, group, process, extensions
 _OUT = struct.Struct("=IiQ")  # length, error, unique
-_INIT_OUT = struct.Struct("=8I40x")  # version, -, flags, longest read and write, device number, spare
+_INIT_OUT = struct.Struct(
+    "=8I40x"
+)  # version, -, flags, longest read and write, device number, spare
 _IOCTL_IN = struct.Struct("=QIIQII")  # handle, flags, command, argument, sizes in and out
 _IOCTL_OUT = struct.Struct("=iIII")  # result, flags, vectors in and out
 _OPEN_OUT = struct.Struct("=QII")
@@ -126,7 +131,9 @@ class Cuse:
             told = _MESSAGE.pack(asked, asked_size, place, len(answer))
             self.reply(unique, _IOCTL_OUT.pack(0, 0, 0, 0) + told + answer)
 
-    def again(self, unique: int, reads: list[tuple[int, int]], writes: list[tuple[int, int]]) -> None:
+    def again(
+        self, unique: int, reads: list[tuple[int, int]], writes: list[tuple[int, int]]
+    ) -> None:
         """Asks for these parts of the caller's memory."""
         head = _IOCTL_OUT.pack(0, _RETRY, len(reads), len(writes))
         self.reply(unique, head + b"".join(struct.pack("=QQ", *part) for part in reads + writes))
@@ -145,7 +152,7 @@ class Bridge:
     def serve(self) -> None:
         """One request for each connection, one after the other."""
         while True:
-            descriptor, _ = self.listener._accept()
+            descriptor, _ = self.listener._accept()  # type: ignore[attr-defined]
             sock = _socket.socket(_AF_UNIX, _STREAM, 0, descriptor)
             try:
                 size = int.from_bytes(exactly(sock, 4), "big")
@@ -158,7 +165,7 @@ class Bridge:
                 sock.close()
 
 
-def library() -> "Callable[..., int]":
+def library() -> "ctypes.CDLL":
     """The C library's calls that Python lacks."""
     import ctypes
 
