@@ -195,15 +195,20 @@ def _why_no_hardware_kernel() -> str:
     return "" if found else "it is not in the store; `troth kernel build` makes it in some minutes"
 
 
-TOOLCHAINS = {"go": "version", "cargo": "--version", "node": "--version"}
+TOOLCHAINS = {
+    "go": ("version",),
+    "cargo": ("--version",),
+    "node": ("--version",),
+    "perl": ("-MTest::More", "-e", "1"),
+}
 
 
 def _why_no_toolchains() -> str:
-    """Ask the compilers and the interpreter of the examples in other languages for their versions."""
-    for name, word in TOOLCHAINS.items():
+    """Start the compilers and interpreters of the examples in other languages."""
+    for name, words in TOOLCHAINS.items():
         if shutil.which(name) is None:
             return f"the program {name} is absent"
-        asked = _run(name, word)
+        asked = _run(name, *words)
         if asked.returncode:
             return f"{name} does not start: {asked.stderr.strip()}"
     return ""

@@ -12,7 +12,7 @@ from troth.image.recipe import load
 ROOT = Path(__file__).parents[2]
 LOCK = Path("troth.lock")
 TEMPLATES = sorted(path.name for path in (ROOT / "src/troth/cli/templates").iterdir())
-MADE = {"__pycache__", "bin", "target"}
+MADE = {"__pycache__", "bin", "image.tar", "target"}
 
 
 def names_in(folder: Path) -> set[Path]:

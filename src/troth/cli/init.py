@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from importlib.resources.abc import Traversable
 
-LANGUAGES: Final = ("python", "node", "go", "rust")
+LANGUAGES: Final = ("python", "node", "go", "rust", "oci")
 """What `hello` is there in; the others are each in one language."""
 _WRITTEN_IN: Final = {"auction": "python", "shell": "busybox's shell"}
 _ALSO_CALLED: Final = {
