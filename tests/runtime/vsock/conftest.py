@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.runtime.vsock.front import Front
 from tests.runtime.vsock.guest import Guest
 
 from troth.runtime.vsock import Vsock
@@ -27,7 +28,7 @@ def vsock(folder: Path) -> Iterator[Vsock]:
 @pytest.fixture
 def guest(vsock: Vsock, folder: Path) -> Iterator[Guest]:
     """A guest that has come up at it; nothing around its memory may have changed in the end."""
-    made = Guest(folder / "front")
+    made = Guest(Front(folder / "front"))
     yield made
     assert made.front.untouched()
     made.close()

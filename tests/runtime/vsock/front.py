@@ -10,6 +10,7 @@ import os
 import select
 import socket
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 from troth.runtime.vsock import messages
@@ -36,10 +37,19 @@ class Front:
     Args:
         path: of the back end's socket.
         features: what it accepts.
+        turn: what makes a back end go on that has no thread of its own.
     """
 
-    def __init__(self, path: Path, *, features: int = (1 << 32) | (1 << 30) | (1 << 28)) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        features: int = (1 << 32) | (1 << 30) | (1 << 28),
+        turn: Callable[[], None] | None = None,
+    ) -> None:
+        self.path = path
         self.features = features
+        self.turn = turn
         self.file = os.memfd_create("guest", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
         os.ftruncate(self.file, GUARD + SIZE + GUARD)
         self.whole = mmap.mmap(self.file, GUARD + SIZE + GUARD)
@@ -47,12 +57,16 @@ class Front:
         self.whole[:GUARD] = self.guard
         self.whole[GUARD + SIZE :] = self.guard
         self.memory = memoryview(self.whole)[GUARD : GUARD + SIZE]
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(10)
-        self.sock.connect(str(path))
         self.kicks = [os.eventfd(0, os.EFD_NONBLOCK), os.eventfd(0, os.EFD_NONBLOCK)]
         self.calls = [os.eventfd(0, os.EFD_NONBLOCK), os.eventfd(0, os.EFD_NONBLOCK)]
         self.queues = [Queue(self, 0), Queue(self, 1)]
+        self.connect()
+
+    def connect(self) -> None:
+        """Connects, once more if need be; the memory stays as it is."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(10)
+        self.sock.connect(str(self.path))
 
     def close(self) -> None:
         """The front end goes away."""
@@ -133,18 +147,27 @@ class Front:
 
     def called(self, timeout: float) -> bool:
         """Waits for an interrupt, of either ring."""
+        if self.turn is not None:
+            self.turn()
+            timeout = 0
         ready = select.select(self.calls, [], [], timeout)[0]
         for descriptor in ready:
             os.eventfd_read(descriptor)
         return bool(ready)
 
     def _exactly(self, size: int) -> bytes:
-        data = b""
+        data, idle = b"", 0
         while len(data) < size:
+            if self.turn is not None:
+                self.turn()
             try:
                 part = self.sock.recv(size - len(data))
             except ConnectionResetError:
                 part = b""
+            except BlockingIOError:
+                idle += 1
+                assert idle < 10, "the back end does not answer"
+                continue
             if not part:
                 raise EOFError
             data += part

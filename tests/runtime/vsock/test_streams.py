@@ -6,8 +6,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from tests.runtime.vsock.front import Front
 from tests.runtime.vsock.guest import Guest, Refused
 
 from troth.runtime.vsock import Vsock
@@ -79,9 +81,9 @@ def test_the_host_reaches_the_guest(guest: Guest, vsock: Vsock) -> None:
     ("indirect", "split"), [(False, 0), (True, 0), (False, 16384), (True, 9000)]
 )
 def test_large_transfers_both_ways_at_once(
-    vsock: Vsock, folder, serve: Serve, indirect: bool, split: int
+    vsock: Vsock, folder: Path, serve: Serve, indirect: bool, split: int
 ) -> None:
-    guest = Guest(folder / "front", indirect=indirect, split=split)
+    guest = Guest(Front(folder / "front"), indirect=indirect, split=split)
     listener = serve(1)
     stream = guest.connect(1)
     host, _ = listener.accept()

@@ -37,10 +37,10 @@ class Backend:
         self.device = Device(self.loop, cid=cid, dial=lambda port: host.dial(uds, port))
         self.door = host.Door(self.loop, self.device, door)
         self.session: Session | None = None
-        self._front = front
+        self._gate = host.Gate(self.loop, front, self._meet)
         self._cid = cid
         self._more = False
-        self._await_front_end()
+        self._tend()
 
     def turn(self, timeout: float | None = None) -> None:
         """Waits until something can be done, and does it.
@@ -48,11 +48,11 @@ class Backend:
         Args:
             timeout: seconds at most; None is no limit.
         """
-        waits = [0.0] if self._more else [timeout, self.device.wait(), self.door.wait()]
+        waits = (timeout, self.device.wait(), self.door.wait(), self._gate.wait())
         known = [wait for wait in waits if wait is not None]
-        self.loop.turn(min(known) if known else None)
+        self.loop.turn(0.0 if self._more else min(known, default=None))
         self._more = self.session is not None and self.session.pump()
-        self.door.tend()
+        self._tend()
         self.loop.tidy()
 
     def close(self) -> None:
@@ -60,26 +60,21 @@ class Backend:
         if self.session is not None:
             self.session.close("the back end ends")
         self.door.close()
-        self.loop.dispose(self._front)
+        self._gate.close()
         self.loop.close()
 
-    def _await_front_end(self) -> None:
-        """One front end at a time; the next one waits in the listener's queue."""
-        self.loop.watch(self._front.fileno(), IN, self._meet)
+    def _tend(self) -> None:
+        self.door.tend()
+        # One front end at a time; the next one waits in the listener's queue.
+        self._gate.tend(is_open=self.session is None)
 
-    def _meet(self, _: int) -> None:
-        try:
-            sock, _ = self._front.accept()
-        except OSError:
-            return
-        sock.setblocking(False)
-        self.loop.forget(self._front.fileno())
+    def _meet(self, sock: socket.socket) -> None:
+        self._gate.tend(is_open=False)
         self.session = Session(self.loop, sock, self.device, cid=self._cid, end=self._over)
 
     def _over(self, reason: str) -> None:
         self.notes.append(reason)
         self.session = None
-        self._await_front_end()
 
 
 class Vsock:

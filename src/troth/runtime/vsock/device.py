@@ -71,6 +71,7 @@ class Device:
         for stream in (*self._streams.values(), *self._draining):
             self._end(stream)
         self._resets.clear()
+        self._touched.clear()
 
     def connect(self, port: int, sock: socket.socket) -> None:
         """Asks the guest for a stream to one of its ports; the socket hears `OK` when it is there.

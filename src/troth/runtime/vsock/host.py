@@ -6,10 +6,12 @@ with a number and a line feed, or the end of the connection. The guest reaches t
 """
 
 import contextlib
+import errno
 import os
 import re
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -19,10 +21,11 @@ from troth.runtime.vsock.loop import IN, Loop
 
 ANY_PORT: Final = 0xFFFF_FFFF
 _LINE: Final = re.compile(rb"CONNECT (0|[1-9][0-9]{0,9})\n")
+_ANSWER: Final = re.compile(rb"(O|OK|OK |OK [0-9]{1,10}\n?)\Z")
 _SHORTEST_LINE: Final = len(b"CONNECT 0\n")
 _LONGEST_LINE: Final = len(b"CONNECT 4294967295\n")
 _LINE_SECONDS: Final = 5.0
-_PAUSE_SECONDS: Final = 0.2
+_REST_SECONDS: Final = 0.2
 _ADDRESS_ROOM: Final = 107  # what Linux has for a path in a socket's address
 
 
@@ -67,6 +70,56 @@ def dial(uds: Path, port: int) -> socket.socket | None:
     return sock
 
 
+class Gate:
+    """A listening socket that is open, shut, or rests because nobody could be let in.
+
+    Args:
+        loop: where it is watched.
+        listener: from `listen`.
+        enter: is given each connection.
+    """
+
+    def __init__(
+        self, loop: Loop, listener: socket.socket, enter: Callable[[socket.socket], None]
+    ) -> None:
+        self._loop = loop
+        self._listener = listener
+        self._enter = enter
+        self._rests_until = 0.0
+        self._open = False
+
+    def tend(self, *, is_open: bool) -> None:
+        """Opens or shuts it."""
+        is_open = is_open and self._rests_until <= time.monotonic()
+        if is_open and not self._open:
+            self._loop.watch(self._listener.fileno(), IN, self._knock)
+        elif self._open and not is_open:
+            self._loop.forget(self._listener.fileno())
+        self._open = is_open
+
+    def wait(self) -> float | None:
+        """Seconds until it has rested; None if it does not rest."""
+        left = self._rests_until - time.monotonic()
+        return left if left > 0 else None
+
+    def close(self) -> None:
+        """Takes it away."""
+        self._loop.dispose(self._listener)
+
+    def _knock(self, _: int) -> None:
+        try:
+            sock, _ = self._listener.accept()
+        except BlockingIOError:
+            return
+        except OSError:
+            # No descriptors left, say. Who knocks stays in the queue; to ask again at once is no use.
+            self._rests_until = time.monotonic() + _REST_SECONDS
+            self.tend(is_open=False)
+            return
+        sock.setblocking(False)
+        self._enter(sock)
+
+
 class Door:
     """`<uds>`, and those who stand in it until they have said where to.
 
@@ -79,10 +132,8 @@ class Door:
     def __init__(self, loop: Loop, device: Device, listener: socket.socket) -> None:
         self._loop = loop
         self._device = device
-        self._listener = listener
+        self._gate = Gate(loop, listener, self._enter)
         self._asking: dict[socket.socket, tuple[bytearray, float]] = {}
-        self._paused_until = 0.0
-        self._open = False
         self.tend()
 
     def tend(self) -> None:
@@ -90,38 +141,24 @@ class Door:
         now = time.monotonic()
         for sock in [one for one, (_, until) in self._asking.items() if until <= now]:
             self._leave(sock)
-        room = self._device.count() + len(self._asking) < MOST_STREAMS
-        is_open = room and self._paused_until <= now
-        if is_open and not self._open:
-            self._loop.watch(self._listener.fileno(), IN, self._knock)
-        elif self._open and not is_open:
-            self._loop.forget(self._listener.fileno())
-        self._open = is_open
+        self._gate.tend(is_open=self._device.count() + len(self._asking) < MOST_STREAMS)
 
     def wait(self) -> float | None:
         """Seconds until `tend` has something to do; None if that is not known."""
-        times = [until for _, until in self._asking.values()]
         now = time.monotonic()
-        if self._paused_until > now:
-            times.append(self._paused_until)
-        return max(0.0, min(times) - now) if times else None
+        times = [until - now for _, until in self._asking.values()]
+        rest = self._gate.wait()
+        if rest is not None:
+            times.append(rest)
+        return max(0.0, min(times)) if times else None
 
     def close(self) -> None:
         """Sends everybody away."""
         for sock in list(self._asking):
             self._leave(sock)
-        self._loop.dispose(self._listener)
+        self._gate.close()
 
-    def _knock(self, _: int) -> None:
-        try:
-            sock, _ = self._listener.accept()
-        except BlockingIOError:
-            return
-        except OSError:
-            # No descriptors left, say. The caller stays in the queue; asking at once would be no use.
-            self._paused_until = time.monotonic() + _PAUSE_SECONDS
-            return
-        sock.setblocking(False)
+    def _enter(self, sock: socket.socket) -> None:
         self._asking[sock] = (bytearray(), time.monotonic() + _LINE_SECONDS)
         self._loop.watch(sock.fileno(), IN, lambda _: self._listen_to(sock))
 
@@ -166,17 +203,21 @@ def call(uds: Path, port: int, timeout: float) -> socket.socket:
         sock = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         sock.settimeout(timeout)
         sock.connect(str(uds))
-        sock.sendall(b"CONNECT %d\n" % port)
         line = b""
-        while not line.endswith(b"\n"):
-            sock.settimeout(max(0.001, until - time.monotonic()))
-            try:
+        try:
+            sock.sendall(b"CONNECT %d\n" % port)
+            while not line.endswith(b"\n"):
+                sock.settimeout(max(0.001, until - time.monotonic()))
                 data = sock.recv(1)
-            except ConnectionResetError:
-                data = b""
-            line += data
-            if not data or len(line) > _LONGEST_LINE or not b"OK ".startswith(line[:3]):
-                raise ConnectionRefusedError(f"nobody answers at the guest's port {port}")
+                line += data
+                if not data or not _ANSWER.match(line):
+                    break
+        except ConnectionError:
+            line = b""
+        if not line.endswith(b"\n"):
+            raise ConnectionRefusedError(
+                errno.ECONNREFUSED, f"nobody answers at the guest's port {port}"
+            )
         sock.settimeout(None)
         undo.pop_all()
         return sock

@@ -122,8 +122,10 @@ class Session:
         self._end(reason)
 
     def _readable(self, _: int) -> None:
+        message = None
         try:
-            message = self._receiver.receive()
+            while message is None:
+                message = self._receiver.receive()
         except BlockingIOError:
             return
         except (EOFError, OSError):
@@ -131,8 +133,6 @@ class Session:
             return
         except Malformed as error:
             self.close(f"the front end's {error}")
-            return
-        if message is None:
             return
         try:
             answer = self._answer(message)

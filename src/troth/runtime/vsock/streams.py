@@ -174,7 +174,8 @@ class Stream:
         except (BlockingIOError, InterruptedError):
             return None
         except OSError:
-            count = 0
+            # What it had to say was read; that it closed over what it was told is told the guest.
+            count, self.dead = 0, True
         if not count:
             self.ended = True
         self._sent = (self._sent + count) & _WRAP
