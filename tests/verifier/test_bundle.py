@@ -15,7 +15,7 @@ from troth.errors import Malformed, Misuse
 from troth.model.report import Verdict
 from troth.platforms.nitro.simulate import DevelopmentPki, SimulatedNsm, new_instance
 from troth.trust import parse_roots
-from troth.verifier.binding import Tag, bind
+from troth.verifier.binding import SIGNING_DOMAIN, Tag, bind
 from troth.verifier.bundle import (
     MAX_BYTES,
     Bundle,
@@ -26,7 +26,7 @@ from troth.verifier.bundle import (
     replay,
     unpack,
 )
-from troth.verifier.receipt import SIGNING_DOMAIN, Receipt
+from troth.verifier.receipt import Receipt
 from troth.wire import cbor
 
 NOW = datetime(2026, 11, 23, 3, 10, tzinfo=UTC)

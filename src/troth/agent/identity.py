@@ -3,7 +3,7 @@
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from troth.verifier.receipt import SIGNING_DOMAIN
+from troth.verifier.binding import SIGNING_DOMAIN
 
 
 class Identity:

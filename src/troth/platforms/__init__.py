@@ -1,51 +1,20 @@
 """The formats we read, one folder each, all with the same file names.
 
-The registry is a frozen tuple: a new format is a new folder and one line here.
+The registry of them is loaded on first use: the agent in an enclave asks its hardware, and reads nothing.
 """
 
-from typing import Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from troth.model.composite import Composite
-from troth.model.platform import Platform
-from troth.platforms import nitro, nitrotpm, nvidia, sgx, snp, tdx, tokens, tpm
+if TYPE_CHECKING:
+    from troth.platforms.registry import PLATFORMS, assemble, detect
 
-PLATFORMS: Final[tuple[Platform, ...]] = (
-    nitrotpm.PLATFORM,  # before its sibling, which has all but the name of the registers
-    nitro.PLATFORM,
-    sgx.PLATFORM,
-    tdx.PLATFORM,
-    snp.PLATFORM,
-    nvidia.PLATFORM,
-    tpm.PLATFORM,
-    tokens.MAA,
-    tokens.GCS,
-    tokens.ITA,
-    tokens.NRAS,
-)
+__all__ = ["PLATFORMS", "assemble", "detect"]
 
 
-def detect(data: bytes) -> tuple[Platform, bytes, str] | None:
-    """The platform whose evidence this looks like, the bare bytes, and words for removed framing.
-
-    Raises:
-        Malformed: it is a platform's evidence in framing that contradicts itself.
-    """
-    for platform in PLATFORMS:
-        bare = platform.unwrap(data)
-        if bare is not None:
-            return platform, *bare
-    return None
-
-
-def assemble(data: bytes) -> Composite | None:
-    """The parts of a container that holds several pieces of evidence, or None if this is none.
-
-    Raises:
-        Malformed: it is one that contradicts itself.
-    """
-    if not data[:16].lstrip().startswith((b"{", b"[")):
-        return None  # all of them are JSON, and most evidence is not
-    from troth.platforms.nvidia import carrier
-    from troth.platforms.tpm import azure
-
-    return carrier.composite(data) or azure.composite(data)
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module("troth.platforms.registry"), name)
+    globals()[name] = value
+    return value

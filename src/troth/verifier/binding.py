@@ -8,6 +8,8 @@ import hashlib
 from enum import StrEnum
 from typing import Final
 
+SIGNING_DOMAIN: Final = b"troth/sign/1\x00"
+"""Stands before what the agent's identity key signs."""
 _DOMAIN: Final = b"troth-binding/1"
 
 

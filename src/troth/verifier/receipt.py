@@ -11,9 +11,8 @@ from troth.crypto.signature import ed25519_raw
 from troth.model.check import Check, failed, passed
 from troth.model.claims import Claims
 from troth.model.codes.binding import B401
-from troth.verifier.binding import Tag, bind
+from troth.verifier.binding import SIGNING_DOMAIN, Tag, bind
 
-SIGNING_DOMAIN: Final = b"troth/sign/1\x00"
 _SPKI_ED25519: Final = bytes.fromhex("302a300506032b6570032100")  # RFC 8410, then 32 bytes of key
 
 

@@ -1,36 +1,20 @@
-"""AWS Nitro Enclaves: attestation documents signed by the Nitro hypervisor."""
+"""AWS Nitro Enclaves: attestation documents signed by the Nitro hypervisor.
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Final
+What reads them is loaded on first use: the agent in an enclave asks for documents, and reads none.
+"""
 
-from troth.model.codes.fresh import R103
-from troth.model.codes.genuine import G101, G102, G103, G104, G105, G106
-from troth.model.collateral import Collateral
-from troth.model.platform import Genuineness, Platform
-from troth.model.roots import Root
-from troth.platforms.nitro import claims, format, roots  # noqa: A004
-from troth.platforms.nitro.format import Document
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from troth.platforms.nitro.platform import PLATFORM
 
-def _genuine(
-    document: Document, trusted: Sequence[Root], _: Collateral, at: datetime
-) -> Genuineness:
-    # Imported when it is asked for: measuring an image needs no cryptography.
-    from troth.platforms.nitro import chain
-
-    return chain.genuine(document, trusted, at)
+__all__ = ["PLATFORM"]
 
 
-PLATFORM: Final = Platform(
-    name="nitro",
-    title="AWS Nitro",
-    unwrap=format.unwrap,
-    parse=format.parse,
-    genuine=_genuine,
-    claims=claims.claims,
-    roots=roots.vendor_roots,
-    required=(G101, G102, G103, G104, G105, G106, R103),
-    has_no=("revocation",),
-    fields=format.fields,
-)
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module("troth.platforms.nitro.platform"), name)
+    globals()[name] = value
+    return value
