@@ -57,7 +57,7 @@ def _run(rest: list[str]) -> int:
         "EnclaveName": rest[rest.index("--enclave-name") + 1],
         "EnclaveID": "i-0f5d8e1b2c3a4d5e6-enc0123456789abcde",
         "ProcessID": sleeper.pid,
-        "EnclaveCID": 16,
+        "EnclaveCID": int(rest[rest.index("--enclave-cid") + 1]),
         "NumberOfCPUs": int(rest[rest.index("--cpu-count") + 1]),
         "CPUIDs": [1, 3],
         "MemoryMiB": int(rest[rest.index("--memory") + 1]),

@@ -30,7 +30,7 @@ def standin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn
 
 
 def start(image: str = "app.eif", *, debug: bool = False) -> Enclave:
-    return NitroCli.find().run(Path(image), name="app-1", memory=512, cpus=2, debug=debug)
+    return NitroCli.find().run(Path(image), name="app-1", cid=16, memory=512, cpus=2, debug=debug)
 
 
 def test_an_enclave_from_start_to_end(standin: StandIn) -> None:
@@ -43,7 +43,7 @@ def test_an_enclave_from_start_to_end(standin: StandIn) -> None:
     (call,) = standin.calls("run-enclave")
     assert call == [
         *("run-enclave", "--eif-path", "app.eif", "--enclave-name", "app-1"),
-        *("--memory", "512", "--cpu-count", "2"),
+        *("--enclave-cid", "16", "--memory", "512", "--cpu-count", "2"),
     ]
 
 

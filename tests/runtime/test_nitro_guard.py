@@ -51,7 +51,7 @@ def until(condition, seconds: float = 15) -> bool:
 
 
 def start(name: str) -> None:
-    NitroCli.find().run(Path("app.eif"), name=name, memory=512, cpus=2, debug=False)
+    NitroCli.find().run(Path("app.eif"), name=name, cid=16, memory=512, cpus=2, debug=False)
 
 
 def test_its_enclave_is_ended(standin: StandIn) -> None:

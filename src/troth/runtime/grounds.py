@@ -127,6 +127,16 @@ KINDS: Final[Mapping[str, Kind]] = {
         development=True,
         factory=("troth.runtime.microvm", "Microvm"),
     ),
+    "qemu-nitro": Kind(
+        says="functional test: QEMU measures the image and signs nothing, so every verifier refuses it",
+        development=False,
+        factory=("troth.runtime.qemu_nitro", "QemuNitro"),
+    ),
+    "nitro": Kind(
+        says="an enclave on this EC2 instance, through nitro-cli",
+        development=False,
+        factory=("troth.runtime.nitro", "Nitro"),
+    ),
 }
 
 

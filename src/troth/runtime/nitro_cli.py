@@ -75,6 +75,10 @@ MEANINGS: Final[Mapping[str, tuple[str, str]]] = {
 """What an error code means and what to do; the first code in an output is the cause of the others."""
 
 
+class Refused(Unavailable):
+    """The program ended with an error: what it was asked for has not come about."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enclave:
     """One enclave as `nitro-cli` describes it.
@@ -157,6 +161,7 @@ class NitroCli:
         image: Path,
         *,
         name: str,
+        cid: int,
         memory: int,
         cpus: int,
         debug: bool,
@@ -167,21 +172,26 @@ class NitroCli:
         Args:
             image: the EIF.
             name: what it is called in the program's own lists.
+            cid: its address on vsock, of nobody else's on this instance.
             memory: MiB.
             cpus: how many.
             debug: registers 0 to 2 are zero in its evidence, and its console can be read.
             meanwhile: called again and again; what it raises ends the program, not the enclave.
 
         Raises:
-            Unavailable: it was refused or did not boot; the first error code says why.
+            Refused: it was refused or did not boot; the first error code says why.
+            Unavailable: the program gives no answer; an enclave may be there or come.
             Malformed: the answer is not as documented.
         """
         command = [
             *("run-enclave", "--eif-path", str(image), "--enclave-name", name),
-            *("--memory", str(memory), "--cpu-count", str(cpus)),
+            *("--enclave-cid", str(cid), "--memory", str(memory), "--cpu-count", str(cpus)),
             *(["--debug-mode"] if debug else []),
         ]
-        return Enclave.read(self._ask(command, seconds=_START_SECONDS, meanwhile=meanwhile))
+        enclave = Enclave.read(self._ask(command, seconds=_START_SECONDS, meanwhile=meanwhile))
+        if enclave.cid != cid:
+            raise Malformed(f"started it at CID {enclave.cid}, not {cid}", field=_OUTPUT)
+        return enclave
 
     def describe(self) -> tuple[Enclave, ...]:
         """The enclaves of this user.
@@ -270,7 +280,7 @@ def _answer(output: bytes) -> Any:
     return json.parse(output[found.start() :].strip(), field=_OUTPUT)
 
 
-def explain(command: str, words: str, code: int) -> Unavailable:
+def explain(command: str, words: str, code: int) -> Refused:
     """The error for an output that holds error codes.
 
     `run-enclave` reports what went wrong first, and then that it lost the process to which that
@@ -284,12 +294,12 @@ def explain(command: str, words: str, code: int) -> Unavailable:
     found = _CODE.search(words)
     if found is None:
         last = " · ".join(line.strip() for line in words.splitlines() if line.strip())[-300:]
-        return Unavailable(f"nitro-cli {command} ended with {code}: {last or 'no word'}", fix=_LOG)
+        return Refused(f"nitro-cli {command} ended with {code}: {last or 'no word'}", fix=_LOG)
     number, title = found[1], found[2].partition(". ")[0].rstrip(".")
     meaning, fix = MEANINGS.get(number, (title[:120].lower() or "no word", _LOG))
     if number == "E19":
         meaning, fix = _file(_FILE.search(words))
-    return Unavailable(f"nitro-cli {command}: {meaning} ({number})", fix=fix)
+    return Refused(f"nitro-cli {command}: {meaning} ({number})", fix=fix)
 
 
 def _file(found: re.Match[str] | None) -> tuple[str, str]:

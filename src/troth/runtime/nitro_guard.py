@@ -1,7 +1,9 @@
 """A process that ends an enclave where the process that started it was killed: no kernel would."""
 
+import contextlib
 import os
 import signal
+import socket
 import time
 from typing import Final, NoReturn
 
@@ -18,24 +20,26 @@ class Guard:
     """Made before its process has a thread, since it forks. Does nothing until it is armed."""
 
     def __init__(self) -> None:
-        read, self._write = os.pipe()
+        ours, theirs = socket.socketpair()
         if os.fork() == 0:
-            _stand(read)
-        os.close(read)
+            _stand(theirs)
+        theirs.close()
+        ours.recv(1)  # until it stands, a signal to our group would reach it
+        self._socket = ours
 
     def arm(self, name: str) -> None:
         """From now on, if this process ends without `disarm`, the enclave of this name is ended."""
-        os.write(self._write, name.encode() + b"\n")
+        self._socket.sendall(name.encode() + b"\n")
 
     def disarm(self) -> None:
         """The enclave has ended, or was never there. May be called twice."""
-        if self._write >= 0:
-            os.write(self._write, b"\n")
-            os.close(self._write)
-            self._write = -1
+        if self._socket.fileno() >= 0:
+            with contextlib.suppress(OSError):  # somebody has killed it
+                self._socket.sendall(b"\n")
+            self._socket.close()
 
 
-def _stand(read: int) -> NoReturn:
+def _stand(owner: socket.socket) -> NoReturn:
     try:
         os.setsid()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -43,8 +47,9 @@ def _stand(read: int) -> NoReturn:
         null = os.open(os.devnull, os.O_RDWR)
         for standard in range(3):
             os.dup2(null, standard)
-        linux.close_from(3, keep=(read,))
-        with os.fdopen(read, "rb") as lines:
+        linux.close_from(3, keep=(owner.fileno(),))
+        owner.sendall(b".")
+        with owner.makefile("rb") as lines:
             armed = [line.strip().decode() for line in lines]
         if armed and armed[-1]:
             _end(armed[-1])
