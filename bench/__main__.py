@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import image, nitro, nvidia, process, quotes, receipts
+from bench import container, image, nitro, nvidia, process, quotes, receipts
 from bench.timing import Line, shown
 
 VECTORS = Path(os.environ.get("TROTH_VECTORS", Path(__file__).parents[2] / "shared" / "vectors"))
@@ -43,12 +43,19 @@ def main() -> int:
         "NVIDIA reports": nvidia.gpus,
         "batches": lambda: quotes.many(VECTORS),
         "an image": image.writing,
+        "a container": container.becoming,
         "a handshake": _handshake,
         "receipts of AI services": receipts.checking,
         "the package openai": receipts.requests,
         "starting": lambda: process.starting(VECTORS),
     }
-    alone = ("an image", "a handshake", "receipts of AI services", "the package openai")
+    alone = (
+        "an image",
+        "a container",
+        "a handshake",
+        "receipts of AI services",
+        "the package openai",
+    )
     broken = 0
     for title, part in parts.items():
         needs_vectors = title not in alone

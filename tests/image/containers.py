@@ -35,7 +35,7 @@ def hard(path: str, target: str, **fields: Any) -> tarfile.TarInfo:
 
 
 def program(path: str, data: bytes = b"#!/bin/sh\n", **fields: Any) -> tarfile.TarInfo:
-    return member(path, data, mode=0o755, **fields)
+    return member(path, data, **({"mode": 0o755} | fields))
 
 
 def digest(data: bytes) -> str:

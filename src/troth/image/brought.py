@@ -15,7 +15,7 @@ from troth.wire import cpio
 
 _MIB: Final = 1024 * 1024
 _LEAST: Final = 512  # MiB
-_OWN: Final = 64  # MiB of kernel, agent and its interpreter
+_OWN: Final = 80  # MiB of kernel, agent and its interpreter
 _STEP: Final = 128  # MiB
 _TIMES: Final = 4  # what nitro-cli asks of the memory beside the image
 
