@@ -2,8 +2,6 @@
 
 import os
 import platform
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -11,11 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from troth._version import RELEASED
 from troth.cli._console import out
 from troth.errors import TrothError
-
-_RELEASED: Final = datetime(2026, 11, 1, tzinfo=UTC)
-"""A clock before this version was written is wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +44,7 @@ def doctor(*, json: bool = False) -> int:
     """
     from troth.wire import json as strict
 
-    findings = [probe() for probe in _PROBES]
+    findings = [finding for probe in _PROBES for finding in _all(probe())]
     if json:
         out(strict.canonical([asdict(finding) for finding in findings]).decode())
     else:
@@ -57,11 +53,18 @@ def doctor(*, json: bool = False) -> int:
     return 0 if findings[0].works and findings[1].works else 5
 
 
+def _all(found: Finding | Iterator[Finding]) -> Iterator[Finding]:
+    if isinstance(found, Finding):
+        yield found
+    else:
+        yield from found
+
+
 def _lines(findings: list[Finding]) -> Iterator[str]:
     for finding in findings:
-        yield f"{'✓' if finding.works else '–'} {finding.name:<16} {finding.what}"
+        yield f"{'✓' if finding.works else '–'} {finding.name:<18} {finding.what}"
         if not finding.works and finding.fix:
-            yield f"  {'':<16} fix: {finding.fix}"
+            yield f"  {'':<18} fix: {finding.fix}"
 
 
 def _python() -> Finding:
@@ -75,7 +78,7 @@ def _clock() -> Finding:
     now = datetime.now(UTC)
     return Finding(
         name="clock",
-        works=now > _RELEASED,
+        works=now.timestamp() > RELEASED,
         what=f"{now:%Y-%m-%d %H:%M:%S}Z",
         fix="set this machine's clock; evidence is judged by it",
     )
@@ -127,27 +130,31 @@ def _build() -> Finding:
     )
 
 
-def _namespaces() -> Finding:
-    """Makes the namespaces that a run needs, twice over, and lets go of them."""
-    if shutil.which("unshare") is None:
-        return Finding(
-            name="run", works=False, what="cannot be tried", fix="install util-linux (unshare)"
-        )
-    once = ("unshare", "--user", "--map-root-user", "--mount", "--pid", "--net", "--fork")
+def _kernel() -> Finding:
+    from troth.image.hardware import kept
+    from troth.image.store import Store
+
+    what = "not built yet; until then `troth up` takes Debian's"
     try:
-        done = subprocess.run(
-            [*once, *once, "true"], capture_output=True, text=True, check=False, timeout=30
-        )
-        trouble = "" if done.returncode == 0 else done.stderr.strip()[:100] or "refused"
-    except subprocess.TimeoutExpired:
-        trouble = "the probe did not end within 30 s"
+        found = kept.find(Store.of_user())
+    except TrothError as error:
+        found, what = None, str(error)
+    if found is not None:
+        return Finding(name="hardware kernel", works=True, what=f"{found.version}, in the store")
     return Finding(
-        name="run",
-        works=not trouble,
-        what=trouble or "user namespaces, nested",
-        fix="allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, or "
-        "kernel.apparmor_restrict_unprivileged_userns=0)",
+        name="hardware kernel",
+        works=False,
+        what=what,
+        fix="troth kernel build (some minutes; needs what `run on simulator` and `lock` need)",
     )
+
+
+def _ways() -> Iterator[Finding]:
+    """Each ground of `troth run --on`."""
+    from troth.cli._doctor_ways import ways
+
+    for name, (works, what, fix) in ways():
+        yield Finding(name=f"run on {name}", works=works, what=what, fix=fix)
 
 
 def _attest() -> Finding:
@@ -186,14 +193,15 @@ def _cache() -> Finding:
     )
 
 
-_PROBES: Final[tuple[Callable[[], Finding], ...]] = (
+_PROBES: Final[tuple[Callable[[], Finding | Iterator[Finding]], ...]] = (
     _python,
     _clock,
     _roots,
     _development,
     _apt,
     _build,
-    _namespaces,
+    _kernel,
+    _ways,
     _attest,
     _cache,
 )

@@ -43,6 +43,11 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("measure", "troth.cli.measure:measure", "Say what an image will measure to."),
     ("release", "troth.cli.release:app", "Sign an image, and put the signature into it."),
     ("run", "troth.cli.run:run", "Start an image."),
+    (
+        "crosscheck",
+        "troth.cli.crosscheck:crosscheck",
+        "Boot an image in QEMU's enclave machine, and compare what that measures.",
+    ),
     ("ps", "troth.cli.ps:ps", "List what runs."),
     ("logs", "troth.cli.logs:logs", "Show what a run printed."),
     ("stop", "troth.cli.stop:stop", "Stop a run."),

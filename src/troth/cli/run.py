@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def run(
     image: Path,
     *,
-    on: Literal["simulator", "microvm"] = "simulator",
+    on: Literal["simulator", "microvm", "qemu-nitro", "nitro"] = "simulator",
     publish: Annotated[Sequence[str], Parameter(name=["--publish", "-p"])] = (),
     free: Sequence[str] = (),
     debug_mode: bool = False,
@@ -28,10 +28,13 @@ def run(
 
     On the simulator the image's programs run in namespaces of this machine. On microvm the image boots,
     with its own kernel, in QEMU. Neither isolates it from this machine, and the evidence of both counts
-    only under your own development root (its path is printed).
+    only under your own development root (its path is printed). On qemu-nitro QEMU boots the file as it
+    is and signs nothing, so every verifier refuses its evidence. On nitro, an EC2 instance, the image
+    is an enclave.
 
         troth run app.eif
         troth run app.eif --on microvm
+        troth run app.eif --on nitro --detach
         troth run app.eif --publish 8080:9000 --detach
         troth run app.eif --free greeting=hello.txt
 
