@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from troth.errors import Malformed, Misuse, TrothError
 from troth.image import recipe
-from troth.image.recipe import Config, FileRule, Recipe
+from troth.image.recipe import FileRule, Recipe
+from troth.image.recipe_config import Config
 
 LEAST = '[app]\nname = "a"\nentry = ["python3.13", "/app/main.py"]\n'
 
@@ -87,7 +88,11 @@ def test_what_a_lock_depends_on(tmp_path: Path) -> None:
         ('[app]\nname = "a"\n', "app.entry is missing", "add `entry"),
         ('[app]\nentry = ["x"]\n', "app.name is missing", ""),
         (f"memry = 1\n{LEAST}", "memry is not a key", "did you mean memory?"),
-        (f"{LEAST}zzz = 1\n", "app.zzz is not a key", "the keys here are app.directory, app.entry, app.from_oci, app.from_rootfs, app.name"),
+        (
+            f"{LEAST}zzz = 1\n",
+            "app.zzz is not a key",
+            "the keys here are app.directory, app.entry, app.from_oci, app.from_rootfs, app.name",
+        ),
         (f"memory = true\n{LEAST}", "memory is true or false, and must be a whole number", ""),
         (f'memory = "1"\n{LEAST}', "memory is a text, and must be a whole number", ""),
         (f"memory = 63\n{LEAST}", "memory (MiB)", ""),

@@ -38,7 +38,9 @@ def tree(**files: bytes) -> Tree:
     ],
 )
 def test_a_program_for_another_machine_is_named(data: bytes, said: str) -> None:
-    with pytest.raises(Misuse, match=f"bin/hello is compiled for {said}, and images") as refused:
+    with pytest.raises(
+        Misuse, match=f"bin/hello is compiled for {said}, and this image"
+    ) as refused:
         startable.check_machine(data, name="bin/hello")
     assert "./compile" in refused.value.fix
     with pytest.raises(Misuse, match=f"/app/main is compiled for {said}"):

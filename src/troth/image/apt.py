@@ -19,6 +19,7 @@ from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
 from troth.errors import Malformed, Misuse, Unavailable
+from troth.image.architecture import DEFAULT
 from troth.image.fetched import Fetched, Trouble, Why
 from troth.image.files import disk
 from troth.image.keys import Suite, keyring
@@ -215,13 +216,16 @@ def _deb(line: str, mirrors: Mirrors) -> Deb:
 
 
 @contextmanager
-def apt(suite: Suite, mirrors: Mirrors, *, lists: Path) -> Iterator[Apt]:
+def apt(
+    suite: Suite, mirrors: Mirrors, *, lists: Path, architecture: str = DEFAULT
+) -> Iterator[Apt]:
     """Apt for one release, in a folder that is gone afterwards but for the lists.
 
     Args:
         suite: the release.
         mirrors: where packages are.
         lists: folder for the lists, kept so that the next lock is quick.
+        architecture: Debian's word for the machine that packages are for.
     """
     with ExitStack() as stack:
         stack.enter_context(disk("preparing apt"))
@@ -234,10 +238,11 @@ def apt(suite: Suite, mirrors: Mirrors, *, lists: Path) -> Iterator[Apt]:
             )
         alone = stack.enter_context((lists.parent / f"{lists.name}.lock").open("w"))
         fcntl.flock(alone, fcntl.LOCK_EX)  # apt gives up where somebody else is at its lists
-        _prepare(folder, lists)
+        _prepare(folder, lists, architecture)
         keys = folder / "keys.gpg"
         keys.write_bytes(keyring(suite))
         lines = []
+        options = f"arch={architecture} signed-by={keys}"
         for uri, release in (
             (mirrors.debian, suite.name),
             (mirrors.debian, f"{suite.name}-updates"),
@@ -245,7 +250,7 @@ def apt(suite: Suite, mirrors: Mirrors, *, lists: Path) -> Iterator[Apt]:
         ):
             # A dated snapshot is old by the user's own wish; its signature is checked all the same.
             dated = " check-valid-until=no" if _DATED.search(uri) else ""
-            lines.append(f"deb [arch=amd64 signed-by={keys}{dated}] {uri} {release} main\n")
+            lines.append(f"deb [{options}{dated}] {uri} {release} main\n")
         (folder / "sources.list").write_text("".join(lines))
         yield Apt(folder=folder, mirrors=mirrors, suite=suite)
 
@@ -297,7 +302,7 @@ def _bare(uri: str) -> str:
     return re.sub(r"^file:/+", "file:/", unquote(uri))
 
 
-def _prepare(folder: Path, lists: Path) -> None:
+def _prepare(folder: Path, lists: Path, architecture: str = DEFAULT) -> None:
     """Empty state, nothing installed, and the way to the mirrors from the machine's configuration."""
     for part in ("state", "cache/archives/partial"):
         (folder / part).mkdir(parents=True)
@@ -316,7 +321,7 @@ def _prepare(folder: Path, lists: Path) -> None:
         "Dir::State::lists": str(lists),
         "Dir::State::status": f"{folder}/status",
         "Dir::Cache": f"{folder}/cache",
-        "APT::Architecture": "amd64",
+        "APT::Architecture": architecture,
         "APT::Sandbox::User": "",
         "APT::Get::AllowUnauthenticated": "false",
         "Acquire::AllowInsecureRepositories": "false",
@@ -326,7 +331,7 @@ def _prepare(folder: Path, lists: Path) -> None:
         "Acquire::Languages": "none",
     }
     lines = [f'{key} "{value}";' for key, value in settings.items()]
-    lines.append('APT::Architectures { "amd64"; };')
+    lines.append(f'APT::Architectures {{ "{architecture}"; }};')
     done = subprocess.run(
         ["apt-config", "dump"], capture_output=True, text=True, check=False, timeout=60
     )

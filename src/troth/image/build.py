@@ -154,6 +154,7 @@ def _assemble(
             eif.Section(kind=eif.Kind.METADATA, pieces=(json.canonical(metadata),)),
             *(eif.Section(kind=eif.Kind.RAMDISK, pieces=pieces) for pieces in ramdisks),
         ),
+        flags=lock.machine.flags,
         default_memory=recipe.memory * 1024 * 1024,
         default_cpus=recipe.cpus,
     )

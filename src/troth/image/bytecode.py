@@ -22,13 +22,17 @@ _LOADER: Final = "usr/lib64/ld-linux-x86-64.so.2"
 _TIMEOUT: Final = 600
 
 
-def compile_all(tree: Tree, *, python: str, strict: frozenset[str]) -> None:
+def compile_all(
+    tree: Tree, *, python: str, strict: frozenset[str], interpreter: Tree | None = None
+) -> None:
     """Adds `__pycache__/NAME.cpython-3xx.pyc` beside every `.py` file.
 
     Args:
         tree: changed in place.
         python: such as `3.13`.
         strict: owners whose files must compile; others (test samples of libraries) may not.
+        interpreter: holds the interpreter, where the image's own is for another machine; of the same
+            version, for which bytecode is the same on every machine.
 
     Raises:
         Misuse: a file of the app's has a syntax error.
@@ -37,7 +41,7 @@ def compile_all(tree: Tree, *, python: str, strict: frozenset[str]) -> None:
     with disk("compiling"), TemporaryDirectory(prefix="troth-compile-") as place:
         root = Path(place)
         sources = list(_sources(tree))
-        _interpreter(tree, root, python)
+        _interpreter(tree if interpreter is None else interpreter, root, python)
         # Numbers, not names: how a locale spells a name on disk must not matter.
         (root / "compiled").mkdir()
         jobs = []

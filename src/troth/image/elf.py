@@ -17,6 +17,7 @@ _DT_RPATH: Final = 15
 _DT_RUNPATH: Final = 29
 _MOST: Final = 4096
 X86_64: Final = "64-bit x86"
+ARM_64: Final = "64-bit Arm"
 _MACHINES: Final = {
     3: "Intel 386",
     20: "PowerPC",
@@ -51,7 +52,7 @@ def is_elf(data: bytes) -> bool:
 
 
 def machine(data: bytes) -> str:
-    """What a file that `is_elf` is compiled for, in words; `X86_64` where it is that."""
+    """What a file that `is_elf` is compiled for, in words; `X86_64` and `ARM_64` where it is one of these."""
     width = {1: 32, 2: 64}.get(data[4] if len(data) > 4 else 0, 0)
     number = int.from_bytes(data[18:20], "big" if data[5:6] == b"\2" else "little")
     return f"{width}-bit {_MACHINES.get(number, f'machine {number}')}"

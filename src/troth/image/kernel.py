@@ -13,6 +13,11 @@ WANTED: Final = ("virtio_mmio", "vmw_vsock_virtio_transport", "nsm")
 COMMAND_LINE: Final = b"reboot=k panic=30 pci=off console=ttyS0 random.trust_cpu=on"
 _MODULE: Final = re.compile(r"(?:usr/)?lib/modules/([^/]+)/kernel/.*/([^/]+)\.ko\.xz")
 _DEPENDS: Final = re.compile(rb"\0depends=([^\0]*)\0")
+# Documentation/arch/arm64/booting: the magic of a raw image; and what compressed ones have instead.
+_ARM64_MAGIC: Final = b"ARMd"
+_ARM64_MAGIC_AT: Final = 56
+_ZBOOT: Final = b"zimg"
+_GZIP: Final = b"\x1f\x8b"
 _MAX_MODULE: Final = 16 * 1024 * 1024
 
 
@@ -21,7 +26,7 @@ class Kernel:
     """What is taken from the package, or was built here.
 
     Attributes:
-        image: the bzImage.
+        image: a bzImage, or on arm64 the raw image.
         version: such as `6.12.0-cloud-amd64`.
         modules: file name and content, in the order in which they must be loaded; none where all
             that is needed is in the image.
@@ -32,11 +37,16 @@ class Kernel:
     modules: tuple[tuple[str, bytes], ...] = ()
 
 
-def take(package: bytes, *, name: str) -> Kernel:
+def take(package: bytes, *, name: str, raw: bool = False) -> Kernel:
     """Reads the package.
 
+    Args:
+        package: a Debian package.
+        name: its file's, for errors.
+        raw: whether loaders take nothing but a raw image, as on arm64.
+
     Raises:
-        Malformed: it holds no kernel, or lacks a module.
+        Malformed: it holds no kernel, or not one that is raw, or lacks a module.
     """
     image, version = b"", ""
     packed: dict[str, bytes] = {}
@@ -47,6 +57,12 @@ def take(package: bytes, *, name: str) -> Kernel:
             packed[match[2].replace("-", "_")] = member.data
     if not image:
         raise Malformed("holds no kernel", field=name)
+    if raw and image[_ARM64_MAGIC_AT:][: len(_ARM64_MAGIC)] != _ARM64_MAGIC:
+        kind = "compressed" if image[4:8] == _ZBOOT or image[:2] == _GZIP else "of another kind"
+        raise Malformed(
+            f"holds a kernel that is {kind}, and enclaves on arm64 start a raw one alone",
+            field=name,
+        )
     ordered: dict[str, bytes] = {}
     for wanted in WANTED:
         _load(wanted, packed, ordered, name)

@@ -3,28 +3,31 @@
 A lock names no host: the digest makes any mirror good enough.
 """
 
-import re
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse
+from troth.image.architecture import ARCHITECTURES, DEFAULT, Architecture
 from troth.image.files import disk, write_together
 from troth.image.keys import suite
+from troth.image.lock_fields import (
+    ANEW,
+    entries,
+    exactly,
+    file_name,
+    ordered,
+    sha256_of,
+    size_of,
+    text,
+)
 from troth.image.recipe import Recipe
-from troth.image.store import DIGEST
 from troth.wire import json
 
 FILE: Final = "troth.lock"
 SCHEMA: Final = "troth/lock/1"
 ARCHIVES: Final = ("debian", "security")
 RELOCK: Final = "run `troth lock` on the app"
-ANEW: Final = "run `troth lock --update` on the app"
-
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~%_!-]*")
-_PLAIN = re.compile(r"[ -~]*")
-_MOST: Final = 2**40  # bytes of one package
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,9 @@ class Lock:
         agent_wheels: what troth's own part of the image needs.
         vendor: folder inside the app's that keeps the packages, or an empty text.
         oci: the container image that the app's root is taken from, or None.
+        architecture: Debian's word for the machine that the image is for.
+        builder: where that is another machine than images are built on: packages of the interpreter
+            that compiles bytecode. None of them is in the image.
     """
 
     suite: str
@@ -103,11 +109,18 @@ class Lock:
     agent_wheels: tuple[Wheel, ...]
     vendor: str = ""
     oci: Pin | None = None
+    architecture: str = DEFAULT
+    builder: tuple[Deb, ...] = ()
 
     @property
     def all_debs(self) -> tuple[Deb, ...]:
-        """The packages of the file system and the kernel's."""
-        return (*self.debs, self.kernel)
+        """The packages of the file system, the kernel's, and the builder's."""
+        return (*self.debs, self.kernel, *self.builder)
+
+    @property
+    def machine(self) -> Architecture:
+        """What the image is for."""
+        return ARCHITECTURES[self.architecture]
 
     @property
     def all_wheels(self) -> tuple[Wheel, ...]:
@@ -128,8 +141,13 @@ class Lock:
                 "agent_wheels": [fields(wheel) for wheel in self.agent_wheels],
                 "vendor": self.vendor,
                 **({} if self.oci is None else {"oci": fields(self.oci)}),
+                **({} if self.architecture == DEFAULT else self._elsewhere()),
             }
         )
+
+    def _elsewhere(self) -> dict[str, Any]:
+        builder = [fields(deb) for deb in self.builder]
+        return {"architecture": self.architecture, "builder": builder}
 
     def fits(self, recipe: Recipe) -> bool:
         """Whether it was made for this recipe and under the keys that this troth pins."""
@@ -146,6 +164,11 @@ class Lock:
         if self.suite != recipe.suite:
             raise Misuse(
                 f"{FILE} is for suite {self.suite}, the recipe asks for {recipe.suite}", fix=RELOCK
+            )
+        if self.architecture != recipe.architecture:
+            raise Misuse(
+                f"{FILE} is for {self.architecture}, the recipe asks for {recipe.architecture}",
+                fix=RELOCK,
             )
         if self.recipe != recipe.pinned():
             raise Misuse(
@@ -232,6 +255,8 @@ def parse(data: bytes) -> Lock:
     }
     if isinstance(value, dict) and "oci" in value:
         keys.add("oci")  # there for the apps that have one
+    if isinstance(value, dict) and "architecture" in value:
+        keys |= {"architecture", "builder"}  # there for machines that images are not built on
     exactly(value, keys, FILE)
     if value["schema"] != SCHEMA:
         raise Malformed(f"is {value['schema']!r}, not {SCHEMA!r}", field="schema", fix=ANEW)
@@ -239,21 +264,35 @@ def parse(data: bytes) -> Lock:
         suite=text(value["suite"], "suite"),
         keys=tuple(text(key, "keys") for key in entries(value["keys"], "keys")),
         recipe=sha256_of(value["recipe"], "recipe"),
-        debs=tuple(
-            deb_of(item, f"debs[{i}]") for i, item in enumerate(entries(value["debs"], "debs"))
-        ),
+        debs=_debs(value["debs"], "debs"),
         kernel=deb_of(value["kernel"], "kernel"),
         wheels=_wheels(value["wheels"], "wheels"),
         agent_wheels=_wheels(value["agent_wheels"], "agent_wheels"),
         vendor=_inside(value["vendor"]),
         oci=_pin(value["oci"]) if "oci" in value else None,
+        architecture=_architecture(value.get("architecture", DEFAULT)),
+        builder=_debs(value.get("builder", []), "builder"),
     )
+    if lock.architecture != DEFAULT and not lock.builder:
+        raise Malformed("is empty, so nothing could be compiled", field="builder", fix=ANEW)
     ordered([deb.name for deb in lock.debs], "debs")
+    ordered([deb.name for deb in lock.builder], "builder")
     ordered([wheel.name for wheel in lock.wheels], "wheels")
     ordered([wheel.name for wheel in lock.agent_wheels], "agent_wheels")
     if lock.to_json() != data:
         raise Malformed("is not in the form that troth writes", field=FILE, fix=ANEW)
     return lock
+
+
+def _architecture(value: Any) -> str:
+    if text(value, "architecture") not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise Malformed(f"is {value!r}, and must be one of {known}", field="architecture")
+    return str(value)
+
+
+def _debs(value: Any, field: str) -> tuple[Deb, ...]:
+    return tuple(deb_of(item, f"{field}[{i}]") for i, item in enumerate(entries(value, field)))
 
 
 def _pin(value: Any) -> Pin:
@@ -265,71 +304,6 @@ def _pin(value: Any) -> Pin:
             if name != "sha256":
                 raise Malformed("is no digest of SHA-256", field=f"oci.{key}")
     return Pin(config=value["config"], manifest=value["manifest"])
-
-
-def exactly(value: Any, keys: set[str], field: str) -> None:
-    """An object with these keys and no others.
-
-    Raises:
-        Malformed: it is not.
-    """
-    if not isinstance(value, dict) or set(value) != keys:
-        found = sorted(value) if isinstance(value, dict) else type(value).__name__
-        raise Malformed(
-            f"is {found}, and must be an object with {sorted(keys)}", field=field, fix=ANEW
-        )
-
-
-def text(value: Any, field: str) -> str:
-    """A text of plain ASCII, without control characters.
-
-    Raises:
-        Malformed: it is not.
-    """
-    if not isinstance(value, str):
-        raise Malformed(f"is {type(value).__name__}, not a text", field=field)
-    if not _PLAIN.fullmatch(value):
-        raise Malformed("has a character that is not plain ASCII", field=field)
-    return value
-
-
-def entries(value: Any, field: str) -> list[Any]:
-    """A list.
-
-    Raises:
-        Malformed: it is not.
-    """
-    if not isinstance(value, list):
-        raise Malformed(f"is {type(value).__name__}, not a list", field=field)
-    return value
-
-
-def sha256_of(value: Any, field: str) -> str:
-    """A SHA-256 in lower-case hexadecimal.
-
-    Raises:
-        Malformed: it is not.
-    """
-    if not DIGEST.fullmatch(text(value, field)):
-        raise Malformed("is no SHA-256 in lower-case hexadecimal", field=field)
-    return str(value)
-
-
-def size_of(value: Any, field: str) -> int:
-    """A size in bytes.
-
-    Raises:
-        Malformed: it is not.
-    """
-    if type(value) is not int or not 0 < value <= _MOST:
-        raise Malformed("is no size in bytes", field=field)
-    return value
-
-
-def _file(value: Any, field: str) -> str:
-    if not _FILE_NAME.fullmatch(text(value, field)):
-        raise Malformed(f"is {value!r}, which is no file name", field=field)
-    return str(value)
 
 
 def _inside(value: Any) -> str:
@@ -357,9 +331,9 @@ def deb_of(value: Any, field: str) -> Deb:
     ):
         raise Malformed("has an archive or a base that is not known", field=field)
     for part in text(value["path"], f"{field}.path").split("/"):
-        _file(part, f"{field}.path")
+        file_name(part, f"{field}.path")
     return Deb(
-        name=_file(value["name"], f"{field}.name"),
+        name=file_name(value["name"], f"{field}.name"),
         version=text(value["version"], f"{field}.version"),
         archive=value["archive"],
         path=value["path"],
@@ -378,18 +352,7 @@ def _wheel(value: Any, field: str) -> Wheel:
     return Wheel(
         name=text(value["name"], f"{field}.name"),
         version=text(value["version"], f"{field}.version"),
-        file=_file(value["file"], f"{field}.file"),
+        file=file_name(value["file"], f"{field}.file"),
         size=size_of(value["size"], f"{field}.size"),
         sha256=sha256_of(value["sha256"], f"{field}.sha256"),
     )
-
-
-def ordered(names: list[str], field: str) -> None:
-    """Each name once, and in order.
-
-    Raises:
-        Malformed: they are not.
-    """
-    for before, after in pairwise(names):
-        if before >= after:
-            raise Malformed(f"has {after} twice or out of order", field=field)

@@ -1,24 +1,22 @@
 """Making a lock, and having everything that one names at hand."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Final
 
 from troth.errors import Malformed, Misuse, Unavailable
 from troth.image import brought, wheels
 from troth.image import lock as locks
 from troth.image.apt import Apt, Mirrors, apt, download
+from troth.image.architecture import ARCHITECTURES, BUILDER, Architecture
 from troth.image.fetched import Gone, Trouble, Why
 from troth.image.files import cache_folder, disk, write_together
 from troth.image.keys import Suite, suite
 from troth.image.lock import Deb, Lock, Wheel, pinned_keys
 from troth.image.recipe import Recipe, load
 from troth.image.store import Store
-
-_KERNEL: Final = "linux-image-cloud-amd64"
-"""The metapackage that depends on the newest cloud kernel, which alone is taken."""
 
 Say = Callable[[str], object]
 
@@ -57,12 +55,17 @@ def make(
     say(
         f"reading the package lists of {release.title}, under {len(release.keyrings)} pinned keyrings"
     )
-    with apt(release, where, lists=cache_folder() / "apt" / release.name) as tool:
-        tool.update()
-        debs, kernel = _debs(tool, recipe, release)
+    machine = ARCHITECTURES[recipe.architecture]
+    with _lists(release, where, machine) as tool:
+        debs, kernel = _debs(tool, recipe, release, machine)
+    builder: tuple[Deb, ...] = ()
+    if machine is not BUILDER:
+        with _lists(release, where, BUILDER) as tool:
+            found = tool.resolve([f"python{release.python}"])
+            builder = tuple(deb for _, deb in sorted(found.items()))
     say("asking which wheels are needed")
-    app = wheels.resolve(recipe.python_packages, python=release.python)
-    agent = wheels.resolve(wheels.AGENT, python=release.python)
+    app = wheels.resolve(recipe.python_packages, python=release.python, machine=machine)
+    agent = wheels.resolve(wheels.AGENT, python=release.python, machine=machine)
     lock = Lock(
         suite=release.name,
         keys=pinned_keys(release.name),
@@ -72,6 +75,8 @@ def make(
         wheels=app,
         agent_wheels=agent,
         oci=image,
+        architecture=machine.name,
+        builder=builder,
     )
     fetch(lock, store=store, mirrors=where, say=say)
     lock = replace(lock, wheels=_sized(app, store), agent_wheels=_sized(agent, store))
@@ -83,13 +88,28 @@ def make(
     return lock
 
 
-def _debs(tool: Apt, recipe: Recipe, release: Suite) -> tuple[tuple[Deb, ...], Deb]:
+@contextmanager
+def _lists(release: Suite, mirrors: Mirrors, machine: Architecture) -> Iterator[Apt]:
+    """Apt with the newest lists of packages for a machine."""
+    name = release.name if machine is BUILDER else f"{release.name}-{machine.name}"
+    lists = cache_folder() / "apt" / name
+    with apt(release, mirrors, lists=lists, architecture=machine.name) as tool:
+        tool.update()
+        yield tool
+
+
+def _debs(
+    tool: Apt, recipe: Recipe, release: Suite, machine: Architecture
+) -> tuple[tuple[Deb, ...], Deb]:
     base = tool.resolve([f"python{release.python}"])
     every = tool.resolve([f"python{release.python}", *recipe.debian_packages])
     named = tool.resolve(recipe.debian_packages) if recipe.debian_packages else {}
-    images = [d for d in tool.resolve([_KERNEL]).values() if d.name.startswith("linux-image-6")]
+    kernels = tool.resolve([machine.kernel]).values()
+    images = [d for d in kernels if d.name.startswith("linux-image-6")]
     if len(images) != 1:
-        raise Misuse(f"{_KERNEL} of {release.name} leads to {len(images)} kernels, not to one")
+        raise Misuse(
+            f"{machine.kernel} of {release.name} leads to {len(images)} kernels, not to one"
+        )
     debs = [
         replace(deb, base=name in base and name not in named) for name, deb in sorted(every.items())
     ]
@@ -164,7 +184,8 @@ def fetch(
             came = download(debs, mirrors or Mirrors.of_machine(), into)
             troubles += _stored(debs, came.files, came.troubles, store)
         if missing:
-            came = wheels.download(missing, into, python=suite(lock.suite).python)
+            python = suite(lock.suite).python
+            came = wheels.download(missing, into, python=python, machine=lock.machine)
             troubles += _stored(missing, came.files, came.troubles, store)
     _complain(troubles)
 

@@ -11,8 +11,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse
+from troth.image.architecture import ARCHITECTURES, DEFAULT
 from troth.image.environment import check_environment
 from troth.image.files import disk
+from troth.image.recipe_config import Config, inside
+from troth.image.recipe_config import read as read_config
 from troth.image.store import digest
 from troth.image.toml_table import Table, kind
 from troth.wire import json
@@ -21,14 +24,11 @@ FILE: Final = "troth.toml"
 APP_FOLDER: Final = "app"
 BRINGS: Final = ("from_oci", "from_rootfs")
 MAX_SIZE: Final = 1024 * 1024
-MAX_VALUE: Final = 64 * 1024
 KERNELS: Final = ("debian", "hardware")
 DEFAULT_KERNEL: Final = "debian"
-CONFIG_KINDS: Final = ("measured", "sealed", "free")
 DEFAULT_MEMORY: Final = 512  # MiB; a small Python service and the image's own files
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_WORD = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(=[A-Za-z0-9.+~:-]+)?")
 _PYTHON_PACKAGE = re.compile(
     r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(\[[A-Za-z0-9._,-]+\])?"
@@ -61,20 +61,6 @@ class FileRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
-    """One piece of configuration.
-
-    Attributes:
-        kind: `measured` (its value is part of the image), `sealed` (a secret for this image only),
-            or `free` (handed over by the host at run time, through the agent's API).
-        value: of a measured one.
-    """
-
-    kind: str
-    value: str | int | bool | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """A whole app; see the reference of `troth.toml`.
 
@@ -87,6 +73,7 @@ class Recipe:
     from_rootfs: str = ""
     directory: str = ""
     suite: str = "trixie"
+    architecture: str = DEFAULT
     debian_packages: tuple[str, ...] = ()
     python_packages: tuple[str, ...] = ()
     files: tuple[FileRule, ...] = ()
@@ -109,6 +96,7 @@ class Recipe:
             "kernel": "debian",  # its package is locked whichever kernel an image gets
             "python": sorted(self.python_packages),
             "suite": self.suite,
+            **({} if self.architecture == DEFAULT else {"architecture": self.architecture}),
         }
         return digest(json.canonical(value))
 
@@ -177,6 +165,7 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Recipe:
         from_rootfs=root,
         directory=_directory(app.take("directory", str, "")),
         suite=debian.take("suite", str, "trixie"),
+        architecture=debian.take("architecture", str, DEFAULT),
         debian_packages=_packages(debian.names("packages"), _DEBIAN_PACKAGE, "debian.packages"),
         python_packages=_packages(python.names("packages"), _PYTHON_PACKAGE, "python.packages"),
         files=_files(top.raw("files"), folder, brings=brings),
@@ -186,12 +175,13 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Recipe:
         ),
         memory=_memory(top.take("memory", int, None), brings=brings),
         cpus=_range(top.take("cpus", int, 1), 1, 1024, "cpus"),
-        config=_config(top.table("config"), folder),
+        config=read_config(top.table("config"), folder),
         kernel=kernel,
     )
     for table in (app, debian, python, top):
         table.end()
     _check_root(recipe)
+    check_architecture(recipe)
     return recipe
 
 
@@ -213,6 +203,28 @@ def _check_root(recipe: Recipe) -> None:
                 f"{FILE}: {key} is given, but the app sees only the root that it brings",
                 fix="put it into that root",
             )
+
+
+def check_architecture(recipe: Recipe) -> None:
+    """Refuse a machine that images are not made for, and what is not made for this one.
+
+    Raises:
+        Misuse: it is so.
+    """
+    name = recipe.architecture
+    if name not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise Misuse(f"{FILE}: debian.architecture is {name!r}, and must be one of {known}")
+    if name != DEFAULT and recipe.kernel == "hardware":
+        raise Misuse(
+            f"the hardware kernel is for {DEFAULT} alone, and this app is for {name}",
+            fix=f'write kernel = "debian" in {FILE}',
+        )
+    if name != DEFAULT and recipe.brings:
+        raise Misuse(
+            f"a root that an app brings is for {DEFAULT} alone, and this app is for {name}",
+            fix="take the app's files and packages with `files` and `debian.packages`",
+        )
 
 
 def check_kernel(kernel: str, name: str) -> None:
@@ -305,7 +317,7 @@ def _files(value: Any, folder: Path, *, brings: bool) -> tuple[FileRule, ...]:
     for number, item in enumerate(value):
         name = f"files[{number}]"
         table = Table({"source": item} if isinstance(item, str) else item, name)
-        source = _relative(table.take("source", str, ...), f"{name}.source")
+        source = inside(table.take("source", str, ...), f"{name}.source")
         target = table.take("target", str, f"/app/{source}")
         mode = table.take("mode", str, None)
         table.end()
@@ -317,13 +329,6 @@ def _files(value: Any, folder: Path, *, brings: bool) -> tuple[FileRule, ...]:
             )
         )
     return tuple(rules)
-
-
-def _relative(text: str, name: str) -> str:
-    path = PurePosixPath(text)
-    if not text or path.is_absolute() or ".." in path.parts or str(path) == ".":
-        raise Misuse(f"{FILE}: {name} is {text!r}, and must be a path inside the app's folder")
-    return str(path)
 
 
 def _target(text: str, name: str) -> str:
@@ -345,57 +350,3 @@ def _mode(text: str, name: str) -> int:
             " other permissions"
         )
     return int(text, 8)
-
-
-def _config(table: Table, folder: Path) -> dict[str, Config]:
-    result = {}
-    for name in table.left():
-        _matching(name, _WORD, f"config.{name}")
-        entry = table.table(name)
-        kind = entry.take("kind", str, ...)
-        if kind not in CONFIG_KINDS:
-            kinds = ", ".join(CONFIG_KINDS)
-            raise Misuse(f"{FILE}: {entry.path('kind')} is {kind!r}, and must be one of {kinds}")
-        value, file = entry.raw("value"), entry.take("file", str, None)
-        entry.end()
-        if kind != "measured" and (value is not None or file is not None):
-            raise Misuse(
-                f"{FILE}: {entry.path('value')} is given, but only measured configuration has a"
-                " value in the recipe",
-                fix='hand it over when the image runs, or set kind = "measured"',
-            )
-        if kind == "measured":
-            value = _value(value, file, folder, entry)
-        result[name] = Config(kind=kind, value=value)
-    return result
-
-
-def _value(value: Any, file: str | None, folder: Path, entry: Table) -> str | int | bool:
-    if (value is None) == (file is None):
-        raise Misuse(
-            f"{FILE}: {entry.path('value')} or {entry.path('file')} is needed, one of both"
-        )
-    if file is not None:
-        file = _relative(file, entry.path("file"))
-        source = folder / file
-        with disk(f"reading {file}"):
-            if source.resolve() != folder.resolve() / file:
-                raise Misuse(
-                    f"{FILE}: {entry.path('file')} names {file}, which is a link, or behind one",
-                    fix="put the file itself into the app's folder",
-                )
-            if source.exists() and not source.is_file():  # a pipe would be waited for without end
-                raise Misuse(f"{FILE}: {entry.path('file')} names {file}, which is no file")
-            data = source.read_bytes()
-        try:
-            value = data.decode("utf-8")
-        except UnicodeDecodeError:
-            raise Misuse(f"{FILE}: {entry.path('file')} names {file}, which is not UTF-8") from None
-    if not isinstance(value, str | int | bool) or (
-        isinstance(value, str) and len(value) > MAX_VALUE
-    ):
-        raise Misuse(
-            f"{FILE}: {entry.path('value')} must be a text of up to {MAX_VALUE} characters, a whole"
-            " number, or true or false"
-        )
-    return value

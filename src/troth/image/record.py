@@ -81,9 +81,11 @@ def make(
         "recipe_sha256": digest(recipe_bytes),
         "lock_sha256": digest(lock_bytes),
         "suite": lock.suite,
+        "architecture": lock.architecture,
         "archive_keys": list(lock.keys),
         "kernel": {"asked": asked, **_kernel(recipe, lock, linux, store)},
         "packages": packages,
+        **({"builder": [_package(d, store) for d in lock.builder]} if lock.builder else {}),
         "app": sorted(app, key=lambda item: item["path"]),
         **({} if brought is None else {"root": dict(brought.record)}),
         "image": {

@@ -8,13 +8,14 @@ from typing import Any, Final
 
 from troth.errors import Malformed, Misuse, Unavailable
 from troth.image import bytecode, deb, foreign, kernel, slim, startable, unpack_wheel
+from troth.image.architecture import Architecture
 from troth.image.brought import Brought
 from troth.image.files import disk
 from troth.image.hardware import kept
 from troth.image.keys import suite
 from troth.image.lock import Lock, Wheel
 from troth.image.process import Process
-from troth.image.recipe import FileRule, Recipe
+from troth.image.recipe import FileRule, Recipe, check_architecture
 from troth.image.store import Store
 from troth.image.tree import Tree, merged
 from troth.wire import json
@@ -80,12 +81,18 @@ def make(
     _wheels(tree, lock.agent_wheels, store, f"{AGENT}/lib")
     _agent(tree, python)
     for rule in recipe.files:
-        _app_files(tree, folder, rule)
+        _app_files(tree, folder, rule, lock.machine)
     for path, text in _ETC.items():
         tree.add_file(path, text.encode("ascii"), owner="image")
-    tree.add_file("etc/troth/app.json", _config(tree, recipe, brought), owner="image")
+    config = _config(tree, recipe, brought, lock.machine)
+    tree.add_file("etc/troth/app.json", config, owner="image")
     slim.close(tree, base=frozenset(package.name for package in lock.debs if package.base))
-    bytecode.compile_all(tree, python=python, strict=frozenset({"app", "troth"}))
+    bytecode.compile_all(
+        tree,
+        python=python,
+        strict=frozenset({"app", "troth"}),
+        interpreter=_builder(lock, store) if lock.builder else None,
+    )
     linux = _kernel(recipe, lock, store)
     for name, module in linux.modules:
         tree.add_file(f"{MODULES}/{name}", module, owner=lock.kernel.name)
@@ -95,12 +102,23 @@ def make(
     return tree, linux
 
 
+def _builder(lock: Lock, store: Store) -> Tree:
+    """The interpreter that compiles for an image whose own is for another machine."""
+    tree = Tree()
+    for package in lock.builder:
+        data = store.get(sha256=package.sha256, name=package.file)
+        _install(tree, data, owner=package.name, base=True)
+    return tree
+
+
 def _kernel(recipe: Recipe, lock: Lock, store: Store) -> kernel.Kernel:
     """The kernel that the recipe asks for.
 
     Raises:
+        Misuse: it is the hardware kernel, and not for this machine.
         Unavailable: it is the hardware kernel, and the store lacks it.
     """
+    check_architecture(recipe)
     if recipe.kernel == "hardware":
         built = kept.find(store)
         if built is None:
@@ -111,7 +129,7 @@ def _kernel(recipe: Recipe, lock: Lock, store: Store) -> kernel.Kernel:
             )
         return built
     source = store.get(sha256=lock.kernel.sha256, name=lock.kernel.file)
-    return kernel.take(source, name=lock.kernel.file)
+    return kernel.take(source, name=lock.kernel.file, raw=lock.machine.raw)
 
 
 def _install(tree: Tree, data: bytes, *, owner: str, base: bool) -> None:
@@ -163,7 +181,7 @@ def agent_files() -> Iterator[tuple[str, bytes]]:
         yield name, path.read_bytes()
 
 
-def _app_files(tree: Tree, folder: Path, rule: FileRule) -> None:
+def _app_files(tree: Tree, folder: Path, rule: FileRule, machine: Architecture) -> None:
     source = folder / rule.source
     with disk(f"reading {rule.source}"):
         if source.resolve() != folder.resolve() / rule.source:
@@ -172,7 +190,7 @@ def _app_files(tree: Tree, folder: Path, rule: FileRule) -> None:
                 fix="put the files themselves into the app's folder",
             )
         if source.is_file():
-            _app_file(tree, source, rule.target.lstrip("/"), rule)
+            _app_file(tree, source, rule.target.lstrip("/"), rule, machine)
             return
         if not source.is_dir():
             raise Misuse(f"{rule.source} is not in the app's folder", fix=_missing(folder))
@@ -182,7 +200,8 @@ def _app_files(tree: Tree, folder: Path, rule: FileRule) -> None:
                 continue
             if path.suffix == ".pyc" or (path.is_dir() and not path.is_symlink()):
                 continue
-            _app_file(tree, path, f"{rule.target}/{'/'.join(parts)}".lstrip("/"), rule)
+            target = f"{rule.target}/{'/'.join(parts)}".lstrip("/")
+            _app_file(tree, path, target, rule, machine)
 
 
 def _missing(folder: Path) -> str:
@@ -200,7 +219,7 @@ def _plain(name: str, path: Path) -> str:
         raise Misuse(f"the name of {path!r} is not UTF-8", fix="rename it") from None
 
 
-def _app_file(tree: Tree, path: Path, target: str, rule: FileRule) -> None:
+def _app_file(tree: Tree, path: Path, target: str, rule: FileRule, machine: Architecture) -> None:
     if path.is_symlink() or not path.is_file():
         raise Misuse(
             f"{path} is a link or no file", fix="put the file itself into the app's folder"
@@ -210,18 +229,18 @@ def _app_file(tree: Tree, path: Path, target: str, rule: FileRule) -> None:
     mode = path.stat().st_mode if rule.mode is None else rule.mode
     data = path.read_bytes()
     if mode & 0o100:
-        startable.check_machine(data, name=f"/{target}")
+        startable.check_machine(data, name=f"/{target}", wanted=machine.elf)
     tree.add_file(target, data, owner="app", executable=bool(mode & 0o100))
 
 
-def _config(tree: Tree, recipe: Recipe, brought: Brought | None) -> bytes:
+def _config(tree: Tree, recipe: Recipe, brought: Brought | None, machine: Architecture) -> bytes:
     """What the agent reads: canonical, so that there is one file for one recipe."""
     named: dict[str, list[str]] = {"measured": [], "sealed": [], "free": []}
     for name, item in recipe.config.items():
         named[item.kind].append(name)
     if brought is None:
         process = Process(
-            command=(_program(tree, recipe.entry[0]), *recipe.entry[1:]),
+            command=(_program(tree, recipe.entry[0], machine), *recipe.entry[1:]),
             environment=recipe.environment,
             directory=_directory(tree, recipe.directory or "/"),
         )
@@ -255,13 +274,13 @@ def _directory(tree: Tree, path: str) -> str:
     return path
 
 
-def _program(tree: Tree, name: str) -> str:
+def _program(tree: Tree, name: str, machine: Architecture) -> str:
     """The absolute path of the app's program, which must be in the image and executable."""
     tried = (name.lstrip("/"),) if "/" in name else tuple(f"{place}/{name}" for place in _SEARCH)
     for path in tried:
         found = tree.resolve(path)
         if found is not None and tree[found].mode & 0o100 and tree[found].mode & 0o100000:
-            startable.check_entry(tree, found)
+            startable.check_entry(tree, found, wanted=machine.elf)
             return f"/{path}"
     raise Misuse(
         f"the entry {name!r} is no program in the image",

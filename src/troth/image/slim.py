@@ -8,7 +8,10 @@ from troth.errors import Misuse
 from troth.image import elf
 from troth.image.tree import Node, Tree, normal
 
-LIBRARIES: Final = ("usr/lib/x86_64-linux-gnu", "usr/lib", "usr/lib64")
+LIBRARIES: Final = (
+    "usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu", "usr/lib", "usr/lib64",
+)  # fmt: skip
+"""Where Debian's loaders look; an image has the first or the second, as its machine is."""
 _ADD: Final = (
     "link it statically, or add the Debian package that has it to debian.packages in troth.toml"
 )

@@ -1,4 +1,4 @@
-"""Can Linux on x86-64 start this file of an app's? Said when an image is built, not when the app is."""
+"""Can Linux start this file of an app's on the image's machine? Said when an image is built, not when the app is."""
 
 from pathlib import PurePosixPath
 from typing import Final
@@ -9,31 +9,36 @@ from troth.image.tree import Tree
 
 _SCRIPT: Final = b"#!"
 _MOST_LINE: Final = 256  # of an interpreter line, as the kernel reads it
-_COMPILE: Final = "compile it for 64-bit x86 Linux, as ./compile of `troth init --lang go` does"
+_COMPILE: Final = (
+    "compile it for {} Linux, as ./compile of `troth init --lang go` does for 64-bit x86"
+)
 
 
-def check_machine(data: bytes, *, name: str) -> None:
+def check_machine(data: bytes, *, name: str, wanted: str = elf.X86_64) -> None:
     """Refuse a program that is compiled for another machine; any other file passes.
 
     Args:
         data: the file.
         name: its path, for the error.
+        wanted: what the image is for, in the words of `elf.machine`.
 
     Raises:
         Misuse: it is such a program.
     """
-    if elf.is_elf(data) and (machine := elf.machine(data)) != elf.X86_64:
+    if elf.is_elf(data) and (machine := elf.machine(data)) != wanted:
         raise Misuse(
-            f"{name} is compiled for {machine}, and images are for {elf.X86_64}", fix=_COMPILE
+            f"{name} is compiled for {machine}, and this image is for {wanted}",
+            fix=_COMPILE.format(wanted),
         )
 
 
-def check_entry(tree: Tree, path: str) -> None:
+def check_entry(tree: Tree, path: str, *, wanted: str = elf.X86_64) -> None:
     """Refuse an entry that the kernel does not start.
 
     Args:
         tree: holds it.
         path: of a regular file in it.
+        wanted: what the image is for, in the words of `elf.machine`.
 
     Raises:
         Misuse: it is compiled for another machine or system, or is a script whose interpreter is not in
@@ -41,12 +46,12 @@ def check_entry(tree: Tree, path: str) -> None:
     """
     data = tree[path].data
     if elf.is_elf(data):
-        check_machine(data, name=f"/{path}")
+        check_machine(data, name=f"/{path}", wanted=wanted)
         return
     if not data.startswith(_SCRIPT):
         raise Misuse(
             f"the entry /{path} is neither a Linux program nor a script with a #! line",
-            fix=_COMPILE,
+            fix=_COMPILE.format(wanted),
         )
     line = data[len(_SCRIPT) : _MOST_LINE].split(b"\n")[0].decode("utf-8", "replace")
     interpreter = (line.split() or [""])[0]

@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from troth.errors import Malformed, Misuse, Unavailable
+from troth.image.architecture import AMD64, Architecture
 from troth.image.fetched import Fetched, Trouble, Why
 from troth.image.files import disk
 from troth.image.lock import Wheel
@@ -26,18 +27,18 @@ _TIMEOUT: Final = 600
 _NO_ANSWER: Final = ("connection broken by", "Could not fetch URL", "Max retries exceeded")
 _FILE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*\.whl")
 # glibc of Debian 13 is 2.41; a wheel for any older one runs there.
-_PLATFORMS: Final = (
-    *(f"manylinux_2_{minor}_x86_64" for minor in range(41, 16, -1)),
-    "manylinux2014_x86_64",
-)
+_GLIBC: Final = (*(f"manylinux_2_{minor}" for minor in range(41, 16, -1)), "manylinux2014")
 
 
-def resolve(packages: Sequence[str], *, python: str) -> tuple[Wheel, ...]:
+def resolve(
+    packages: Sequence[str], *, python: str, machine: Architecture = AMD64
+) -> tuple[Wheel, ...]:
     """The wheels for these packages and all that they need, sorted by name; sizes are 0.
 
     Args:
         packages: names, with versions where they matter.
         python: such as `3.13`.
+        machine: that they are for.
 
     Raises:
         Misuse: one does not exist, or has no wheel.
@@ -48,7 +49,7 @@ def resolve(packages: Sequence[str], *, python: str) -> tuple[Wheel, ...]:
     with disk("asking pip"), TemporaryDirectory(prefix="troth-pip-") as folder:
         report = Path(folder, "report.json")
         words = ("install", "--dry-run", "--ignore-installed", "--quiet", "--report", str(report))
-        done = _pip(*words, "--target", folder, *_target(python), "--", *packages)
+        done = _pip(*words, "--target", folder, *_target(python, machine), "--", *packages)
         if done.returncode:
             if _unreached(done.stderr):
                 raise Unavailable(
@@ -57,7 +58,8 @@ def resolve(packages: Sequence[str], *, python: str) -> tuple[Wheel, ...]:
                 )
             raise Misuse(
                 f"pip can't give {', '.join(packages)} as wheels: {_last_error(done.stderr)}",
-                fix="correct python.packages in troth.toml; each must have a wheel for this Python",
+                fix="correct python.packages in troth.toml; each must have a wheel for this Python on "
+                f"{machine.machine}",
             )
         return parse_report(report.read_bytes())
 
@@ -90,16 +92,19 @@ def _wheel(item: Any) -> Wheel:
     return Wheel(name=name, version=version, file=file, size=0, sha256=str(sha256))
 
 
-def download(wheels: Sequence[Wheel], into: Path, *, python: str) -> Fetched:
+def download(
+    wheels: Sequence[Wheel], into: Path, *, python: str, machine: Architecture = AMD64
+) -> Fetched:
     """Fetches wheels by name, version and digest."""
-    files, trouble = _download(wheels, into, python)
+    target = _target(python, machine)
+    files, trouble = _download(wheels, into, target)
     troubles: dict[str, Trouble] = {}
     for wheel in wheels:
         if wheel.sha256 in files:
             continue
         # pip keeps nothing of a set of which one is missing: each is asked for by itself, to name it.
         if trouble is not None and trouble.why is not Why.UNREACHABLE:
-            more, trouble = _download([wheel], into, python)
+            more, trouble = _download([wheel], into, target)
             files |= more
         if wheel.sha256 not in files:
             troubles[wheel.sha256] = trouble or Trouble(why=Why.ALTERED, said="another file came")
@@ -107,14 +112,14 @@ def download(wheels: Sequence[Wheel], into: Path, *, python: str) -> Fetched:
 
 
 def _download(
-    wheels: Sequence[Wheel], into: Path, python: str
+    wheels: Sequence[Wheel], into: Path, target: tuple[str, ...]
 ) -> tuple[dict[str, Path], Trouble | None]:
     if not wheels:
         return {}, None
     wanted = into / "requirements.txt"
     wanted.write_text("".join(f"{w.name}=={w.version} --hash=sha256:{w.sha256}\n" for w in wheels))
     words = ("download", "--quiet", "--no-deps", "--require-hashes", "--dest", str(into))
-    done = _pip(*words, *_target(python), "--requirement", str(wanted))
+    done = _pip(*words, *target, "--requirement", str(wanted))
     by_digest = {digest(path.read_bytes()): path for path in into.glob("*.whl")}
     came = {w.sha256: by_digest[w.sha256] for w in wheels if w.sha256 in by_digest}
     if done.returncode == 0:
@@ -145,13 +150,13 @@ def _unreached(text: str) -> bool:
     return any(sign in text for sign in _NO_ANSWER)
 
 
-def _target(python: str) -> tuple[str, ...]:
+def _target(python: str, machine: Architecture) -> tuple[str, ...]:
     tag = "cp" + python.replace(".", "")
     words = ["--only-binary", ":all:", "--implementation", "cp", "--python-version", python]
     for abi in (tag, "abi3", "none"):
         words += ("--abi", abi)
-    for platform in _PLATFORMS:
-        words += ("--platform", platform)
+    for glibc in _GLIBC:
+        words += ("--platform", f"{glibc}_{machine.machine}")
     return tuple(words)
 
 

@@ -18,7 +18,6 @@ _DEVICES: Final = frozenset({"dev/console", "dev/null"})
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _MOST_MEMORY: Final = 1024 * 1024
 _MOST_CPUS: Final = 1024
-_MACHINES: Final = {0: "x86_64", 1: "aarch64"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +68,11 @@ def load(image: Path) -> Loaded:
             f"{image} cannot be read: {error.strerror}", fix="name an image that troth build made"
         ) from None
     parsed = eif.read(data)
-    wanted = _MACHINES[parsed.flags & eif.FLAG_AARCH64]
-    if platform.machine() != wanted:
-        raise Misuse(f"{image} is for {wanted}, this machine is {platform.machine()}")
+    if platform.machine() != parsed.architecture:
+        raise Misuse(
+            f"{image} is for {parsed.architecture}, this machine is {platform.machine()}",
+            fix=f"run it on a host for {parsed.architecture}; measure, sign and inspect it anywhere",
+        )
     entries = cpio.overlay(
         [cpio.read(disk.data, devices=_DEVICES, base=disk.offset) for disk in parsed.ramdisks]
     )

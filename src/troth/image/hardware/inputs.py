@@ -13,19 +13,8 @@ from typing import Any, Final
 from troth.errors import Malformed
 from troth.image.hardware import options, plan
 from troth.image.keys import suite
-from troth.image.lock import (
-    Deb,
-    deb_of,
-    entries,
-    exactly,
-    fields,
-    ordered,
-    pinned_keys,
-    pretty,
-    sha256_of,
-    size_of,
-    text,
-)
+from troth.image.lock import Deb, deb_of, fields, pinned_keys, pretty
+from troth.image.lock_fields import entries, exactly, ordered, sha256_of, size_of, text
 from troth.image.store import digest
 from troth.wire import json
 
