@@ -48,14 +48,15 @@ def of_config(config: Mapping[str, Any]) -> Process:
         Malformed: a value is of another form than OCI's.
         Misuse: a variable would turn a writable place into code.
     """
-    inner = config.get("config") or {}
+    inner = config.get("config")
+    inner = {} if inner is None else inner
     if not isinstance(inner, dict):
         raise Malformed("is no object", field=_FIELD)
     command = (*_texts(inner, "Entrypoint"), *_texts(inner, "Cmd"))
     if any("\0" in word for word in command):
         raise Malformed("has a NUL in its command", field=_FIELD)
     environment = _environment(_texts(inner, "Env"))
-    exposed, other = _ports(inner.get("ExposedPorts") or {})
+    exposed, other = _ports(_keys(inner, "ExposedPorts"))
     return Process(
         command=command,
         environment={"PATH": PATH, **environment},
@@ -116,11 +117,9 @@ def _signal(text: str) -> int:
         raise Malformed(f"is {text!a}, which is no signal", field=f"{_FIELD}.StopSignal") from None
 
 
-def _ports(value: Any) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    if not isinstance(value, dict):
-        raise Malformed("is no object", field=f"{_FIELD}.ExposedPorts")
+def _ports(names: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[str, ...]]:
     ports, other = [], []
-    for text in sorted(value):
+    for text in names:
         found = _PORT.fullmatch(text)
         if found and 1 <= int(found[1]) <= 65535:
             ports.append(int(found[1]))
@@ -136,13 +135,19 @@ def _unused(inner: Mapping[str, Any]) -> tuple[str, ...]:
     user = _text(inner, "User")
     if user.partition(":")[0] not in ("", "0", "root", "1000"):
         said.append(f"its user is {user!a}; here the app is always user 1000, and owns every file")
-    volumes = inner.get("Volumes") or {}
-    if not isinstance(volumes, dict):
-        raise Malformed("is no object", field=f"{_FIELD}.Volumes")
+    volumes = _keys(inner, "Volumes")
     if volumes:
-        names = ", ".join(f"{name!a}" for name in sorted(volumes))
+        names = ", ".join(f"{name!a}" for name in volumes)
         said.append(f"its volumes {names} cannot be written to: only /tmp, /run and /dev/shm can")
     return tuple(said)
+
+
+def _keys(table: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """Names of an object whose values say nothing, sorted."""
+    value = table.get(key)
+    if value is not None and not isinstance(value, dict):
+        raise Malformed("is no object", field=f"{_FIELD}.{key}")
+    return tuple(sorted(value or {}))
 
 
 def _texts(table: Mapping[str, Any], key: str) -> tuple[str, ...]:
