@@ -1,40 +1,38 @@
 """The examples as a reader runs them: built, started, and asked over the attested channel."""
 
 import json
-import os
+import secrets
+import shutil
 import subprocess
-import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
-TROTH = Path(sys.executable).with_name("troth")
+import troth as library
+from troth.model.report import Verdict
+from troth.policy import Policy
+from troth.trust import load_roots
+from troth.verifier.binding import Tag, bind
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.network, pytest.mark.slow]
 
 
-@pytest.fixture
-def troth(tmp_path: Path):
-    """Runs a command with data of its own and the user's cache of packages; stops what it left."""
-    environment = os.environ | {"XDG_DATA_HOME": str(tmp_path / "data")}
+def started(troth: Callable[..., str], folder: Path, app: Path) -> Callable[[str], str]:
+    """Builds and starts an app; what it gives asks over the attested channel."""
+    name = app.name
+    troth("build", str(app))
+    state = json.loads(troth("run", f"{name}.eif", "--detach", "--json"))
+    address = f"https://127.0.0.1:{state['published'][0]['host_port']}"
+    trust = ("--trust", str(root_of(folder)))
+    return lambda path: troth("connect", address + path, "--image", f"{name}.eif", *trust)
 
-    def run(*words: str) -> str:
-        done = subprocess.run(
-            [TROTH, *words],
-            cwd=tmp_path,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, f"troth {' '.join(words)}: {done.stdout}{done.stderr}"
-        return done.stdout
 
-    yield run
-    subprocess.run([TROTH, "stop", "--all"], env=environment, capture_output=True, check=False)
+def root_of(folder: Path) -> Path:
+    return folder / "data" / "troth" / "development" / "nitro" / "root.pem"
 
 
 @pytest.mark.parametrize(
@@ -42,9 +40,39 @@ def troth(tmp_path: Path):
     [("hello", "/", '"name":"hello"'), ("shell", "/info", '"name":"shell"')],
 )
 def test_an_example_answers_over_the_attested_channel(troth, tmp_path, name, path, expected):
-    troth("build", str(REPOSITORY / "examples" / name))
-    state = json.loads(troth("run", f"{name}.eif", "--detach", "--json"))
-    address = f"https://127.0.0.1:{state['published'][0]['host_port']}{path}"
-    root = tmp_path / "data" / "troth" / "development" / "nitro" / "root.pem"
-    answer = troth("connect", address, "--image", f"{name}.eif", "--trust", str(root))
-    assert expected in answer
+    assert expected in started(troth, tmp_path, EXAMPLES / name)(path)
+
+
+@pytest.mark.toolchains
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("hello-node", "hello from node"),
+        ("hello-go", "hello from go"),
+        ("hello-rust", "hello from rust"),
+        ("hello-oci", "hello from perl"),
+    ],
+)
+def test_in_any_language_an_app_gets_evidence_that_is_accepted(troth, tmp_path, name, said):
+    ignored = shutil.ignore_patterns("bin", "image.tar", "target")
+    app = shutil.copytree(EXAMPLES / name, tmp_path / name, ignore=ignored)
+    if (app / "compile").exists():
+        subprocess.run([app / "compile"], stdin=subprocess.DEVNULL, check=True)
+    if not (app / "troth.lock").exists():  # of a container image, which it would pin
+        troth("lock", str(app))
+    ask = started(troth, tmp_path, app)
+    assert f'"name":"{name}"' in ask("/").removeprefix(f"{said}: ")
+    assert len(json.loads(ask("/random"))["random"]) == 32
+    assert bytes.fromhex(json.loads(ask("/identity"))["public_key"])
+    nonce = secrets.token_bytes(32)
+    evidence = bytes.fromhex(json.loads(ask(f"/evidence/{nonce.hex()}"))["evidence"])
+    measured = json.loads((tmp_path / f"{name}.measurements.json").read_bytes())
+    report = library.appraise(
+        evidence,
+        policy=Policy.for_image({"nitro": measured["nitro"]}),
+        at=datetime.now(UTC),
+        nonce=nonce,
+        binding=bind(Tag.APP, said.encode(), nonce),
+        trust=load_roots(root_of(tmp_path)),
+    )
+    assert report.verdict is Verdict.ACCEPTED
