@@ -28,6 +28,7 @@ def vsock(folder: Path) -> Iterator[Vsock]:
 @pytest.fixture
 def guest(vsock: Vsock, folder: Path) -> Iterator[Guest]:
     """A guest that has come up at it; nothing around its memory may have changed in the end."""
+    assert not vsock.notes
     made = Guest(Front(folder / "front"))
     yield made
     assert made.front.untouched()

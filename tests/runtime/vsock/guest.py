@@ -58,6 +58,19 @@ class GuestStream:
             self.say(Op.RW, part)
             at += len(part)
 
+    def fill(self, data: bytes) -> int:
+        """Sends as much as there is credit for, until no more comes; how much that was."""
+        at = 0
+        while at < len(data):
+            try:
+                self.guest.until(lambda: self.credit() > 0, "credit", patience=0.3)
+            except TimeoutError:
+                break
+            size = min(self.credit(), len(data) - at)
+            self.send(data[at : at + size])
+            at += size
+        return at
+
     def take(self, most: int = 1 << 30) -> bytes:
         """Some bytes; none at the end."""
         self.guest.until(lambda: self.inbox or self.peer_shut & 2 or self.reset, "bytes")

@@ -26,6 +26,8 @@ _SHORTEST_LINE: Final = len(b"CONNECT 0\n")
 _LONGEST_LINE: Final = len(b"CONNECT 4294967295\n")
 _LINE_SECONDS: Final = 5.0
 _REST_SECONDS: Final = 0.2
+_QUEUE_SECONDS: Final = 0.01
+_QUEUE: Final = 128
 _ADDRESS_ROOM: Final = 107  # what Linux has for a path in a socket's address
 
 
@@ -49,7 +51,7 @@ def listen(path: Path, *, longer: int = 0) -> socket.socket:
         # Before it has a name: the file gets this mode when it is made.
         os.fchmod(listener.fileno(), 0o600)
         listener.bind(str(path))
-        listener.listen(64)
+        listener.listen(_QUEUE)
     except OSError as error:
         listener.close()
         raise Unavailable(f"no socket at {path}: {error.strerror}") from None
@@ -190,6 +192,20 @@ class Door:
         self._loop.dispose(sock)
 
 
+def _reach(sock: socket.socket, path: Path, until: float) -> None:
+    """Connects, waiting for a place in a full queue, for which Linux has no waiting with a limit."""
+    sock.setblocking(False)
+    while True:
+        try:
+            sock.connect(str(path))
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise TimeoutError(errno.ETIMEDOUT, f"nobody lets in at {path}") from None
+            time.sleep(_QUEUE_SECONDS)
+        else:
+            return
+
+
 def call(uds: Path, port: int, timeout: float) -> socket.socket:
     """A stream to the guest's port, as any program of the host gets one.
 
@@ -201,10 +217,10 @@ def call(uds: Path, port: int, timeout: float) -> socket.socket:
     until = time.monotonic() + timeout
     with contextlib.ExitStack() as undo:
         sock = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-        sock.settimeout(timeout)
-        sock.connect(str(uds))
+        _reach(sock, uds, until)
         line = b""
         try:
+            sock.settimeout(timeout)
             sock.sendall(b"CONNECT %d\n" % port)
             while not line.endswith(b"\n"):
                 sock.settimeout(max(0.001, until - time.monotonic()))
