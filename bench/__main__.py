@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import container, image, nitro, nvidia, process, quotes, receipts
+from bench import container, image, nitro, nvidia, process, quotes, receipts, vsock
 from bench.timing import Line, shown
 
 VECTORS = Path(os.environ.get("TROTH_VECTORS", Path(__file__).parents[2] / "shared" / "vectors"))
@@ -45,6 +45,7 @@ def main() -> int:
         "an image": image.writing,
         "a container": container.becoming,
         "a handshake": _handshake,
+        "vsock": vsock.streams,
         "receipts of AI services": receipts.checking,
         "the package openai": receipts.requests,
         "starting": lambda: process.starting(VECTORS),
@@ -53,6 +54,7 @@ def main() -> int:
         "an image",
         "a container",
         "a handshake",
+        "vsock",
         "receipts of AI services",
         "the package openai",
     )

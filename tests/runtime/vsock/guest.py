@@ -126,6 +126,7 @@ class Guest:
         """The driver comes up."""
         for queue in self.front.queues:
             queue.reset()
+        self._came: deque[bytes] = deque()
         self._rx: dict[int, int] = {}
         self._spare_rx = [BUFFERS + 4096 * i for i in range(RX_COUNT)]
         self._tx: dict[int, int] = {}
@@ -188,11 +189,14 @@ class Guest:
         came = self.front.queues[RX].reap() if self.hungry else []
         for head, written in came:
             at = self._rx.pop(head)
-            data = bytes(self.front.memory[at : at + written])
+            self._came.append(bytes(self.front.memory[at : at + written]))
             self._spare_rx.append(at)
-            self._packet(Header.unpack(data[: HEADER.size]), data[HEADER.size :])
         if came:
             self._feed()
+        # Handling one may come here again; each packet is still handled once, in its turn.
+        while self._came:
+            data = self._came.popleft()
+            self._packet(Header.unpack(data[: HEADER.size]), data[HEADER.size :])
         return bool(done or came)
 
     def _feed(self) -> None:
