@@ -93,7 +93,7 @@ def test_a_range_over_two_regions_is_none(make) -> None:
         ([region(guest=(1 << 64) - PAGE)], "its guest and size pass"),
         ([region(user=(1 << 64) - PAGE)], "its user and size pass"),
         ([region(offset=(1 << 64) - PAGE)], "its offset and size pass"),
-        ([region(size=(1 << 64) - PAGE, guest=0, user=0)], "more than 1024 GiB"),
+        ([region(size=(1 << 64) - PAGE, guest=0, user=0)], "more than 64 GiB"),
         ([region(size=SIZE + PAGE)], "ends beyond its file of"),
         ([region(offset=PAGE)], "ends beyond its file of"),
         ([region(offset=1 << 62)], "ends beyond its file of"),

@@ -109,7 +109,7 @@ class Vsock:
     @property
     def notes(self) -> tuple[str, ...]:
         """Why the last front ends' visits ended, the latest last."""
-        return tuple(self._backend.notes) if self._backend is not None else ()
+        return tuple(self._backend.notes.copy()) if self._backend is not None else ()
 
     def start(self) -> None:
         """Listens at both paths, and serves from then on.
