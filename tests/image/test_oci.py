@@ -251,6 +251,8 @@ def test_a_saved_configuration_with_other_bytes(tmp_path: Path) -> None:
         ("index.json", b'{"manifests":[1]}', "something else than descriptors"),
         ("index.json", b'{"manifests":[{"mediaType":"text/plain"}]}', "'text/plain', which is not read"),
         ("index.json", b'{"manifests":[],"manifests":[]}', "'manifests' twice"),
+        ("index.json", b'{"manifests":[{"mediaType":"%s"}]}' % MANIFEST.encode(), "must be sha256:"),
+        ("index.json", b'{"manifests":[{"mediaType":"%s"}]}' % INDEX.encode(), "must be sha256:"),
         ("index.json", b"{" * 5_000_000, "is larger than"),
     ],
 )  # fmt: skip

@@ -165,7 +165,7 @@ def test_a_file_that_goes_before_it_is_opened(
         return real(path, flags, mode, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "open", opened)
-    with pytest.raises(Unavailable, match="bin/app (changed while it was read|can't be read)"):
+    with pytest.raises(Unavailable, match=r"bin/app (changed while it was read|can't be read)"):
         walk.walk(place)
 
 

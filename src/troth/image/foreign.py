@@ -191,10 +191,16 @@ class Foreign:
         return tuple(said)
 
     def entries(self) -> Iterator[Entry]:
-        """Everything as an archive takes it, below `ROOT`."""
+        """Everything as an archive takes it, below `ROOT`.
+
+        Raises:
+            Malformed: a path is longer than a file's can be.
+        """
         todo: list[tuple[str, Node]] = [(ROOT, self.root)]
         while todo:
             path, node = todo.pop()
+            if len(path.encode("utf-8")) >= MAX_PATH:  # links can lead deeper than one name does
+                raise self.malformed(f"{path!r:.200} is too long")
             match node:
                 case Folder():
                     yield Entry(path=path, mode=S_IFDIR | 0o755)

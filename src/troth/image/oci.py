@@ -101,21 +101,20 @@ def _of_layout(files: Files, name: str) -> Image:
     found: dict[str, Image] = {}
     others: set[str] = set()
     for descriptor in _manifests(files, index, _MOST_DEEP):
+        manifest = _named(files, descriptor)
         digest = str(descriptor["digest"])
-        manifest = _document(_blob(files, descriptor), digest)
         config_descriptor = _table(manifest, "config", digest)
         if config_descriptor.get("mediaType") not in _CONFIGS:
             others.add(f"{config_descriptor.get('mediaType')!a}, which is no image")
             continue
-        config_digest = str(config_descriptor.get("digest"))
-        config = _document(_blob(files, config_descriptor), config_digest)
+        config = _named(files, config_descriptor)
         platform = _platform(descriptor.get("platform"), config)
         if platform != _PLATFORM:
             others.add("/".join(platform))
         elif digest not in found:
             found[digest] = Image(
                 manifest=digest,
-                config_digest=config_digest,
+                config_digest=str(config_descriptor["digest"]),
                 config=config,
                 layers=_layers(files, manifest, config, digest),
             )
@@ -135,8 +134,7 @@ def _manifests(files: Files, index: dict[str, Any], deep: int) -> list[dict[str,
         if kind in _INDEXES:
             if not deep:
                 raise Malformed("is nested too deep", field="index")
-            nested = _document(_blob(files, item), str(item["digest"]))
-            found += _manifests(files, nested, deep - 1)
+            found += _manifests(files, _named(files, item), deep - 1)
         elif kind in _MANIFESTS:
             found.append(item)
         else:
@@ -260,6 +258,11 @@ def _blob(files: Files, descriptor: dict[str, Any]) -> Stored:
             f"sha256:{digest} has {stored.size} bytes, its descriptor says {size!a}", field="blobs"
         )
     return stored
+
+
+def _named(files: Files, descriptor: dict[str, Any]) -> dict[str, Any]:
+    """The document that a descriptor points to."""
+    return _document(_blob(files, descriptor), str(descriptor.get("digest")))
 
 
 def _document(stored: Stored, digest: str = "") -> dict[str, Any]:

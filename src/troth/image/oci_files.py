@@ -61,7 +61,7 @@ def _files(path: Path, stack: contextlib.ExitStack) -> Files:
         return _Folder(path, stack)
     if not path.is_file():
         raise Misuse(f"{path} is no file and no folder", fix=f"save the image there: {SAVE}")
-    return _archive(_open(path, stack))
+    return archive(_open(path, stack))
 
 
 def _open(path: Path, stack: contextlib.ExitStack) -> Stored:
@@ -129,7 +129,13 @@ class _Seeking:
         return passed
 
 
-def _archive(whole: Stored) -> _Archive:
+def archive(whole: Stored) -> Files:
+    """The files of a tar archive, of which only the headers are read.
+
+    Raises:
+        Misuse: it is packed as a whole.
+        Malformed: it is damaged, or holds a name twice.
+    """
     head = whole.read(0, 4)
     for magic, tool in _PACKED.items():
         if head.startswith(magic):
