@@ -11,11 +11,14 @@ from pathlib import Path
 import troth
 
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_MIRRORS = re.compile(r"PIP_.*|.*_proxy|.*_PROXY|SSL_CERT_FILE")  # how this machine gets packages
 _LATER = (  # what is another each time
     (re.compile(r"\b\d+(\.\d+)? (s|ms)\b"), "N s"),
     (re.compile(r"\bat \d{4}-\d\d-\d\d \d\d:\d\dZ"), "at THEN"),
     (re.compile(r"\b(UpToDate of) \d{4}-\d\d-\d\d"), r"\1 THEN"),
     (re.compile(r"\b0x[0-9a-f]{40}\b"), "0xADDRESS"),
+    (re.compile(r"\bsession [0-9a-f]{16}….*|\bsession …$"), "session …"),
+    (re.compile(r'"agent":"[0-9.]+"'), '"agent":"N"'),
     (re.compile(r"https://(127\.0\.0\.1|localhost):\d+"), "https://HOST"),
 )
 
@@ -58,7 +61,9 @@ def environment(folder: Path) -> dict[str, str]:
     """A shell's, with this Python's programs first, and the package that is tested."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     package = str(Path(troth.__file__).parents[1])
-    return {"PATH": path, "HOME": str(folder), "LANG": "C.UTF-8", "PYTHONPATH": package}
+    kept = {name: value for name, value in os.environ.items() if _MIRRORS.fullmatch(name)}
+    ours = {"PATH": path, "HOME": str(folder), "LANG": "C.UTF-8", "PYTHONPATH": package}
+    return kept | ours
 
 
 def differs(shown: str, printed: str) -> str:
