@@ -249,6 +249,17 @@ def test_measure_and_inspect_say_that_no_host_starts_it(
     assert "\x1b" not in said.out
 
 
+def test_a_detached_signature_is_shown(desk: Desk, says: pytest.CaptureFixture[str]) -> None:
+    assert desk.sign() == 0
+    says.readouterr()
+    assert run(["inspect", desk.path("app.pcr8"), "--json"]) == 0
+    said = json.loads(says.readouterr().out)
+    assert said["kind"] == "signature of an image"
+    assert said["pcr0"] == measure(image()).pcr0.hex()
+    assert said["pcr8"] == pcr8(desk.by.der).hex()
+    assert run(["inspect", desk.put("cut", (desk.folder / "app.pcr8").read_bytes()[:-1])]) == 3
+
+
 def test_a_stale_file_beside_it_is_named(desk: Desk, says: pytest.CaptureFixture[str]) -> None:
     assert desk.sign() == 0
     assert run(["measure", desk.path("app.eif"), "-o", desk.path("app.measurements.json")]) == 0

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from troth.channel.services import Asked
     from troth.model.platform import Platform
     from troth.wire.eif import Eif
+    from troth.wire.eif_signature import Signature
 
 
 def inspect(
@@ -25,6 +26,7 @@ def inspect(
         troth inspect app.eif --files
         troth inspect app.eif --diff rebuilt.eif
         troth inspect /sys/firmware/acpi/tables/data/CCEL
+        troth inspect app.pcr8
         troth inspect receipt.troth --json
         troth inspect https://ai.example
 
@@ -61,10 +63,12 @@ def _read(data: bytes, source: str, *, files: bool, log: bytes | None = None) ->
     from troth.platforms.nvidia import rim
     from troth.platforms.tdx import log as logs
     from troth.verifier import bundle
-    from troth.wire import eif
+    from troth.wire import eif, eif_signature
 
     if data.startswith(eif.MAGIC):
         return _image(data, files=files)
+    if data.startswith(eif_signature.FIRST_BYTES):
+        return {"kind": "signature of an image", **_signature(eif_signature.read(data))}
     if bundle.looks_like(data):
         return _bundle(bundle.unpack(data))
     if _service.kept(data):
@@ -271,15 +275,22 @@ def _signed(image: "Eif", pcr0: str) -> dict[str, Any]:
     """Who signed an image, and for what no host would start it today."""
     from troth.cli._image import refusals
     from troth.platforms.nitro.measure import signature
-    from troth.wire.eif_signature import ALGORITHMS
 
     said = signature(image)
     assert said is not None  # noqa: S101 - the caller saw the section
+    refused = "\n".join(problem.words for problem in refusals(image, pcr0)) or "no"
+    return {**_signature(said), "refused_by_hosts": refused}
+
+
+def _signature(said: "Signature") -> dict[str, Any]:
+    from troth.platforms.nitro.measure import pcr8
+    from troth.wire.eif_signature import ALGORITHMS
+
     return {
         "algorithm": ALGORITHMS[said.sign1.alg][0],
         "pcr0": said.value.hex(),
+        "pcr8": pcr8(said.certificate).hex(),
         **_fields([("certificate", said.certificate.hex())]),
-        "refused_by_hosts": "\n".join(problem.words for problem in refusals(image, pcr0)) or "no",
     }
 
 
