@@ -19,14 +19,14 @@ from troth.image import check, rootfs
 from troth.image.build import Built
 from troth.image.store import digest
 from troth.platforms.nitro.measure import measure
-from troth.wire import cpio, eif
+from troth.wire import cpio, eif, ramdisk
 
 network = pytest.mark.network
 
 
 @pytest.fixture(scope="module")
 def disks(built: Built) -> list[Mapping[str, cpio.Entry]]:
-    return [{e.path: e for e in cpio.read(disk.data)} for disk in built.image.ramdisks]
+    return [{e.path: e for e in ramdisk.read(disk.data)} for disk in built.image.ramdisks]
 
 
 @pytest.fixture(scope="module")

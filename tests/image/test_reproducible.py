@@ -18,7 +18,7 @@ from troth.image.check import Environment
 from troth.image.store import digest
 from troth.image.tree import Tree
 from troth.runtime import unpack
-from troth.wire import cpio
+from troth.wire import cpio, ramdisk
 
 BARE = {"LANG": "C.UTF-8"}
 
@@ -112,7 +112,7 @@ def test_two_pythons(sample: Sample, built: Built, tmp_path: Path) -> None:
         pytest.skip("the tests run on the Python that would be the other one")
     root = tmp_path / "root"
     root.mkdir()
-    unpack.unpack(cpio.overlay([cpio.read(d.data) for d in built.image.ramdisks]), root)
+    unpack.unpack(cpio.overlay([ramdisk.read(d.data) for d in built.image.ramdisks]), root)
     program = str(root / "usr/bin/python3.13")
     libraries = f"{root}/usr/lib/x86_64-linux-gnu"
     loader = str((root / "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2").resolve())
@@ -133,7 +133,7 @@ def test_two_pythons(sample: Sample, built: Built, tmp_path: Path) -> None:
 @pytest.mark.network
 def test_bytecode_does_not_depend_on_what_was_compiled_before(built: Built) -> None:
     """Compiled again from the image's own sources, in another order, each file is the same."""
-    files = cpio.overlay([cpio.read(d.data) for d in built.image.ramdisks])
+    files = cpio.overlay([ramdisk.read(d.data) for d in built.image.ramdisks])
     whole = {e.path: e for e in files}
     tree = Tree()
     for entry in reversed(files):
@@ -141,7 +141,7 @@ def test_bytecode_does_not_depend_on_what_was_compiled_before(built: Built) -> N
             tree.add_link(entry.path, bytes(entry.data).decode(), owner="x")
         elif entry.kind == 0o100000 and not entry.path.endswith(".pyc"):
             tree.add_file(entry.path, bytes(entry.data), owner="x", executable=True)
-    bytecode.compile_all(tree, python="3.13", strict=frozenset())
+    bytecode.compile_all(tree, python="3.13", strict=frozenset(), interpreter=tree)
     made = {path: node.data for path, node in tree.files() if path.endswith(".pyc")}
     assert made == {p: bytes(e.data) for p, e in whole.items() if p.endswith(".pyc")}
     assert len(made) > 300

@@ -1,7 +1,7 @@
 """From an app's folder to an image: the same bytes wherever it is built."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from troth.image.kernel import COMMAND_LINE, Kernel
 from troth.image.keys import suite
 from troth.image.lock import Lock
 from troth.image.recipe import Recipe
+from troth.image.squeeze import squeeze
 from troth.image.store import Store
 from troth.image.tree import Tree
 from troth.platforms.nitro.measure import measure
@@ -75,7 +76,8 @@ def build(
     if brought is not None:
         recipe = replace(recipe, memory=recipe.memory or brought.memory())
     tree, linux = rootfs.make(folder, recipe, lock, place, brought=brought)
-    image = _assemble(tree, linux, recipe, lock, () if brought is None else brought.entries)
+    ramdisks = _ramdisks(tree, lock, place, () if brought is None else brought.entries)
+    image = _assemble(ramdisks, linux, recipe, lock)
     with ThreadPoolExecutor(max_workers=1) as beside:
         measured = beside.submit(measure, image)
         running = hashlib.sha256()
@@ -126,14 +128,29 @@ def write(built: Built, out: Path) -> None:
     )
 
 
-def _assemble(
-    tree: Tree, linux: Kernel, recipe: Recipe, lock: Lock, root: tuple[cpio.Entry, ...]
-) -> eif.Eif:
-    """The first ramdisk is troth's and the kernel's, so that apps share PCR1; the second is the app's."""
+def _ramdisks(
+    tree: Tree, lock: Lock, store: Store, root: tuple[cpio.Entry, ...]
+) -> list[tuple[bytes | memoryview, ...]]:
+    """The first is troth's and the kernel's, so that apps share PCR1; the second is the app's.
+
+    Both are compressed, but a second one with a root that the app brings: that may be of any size.
+    """
     entries = (*tree.entries(), *root)
     boot = [entry for entry in entries if _is_boot(entry.path)]
     rest = [entry for entry in entries if not _is_boot(entry.path)]
-    ramdisks = [cpio.pack(_with_folders(part, entries)) for part in (boot, rest)]
+    plain = [cpio.pack(_with_folders(part, entries)) for part in (boot, rest)]
+    last = 1 if root else 2
+    squeezed = squeeze(
+        plain[:last],
+        interpreter=rootfs.interpreter(tree, lock, store),
+        python=suite(lock.suite).python,
+    )
+    return [*((archive,) for archive in squeezed), *plain[last:]]
+
+
+def _assemble(
+    ramdisks: Sequence[tuple[bytes | memoryview, ...]], linux: Kernel, recipe: Recipe, lock: Lock
+) -> eif.Eif:
     metadata = {
         "ImageName": recipe.name,
         "ImageVersion": "1",

@@ -9,7 +9,7 @@ from stat import S_IFMT, S_ISBLK, S_ISCHR, S_ISLNK, S_ISREG, filemode
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse
-from troth.wire import cpio, eif, eif_signature, json
+from troth.wire import cpio, eif, eif_signature, json, ramdisk
 from troth.wire.eif import Eif, Kind, Piece, Section
 
 MOST: Final = 200
@@ -160,7 +160,7 @@ def _line(name: str, left: Section, right: Section) -> Iterator[Difference]:
 def _files(name: str, left: Section, right: Section) -> Iterator[Difference]:
     try:
         mine, theirs = (
-            {e.path: e for e in cpio.read(s.data, devices=_DEVICES, base=s.offset)}
+            {e.path: e for e in ramdisk.read(s.data, devices=_DEVICES, base=s.offset)}
             for s in (left, right)
         )
     except Malformed:

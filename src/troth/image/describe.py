@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from stat import S_ISDIR, S_ISLNK, filemode
 
 from troth.image.store import digest
-from troth.wire import cpio, eif
+from troth.wire import eif, ramdisk
 
 _DEVICES = frozenset({"dev/console", "dev/null"})
 
@@ -31,7 +31,7 @@ def files(image: eif.Eif) -> Iterator[dict[str, str | int]]:
         Malformed: a ramdisk is no archive that is read here.
     """
     for number, disk in enumerate(image.ramdisks):
-        for entry in cpio.read(disk.data, devices=_DEVICES, base=disk.offset):
+        for entry in ramdisk.read(disk.data, devices=_DEVICES, base=disk.offset):
             if S_ISDIR(entry.mode):
                 continue
             row: dict[str, str | int] = {

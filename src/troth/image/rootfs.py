@@ -91,7 +91,7 @@ def make(
         tree,
         python=python,
         strict=frozenset({"app", "troth"}),
-        interpreter=_builder(lock, store) if lock.builder else None,
+        interpreter=interpreter(tree, lock, store),
     )
     linux = _kernel(recipe, lock, store)
     for name, module in linux.modules:
@@ -102,8 +102,10 @@ def make(
     return tree, linux
 
 
-def _builder(lock: Lock, store: Store) -> Tree:
-    """The interpreter that compiles for an image whose own is for another machine."""
+def interpreter(image: Tree, lock: Lock, store: Store) -> Tree:
+    """What holds the interpreter that works on the image: its own, or one of this machine's kind."""
+    if not lock.builder:
+        return image
     tree = Tree()
     for package in lock.builder:
         data = store.get(sha256=package.sha256, name=package.file)

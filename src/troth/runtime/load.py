@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from troth.errors import Malformed, Misuse, Unavailable
 from troth.platforms.nitro.measure import measure, signature
-from troth.wire import cpio, eif, json
+from troth.wire import cpio, eif, json, ramdisk
 
 CONFIG: Final = "etc/troth/app.json"
 _DEVICES: Final = frozenset({"dev/console", "dev/null"})
@@ -74,7 +74,7 @@ def load(image: Path) -> Loaded:
             fix=f"run it on a host for {parsed.architecture}; measure, sign and inspect it anywhere",
         )
     entries = cpio.overlay(
-        [cpio.read(disk.data, devices=_DEVICES, base=disk.offset) for disk in parsed.ramdisks]
+        [ramdisk.read(disk.data, devices=_DEVICES, base=disk.offset) for disk in parsed.ramdisks]
     )
     registers = measure(parsed)
     _check_signature(parsed, registers.pcr0, image)

@@ -1,0 +1,58 @@
+"""A ramdisk: a cpio archive, as it is or compressed with gzip (RFC 1952), as kernels unpack both.
+
+A compressed one may have zero bytes behind it, up to a multiple of four, at which the next one begins.
+"""
+
+import zlib
+from typing import Final
+
+from troth.errors import Malformed
+from troth.wire import cpio
+
+MAX_UNPACKED: Final = 1 << 30
+ALIGNMENT: Final = 4
+_MAGIC: Final = b"\x1f\x8b"
+_GZIP: Final = 31  # zlib: a window of 32 KiB, and gzip around it
+
+
+def read(
+    data: bytes | memoryview, *, devices: frozenset[str] = frozenset(), base: int = 0
+) -> tuple[cpio.Entry, ...]:
+    """The entries of a ramdisk.
+
+    Args:
+        data: the whole of it.
+        devices: paths at which a character device is taken.
+        base: offset of the ramdisk in its file, for errors; inside a compressed one they count from
+            the beginning of the archive.
+
+    Raises:
+        Malformed: it is neither an archive that is read here nor one compressed; it would be larger
+            than `MAX_UNPACKED`; something is behind it.
+    """
+    if bytes(data[:2]) != _MAGIC:
+        return cpio.read(data, devices=devices, base=base)
+    return cpio.read(_unpacked(data, base), devices=devices)
+
+
+def _unpacked(data: bytes | memoryview, base: int) -> bytes:
+    tool = zlib.decompressobj(_GZIP)
+    try:
+        unpacked = tool.decompress(data, MAX_UNPACKED)
+    except zlib.error as error:
+        raise Malformed(f"is damaged: {error}", field="ramdisk", offset=base) from None
+    if not tool.eof:
+        short = len(unpacked) < MAX_UNPACKED
+        wrong = "is cut short" if short else f"unpacks to more than {MAX_UNPACKED} bytes"
+        raise Malformed(wrong, field="ramdisk", offset=base)
+    rest = tool.unused_data
+    if rest.strip(b"\0") or len(rest) >= ALIGNMENT:
+        raise Malformed(
+            "has other bytes behind it", field="ramdisk", offset=base + len(data) - len(rest)
+        )
+    return unpacked
+
+
+def padded(compressed: bytes) -> bytes:
+    """A compressed archive with zero bytes up to where the next one may begin."""
+    return compressed + bytes(-len(compressed) % ALIGNMENT)
