@@ -1,4 +1,7 @@
-"""One real run of the probe for all tests here: built from its lock, started on the simulator."""
+"""One real run of the probe for all tests here: built from its lock, started on each ground there is here.
+
+What holds in the simulator's namespaces must hold under a kernel of the image's own.
+"""
 
 import json
 import os
@@ -52,13 +55,17 @@ def probe_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def probe(probe_image: Path) -> Iterator[Probe]:
+@pytest.fixture(
+    scope="session",
+    params=["simulator", pytest.param("microvm", marks=pytest.mark.microvm)],
+)
+def probe(probe_image: Path, request: pytest.FixtureRequest) -> Iterator[Probe]:
     # What a hostile host might hope to pass in.
     os.environ.update(PYTHONPATH="/tmp", LD_PRELOAD_HINT="x", TROTH_TEST_SECRET="host")
     try:
         pki = development.nitro()
-        with runs.start(probe_image, pki=pki, free={"hint": b"from the host"}) as run:
+        free = {"hint": b"from the host"}
+        with runs.start(probe_image, pki=pki, on=request.param, free=free) as run:
             registers = measure(eif.read(probe_image.read_bytes())).hex()
             policy = troth.Policy.for_image({"nitro": registers}, name="probe")
             yield Probe(run, policy, (pki.root(),))

@@ -40,7 +40,7 @@ def test_the_good_one() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"raw_nsm": True},
+        {"raw_nsm": "yes"},
         {"raw_nsm": 0},
         {"root": "/usr"},
         {"root": ""},

@@ -33,6 +33,7 @@ CONFIG = AppConfig(
     free=frozenset({"given", "link", "pipe", "folder", "large"}),
     sealed=frozenset(),
     stop_signal=15,
+    raw_nsm=False,
 )
 
 

@@ -82,6 +82,43 @@ def test_what_a_lock_depends_on(tmp_path: Path) -> None:
         assert _load(tmp_path, f"{LEAST}{table}\n").pinned() != plain
 
 
+def test_a_root_that_is_brought(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()  # what goes to /app elsewhere is nothing to this app
+    found = _load(tmp_path, '[app]\nname = "a"\nfrom_oci = "../a.tar"\n')
+    assert found == Recipe(name="a", from_oci="../a.tar", environment={}, config={}, memory=0)
+    assert (found.brings, found.files) == ("../a.tar", ())
+    rest = 'entry = ["x"]\ndirectory = "/srv"\n'
+    found = _load(tmp_path, f'memory = 99\n[app]\nname = "a"\nfrom_rootfs = "root"\n{rest}')
+    assert (found.brings, found.entry, found.directory, found.memory) == (
+        "root",
+        ("x",),
+        "/srv",
+        99,
+    )
+
+
+@pytest.mark.parametrize(
+    ("rest", "message"),
+    [
+        ('from_oci = "/a.tar"\n', "app.from_oci is '/a.tar', and must be a path relative"),
+        ('from_oci = "a\\u0000"\n', "app.from_oci is 'a\\x00'"),
+        ('from_oci = "a"\nfrom_rootfs = "b"\nentry = ["x"]\n', "both given"),
+        ('from_rootfs = "b"\n', "app.entry is missing"),
+        ('from_oci = "a"\nentry = [""]\n', "app.entry names no program"),
+        ('from_oci = "a"\ndirectory = "x"\n', "app.directory is 'x', and must be an absolute path"),
+        ('from_oci = "a"\n[debian]\npackages = ["jq"]\n', "debian.packages is given, but the app"),
+        ('from_oci = "a"\n[python]\npackages = ["attrs"]\n', "python.packages is given, but"),
+        ('from_oci = "a"\n[environment]\nLD_PRELOAD = "x"\n', "environment.LD_PRELOAD"),
+    ],
+)  # fmt: skip
+def test_a_root_that_is_refused(tmp_path: Path, rest: str, message: str) -> None:
+    _refused(tmp_path, f'[app]\nname = "a"\n{rest}', message)
+    brought = '[app]\nname = "a"\nfrom_oci = "a"\n'
+    _refused(
+        tmp_path, f'files = ["app"]\n{brought}', "files is given, but the app sees only the root"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "message", "fix"),
     [
@@ -100,7 +137,7 @@ def test_what_a_lock_depends_on(tmp_path: Path) -> None:
         (f"cpus = 1025\n{LEAST}", "cpus", ""),
         ('app = "x"\n', "app is a text, and must be a table", ""),
         (f'egress = ["x:443"]\n{LEAST}', "egress is not empty", "remove the entries"),
-        (f"raw_nsm = true\n{LEAST}", "raw_nsm is true", "agent's API"),
+        (f"raw_nsm = 1\n{LEAST}", "raw_nsm is a whole number, and must be true or false", ""),
         (f'kernel = "mine"\n{LEAST}', "kernel is 'mine', and must be one of debian", ""),
         ('[app]\nname = "A b"\nentry = ["x"]\n', "app.name is 'A b', and must match", ""),
         ('[app]\nname = "a"\nentry = []\n', "app.entry names no program", "python3.13"),

@@ -21,6 +21,7 @@ GOOD = {
     "free": ["hint"],
     "memory": 256,
     "cpus": 2,
+    "raw_nsm": False,
 }
 
 
@@ -76,6 +77,7 @@ def test_the_good_one(tmp_path: Path) -> None:
         GOOD | {"memory": 0},
         GOOD | {"memory": "256"},
         GOOD | {"cpus": -1},
+        GOOD | {"raw_nsm": 0},
         GOOD | {"cpus": 1 << 40},
         {"name": "app"},
         [],

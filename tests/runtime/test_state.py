@@ -23,6 +23,7 @@ def record(**more) -> state.RunState:
         "on": "simulator",
         "started": "2026-11-23T03:10:00.000+00:00",
         "debug": False,
+        "raw_nsm": False,
         "detached": True,
         "pcrs": ("00" * 48,) * 3,
         "published": (state.Published(port=8080, host="127.0.0.1", host_port=4000),),

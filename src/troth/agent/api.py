@@ -29,6 +29,7 @@ MAX_APP_DATA: Final = 64 * 1024
 MAX_SIGNED: Final = 1024 * 1024
 MAX_FREE: Final = 1024 * 1024
 MAX_BODY: Final = 2 * MAX_SIGNED + 1024
+_ATTESTS: Final = frozenset({"/v1/attest", "/v1/identity/attest"})
 _HEX: Final = re.compile(r"(?:[0-9a-f]{2})*")
 
 Answer = dict[str, Any]
@@ -92,6 +93,12 @@ class Api:
         if path in gets:
             _method(method, "GET")
             return gets[path]()
+        if self.config.raw_nsm and path in _ATTESTS:
+            raise Refused(
+                "this image's app has the security module itself, so the agent attests nothing",
+                status=HTTPStatus.CONFLICT,
+                fix="ask /dev/nsm, or set raw_nsm = false in troth.toml",
+            )
         if path in posts:
             _method(method, "POST")
             names, handle = posts[path]

@@ -35,6 +35,7 @@ class AppConfig:
         free: names of data that the host may hand over.
         sealed: names of secrets for this image only; there is no key service yet, so none is had.
         stop_signal: number of the signal that asks the app to end.
+        raw_nsm: whether the app has the security module itself; the agent then attests nothing.
     """
 
     name: str
@@ -47,13 +48,14 @@ class AppConfig:
     free: frozenset[str]
     sealed: frozenset[str]
     stop_signal: int
+    raw_nsm: bool
 
 
 def read(data: bytes) -> AppConfig:
     """Reads the file's content.
 
     Raises:
-        Malformed: another form than the builder writes; or `raw_nsm`, which this agent does not give.
+        Malformed: another form than the builder writes.
     """
     value = json.parse(data, field="app.json")
     if not isinstance(value, dict) or set(value) != _KEYS:
@@ -64,8 +66,8 @@ def read(data: bytes) -> AppConfig:
         canonical = b""
     if canonical != data:
         raise Malformed("is not canonical", field="app.json")
-    if value["raw_nsm"] is not False:
-        raise Malformed("asks for the raw security module", field="app.json")
+    if type(value["raw_nsm"]) is not bool:
+        raise Malformed("is not true or false", field="raw_nsm")
     name = value["name"]
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise Malformed("is no name", field="name")
@@ -84,6 +86,7 @@ def read(data: bytes) -> AppConfig:
         free=_names(value["free"], "free"),
         sealed=_names(value["sealed"], "sealed"),
         stop_signal=value["stop_signal"],
+        raw_nsm=value["raw_nsm"],
     )
 
 

@@ -19,11 +19,11 @@ from troth.agent.console import Console
 from troth.agent.host import Host, Outside, Simulating
 from troth.agent.identity import Identity
 from troth.agent.jail import SOCKET, Jail
-from troth.agent.listener import Listener
+from troth.agent.listener import Listener, Plain, attested
 from troth.agent.serve import Server
 from troth.channel.server import make_credentials
 from troth.errors import TrothError
-from troth.platforms.nitro.collect import open_nsm
+from troth.platforms.nitro.collect import DEVICE, open_nsm
 from troth.runtime import linux
 
 _POLL: Final = 0.005
@@ -98,14 +98,17 @@ def _serve(config: AppConfig, host: Host, *, alone: bool) -> None:
     nsm = open_nsm()
     if alone:
         machine.seed(nsm.random())
+        Path(DEVICE).chmod(0o666 if config.raw_nsm else 0o600)
     identity = Identity()
     attester = Attester(nsm, identity.spki)
     api = Api(config=config, attester=attester, identity=identity, free=host.free)
     Path(SOCKET).parent.mkdir(parents=True, exist_ok=True)
     Server(Path(SOCKET), api).start()
-    credentials = make_credentials()
+    # Whoever has the module itself can have it sign what an attested channel would be known by. So
+    # there is none then, and the app's port is led to as it is.
+    door = Plain if config.raw_nsm else attested(make_credentials(), attester.for_channel)
     for port in config.listen:
-        Listener(port, host.listen(port), credentials, attester.for_channel).start()
+        Listener(port, host.listen(port), door).start()
 
 
 def _say_when_ready(config: AppConfig, host: Host) -> None:

@@ -1,8 +1,8 @@
 """The app's walls: its own user, mount, process and IPC namespaces, without any privilege.
 
 The jail is forked off before the agent has a key or a thread, and waits for the word to start. In it
-the app sees the read-only image, a private /tmp, a /dev without the security module, and the agent's
-socket. Nothing writable can be executed, and no further user namespace can be made to undo that.
+the app sees the read-only image, a private /tmp, a /dev without the security module (unless the image
+says that it has it), and the agent's socket. Nothing writable can be executed, and no further user namespace can be made to undo that.
 
 Where a file system was brought for the app, that folder of the image becomes its root, and nothing of
 the agent's is left to be seen.
@@ -19,6 +19,7 @@ from typing import Final, NoReturn
 
 from troth.agent import filter as system_calls
 from troth.agent.config import AppConfig
+from troth.platforms.nitro.collect import DEVICE
 from troth.runtime import linux
 from troth.runtime.devices import build_devices
 
@@ -104,7 +105,7 @@ def _first(config: AppConfig) -> int:
     """Process 1 of the app's namespace: builds the walls, starts the app, reaps, ends with it."""
     linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
     linux.prctl(linux.PR_SET_DUMPABLE, 0)
-    _build(config.root)
+    _build(config)
     child = os.fork()
     if child == 0:
         _guarded(lambda: _become(config))
@@ -116,19 +117,21 @@ def _first(config: AppConfig) -> int:
             return _exit_code(status)
 
 
-def _build(root: str) -> None:
+def _build(config: AppConfig) -> None:
     """Mounts what the app may have over a folder of the image, and makes that folder its root."""
+    root = config.root
+    nsm = DEVICE if config.raw_nsm else None
     agent_socket = os.open(SOCKET, os.O_PATH | os.O_CLOEXEC)  # before a mount hides it
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
     if not os.statvfs("/").f_flag & os.ST_RDONLY:
         raise OSError(0, "the root is writable", "/")
     if root == "/":
-        _mount("", agent_socket)
+        _mount("", agent_socket, nsm)
         read_only = linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY
         linux.mount("none", "/run", None, read_only | _QUIET)
     else:
         linux.bind(root, root, linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV)
-        _mount(root, agent_socket)
+        _mount(root, agent_socket, nsm)
         linux.change_root(root)
     linux.sysctl("user/max_user_namespaces", 0)
     for name in _PROC_HIDDEN:
@@ -139,7 +142,7 @@ def _build(root: str) -> None:
             linux.bind(f"/proc/{name}", f"/proc/{name}", linux.MS_RDONLY | _QUIET)
 
 
-def _mount(root: str, agent_socket: int) -> None:
+def _mount(root: str, agent_socket: int, nsm: str | None) -> None:
     """What is mounted below a root: an empty text for the image's own."""
     # Before the old root goes: a process may mount only such a /proc as it already sees one.
     linux.mount("proc", f"{root}/proc", "proc", _QUIET)
@@ -150,7 +153,7 @@ def _mount(root: str, agent_socket: int) -> None:
     socket.touch()
     linux.mount(f"/proc/self/fd/{agent_socket}", str(socket), None, linux.MS_BIND)
     os.close(agent_socket)
-    build_devices(f"{root}/dev", nsm=None)
+    build_devices(f"{root}/dev", nsm=nsm)
 
 
 def _scratch(folder: str, mode: str, size: int, *, keep: bool) -> None:

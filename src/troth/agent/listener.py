@@ -6,15 +6,18 @@ The host carries bytes and nothing else: over vsock, or over what stands for it 
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 from typing import Final
 
 from troth.agent.attest import PLATFORM
 from troth.channel.relay import relay
-from troth.channel.server import Attest, Credentials, accept
+from troth.channel.server import IDLE_SECONDS, Attest, Credentials, accept
+from troth.channel.stream import Stream
 from troth.errors import TrothError
 
 MOST_CONNECTIONS: Final = 128
 CONNECT_SECONDS: Final = 5.0
+Door = Callable[[socket.socket], Stream]
 
 
 class Listener:
@@ -23,17 +26,13 @@ class Listener:
     Args:
         port: the app's port on the enclave's loopback.
         listener: that the host can reach.
-        credentials: key and certificate of this start.
-        attest: makes evidence of a session.
+        door: makes a stream of a connection; `attested(…)` or `Plain`.
     """
 
-    def __init__(
-        self, port: int, listener: socket.socket, credentials: Credentials, attest: Attest
-    ) -> None:
+    def __init__(self, port: int, listener: socket.socket, door: Door) -> None:
         self._port = port
         self._listener = listener
-        self._credentials = credentials
-        self._attest = attest
+        self._door = door
         self._room = threading.BoundedSemaphore(MOST_CONNECTIONS)
 
     def start(self) -> None:
@@ -53,16 +52,53 @@ class Listener:
 
     def _one(self, sock: socket.socket) -> None:
         try:
-            session = accept(sock, self._credentials, self._attest, platform=PLATFORM)
+            stream = self._door(sock)
             try:
                 app = socket.create_connection(("127.0.0.1", self._port), CONNECT_SECONDS)
             except OSError:
-                session.close()
+                stream.close()
                 return
-            relay(session, app)
+            relay(stream, app)
         except (TrothError, OSError):
             # The peer's doing: not our protocol, or gone. It was told as far as TLS tells.
             with contextlib.suppress(OSError):
                 sock.close()
         finally:
             self._room.release()
+
+
+def attested(credentials: Credentials, attest: Attest) -> Door:
+    """The attested channel.
+
+    Args:
+        credentials: key and certificate of this start.
+        attest: makes evidence of a session.
+    """
+    return lambda sock: accept(sock, credentials, attest, platform=PLATFORM)
+
+
+class Plain:
+    """The bytes as they come, for an app that attests for itself."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        sock.settimeout(IDLE_SECONDS)
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes, empty at the end."""
+        return self._sock.recv(size)
+
+    def write(self, data: bytes) -> None:
+        """All of it."""
+        self._sock.sendall(data)
+
+    def end(self) -> None:
+        """Nothing more will be written."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Nothing more at all."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        self._sock.close()

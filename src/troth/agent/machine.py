@@ -34,6 +34,9 @@ def set_up() -> None:
         OSError: a mount or a module was refused; the enclave must not go on without it.
         Unavailable: the clock is wrong.
     """
+    # Made by the archive that every kernel has in it; the image's own folders are not empty.
+    with contextlib.suppress(OSError):
+        Path("/root").rmdir()
     # The initial file system cannot be remounted read-only, but a bind of it can. It is moved over the
     # root and becomes it: a process whose root is another than its mounts' may make no user namespace.
     linux.mount("/", _ROOT, None, linux.MS_BIND)

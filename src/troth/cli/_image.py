@@ -14,10 +14,16 @@ if TYPE_CHECKING:
 
 MAX_IMAGE: Final = 4 << 30
 SCHEMA: Final = "troth/measurements/1"
+RAW: Final = (
+    "{}: its app has the security module itself (raw_nsm), so its evidence is bound to what the app "
+    "likes, and no policy of troth's fits it"
+)
+RAW_FIX: Final = "set raw_nsm = false in its troth.toml and build it again, or judge by rules of your own"
 ENDING: Final = ".measurements.json"
 Measurements = Mapping[str, Mapping[str, str | tuple[str, ...]]]
 """Platform to register to its value, or to several that stand for the same image."""
 
+_CONFIG: Final = "etc/troth/app.json"
 _MAX_SMALL: Final = 64 * 1024
 _MAX_VALUES: Final = 64
 _ABOUT: Final = frozenset({"schema", "image", "assumed"})
@@ -39,7 +45,7 @@ def expected(path: Path) -> Measurements:
     Raises:
         Unavailable: it cannot be read.
         Malformed: it is neither.
-        Misuse: it is one of those; or the file beside an EIF says something else than the EIF measures to.
+        Misuse: it is one of those; or its app has the security module itself; or the file beside an EIF says something else than the EIF measures to.
     """
     from troth.platforms.tdx import dstack_image
     from troth.wire import eif, ovmf
@@ -53,7 +59,30 @@ def expected(path: Path) -> Measurements:
             fix=f"`troth measure {path.name} -o {path.stem}{ENDING}` with the loader's options, "
             "then name that file",
         )
-    return {"nitro": measure_eif(path, eif.read(data))}
+    image = eif.read(data)
+    _refuse_raw(path, image)
+    return {"nitro": measure_eif(path, image)}
+
+
+def _refuse_raw(path: Path, image: "Eif") -> None:
+    """Refuses an image whose app may have the security module sign whatever it likes.
+
+    Its evidence is genuine, and says which image asked; but what it is bound to is the app's word and not
+    the agent's, so no channel and no key of troth's follows from it.
+
+    Raises:
+        Misuse: it is one.
+    """
+    from troth.wire import json, ramdisk
+
+    try:
+        entries = [entry for disk in image.ramdisks for entry in ramdisk.read(disk.data)]
+        config = next(bytes(entry.data) for entry in entries if entry.path == _CONFIG)
+        raw = json.parse(config, field=_CONFIG).get("raw_nsm")
+    except (Malformed, StopIteration, AttributeError):
+        return  # not an image of troth's
+    if raw is not False:
+        raise Misuse(RAW.format(path), fix=RAW_FIX)
 
 
 def name_of(path: Path) -> str:
@@ -143,6 +172,7 @@ def read_measurements(data: bytes, *, field: str) -> dict[str, dict[str, tuple[s
 
     Raises:
         Malformed: it is not such a file, or says nothing.
+        Misuse: the image's app has the security module itself.
     """
     from troth.policy.names import REGISTERS
     from troth.wire import json
@@ -154,6 +184,9 @@ def read_measurements(data: bytes, *, field: str) -> dict[str, dict[str, tuple[s
             field=field,
             fix="`troth build` and `troth measure -o` write such files",
         )
+    about = document.get("image")
+    if isinstance(about, dict) and about.get("raw_nsm", False) is not False:
+        raise Misuse(RAW.format(field), fix=RAW_FIX)
     platforms = {name: value for name, value in document.items() if name not in _ABOUT}
     for name, registers in platforms.items():
         if name not in REGISTERS:

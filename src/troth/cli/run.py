@@ -62,6 +62,8 @@ def run(
         detach=detach,
     ) as started:
         say(f"{started.id} on {on}: {kind.says}")
+        if started.raw_nsm:
+            say("its app has the security module itself: its ports are not the attested channel")
         if json:
             out(strict.canonical(started.state.to_dict()).decode())
         else:

@@ -68,7 +68,14 @@ def up(
     from troth.image.recipe import load
     from troth.wire import json as strict
 
-    folder = work or Path("build", load(app).name)
+    recipe = load(app)
+    if recipe.raw_nsm:
+        raise Misuse(
+            f"the app of {app} has the security module itself (raw_nsm), so there is no attested "
+            "channel to bring up",
+            fix="set raw_nsm = false in its troth.toml, or use troth build and troth run",
+        )
+    folder = work or Path("build", recipe.name)
     folder.mkdir(parents=True, exist_ok=True)
     steps = Steps(tell=say if json else out)
     used = choose(app, kernel, make=kernel == "hardware")

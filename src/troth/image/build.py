@@ -34,6 +34,7 @@ class Built:
         name: the app's.
         image: the EIF as a value; its bytes are written without being joined.
         sha256: of the file.
+        raw_nsm: whether its app has the security module itself.
         measurements: platform to register to hex.
         record: every input with its digest, and what came out.
     """
@@ -41,6 +42,7 @@ class Built:
     name: str
     image: eif.Eif
     sha256: str
+    raw_nsm: bool
     measurements: Mapping[str, Mapping[str, str]]
     record: Mapping[str, Any]
 
@@ -88,6 +90,7 @@ def build(
         name=recipe.name,
         image=image,
         sha256=sha256,
+        raw_nsm=recipe.raw_nsm,
         measurements={"nitro": dict(registers)},
         record=record.make(
             folder,
@@ -115,7 +118,12 @@ def write(built: Built, out: Path) -> None:
     stem = out.name.removesuffix(".eif")
     measurements = {
         "schema": "troth/measurements/1",
-        "image": {"name": built.name, "sha256": built.sha256, "size": built.image.size},
+        "image": {
+            "name": built.name,
+            "sha256": built.sha256,
+            "size": built.image.size,
+            **({"raw_nsm": True} if built.raw_nsm else {}),
+        },
         **built.measurements,
     }
     write_together(

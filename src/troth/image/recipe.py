@@ -83,6 +83,7 @@ class Recipe:
     cpus: int = 1
     config: Mapping[str, Config]
     kernel: str = DEFAULT_KERNEL
+    raw_nsm: bool = False
 
     @property
     def brings(self) -> str:
@@ -150,11 +151,6 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Recipe:
             f"{FILE}: egress is not empty, but this troth enforces no egress yet",
             fix="remove the entries; the app has no network but its own loopback",
         )
-    if top.take("raw_nsm", bool, default=False):
-        raise Misuse(
-            f"{FILE}: raw_nsm is true, but this troth lets no app open the NSM device",
-            fix="use the agent's API, which attests app data under a tag of its own",
-        )
     environment = top.table("environment")
     image, root = (_beside(app.take(key, str, ""), f"app.{key}") for key in BRINGS)
     brings = bool(image or root)
@@ -177,6 +173,7 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Recipe:
         cpus=_range(top.take("cpus", int, 1), 1, 1024, "cpus"),
         config=read_config(top.table("config"), folder),
         kernel=kernel,
+        raw_nsm=top.take("raw_nsm", bool, default=False),
     )
     for table in (app, debian, python, top):
         table.end()

@@ -261,7 +261,7 @@ def _config(tree: Tree, recipe: Recipe, brought: Brought | None, machine: Archit
         "measured": {name: recipe.config[name].value for name in named["measured"]},
         "sealed": sorted(named["sealed"]),
         "free": sorted(named["free"]),
-        "raw_nsm": False,
+        "raw_nsm": recipe.raw_nsm,
     }
     return json.canonical(document)
 

@@ -32,6 +32,7 @@ class Loaded:
         free: names of the data that the host may hand over.
         memory: MiB that its recipe asks for.
         cpus: as many as its recipe asks for.
+        raw_nsm: whether its app has the security module itself, and there is no attested channel.
         pcrs: registers 0, 1 and 2, computed from the image's bytes.
         pcr8: register 8 of a signed image, else None.
     """
@@ -43,6 +44,7 @@ class Loaded:
     free: frozenset[str]
     memory: int
     cpus: int
+    raw_nsm: bool
     pcrs: tuple[bytes, ...]
     pcr8: bytes | None = None
 
@@ -121,6 +123,7 @@ def _declared(entries: tuple[cpio.Entry, ...], image: Path) -> dict[str, Any]:
             "free": list(free),
             "memory": int(memory),
             "cpus": int(cpus),
+            "raw_nsm": bool(raw_nsm),
         } if (
             _NAME.fullmatch(name)
             and all(isinstance(item, dict) and _is_port(item.get("port")) for item in listen)
@@ -134,9 +137,12 @@ def _declared(entries: tuple[cpio.Entry, ...], image: Path) -> dict[str, Any]:
                 "free": frozenset(free),
                 "memory": memory,
                 "cpus": cpus,
+                "raw_nsm": raw_nsm,
             }
         case _:
-            raise Malformed("has no name, listen, free, memory and cpus as it should", field=CONFIG)
+            raise Malformed(
+                "has no name, listen, free, memory, cpus and raw_nsm as it should", field=CONFIG
+            )
 
 
 def _is_port(value: object) -> bool:

@@ -67,14 +67,13 @@ def modules_of(image: Path) -> dict[str, bytes]:
 
 
 def _kernel(built: object) -> dict[str, str] | None:
-    packages = built.get("packages") if isinstance(built, dict) else None
-    for package in packages if isinstance(packages, list) else ():
-        match package:
-            case {"kind": "deb", "name": str(name), "sha256": str(digest)} if name.startswith(
-                "linux-image-"
-            ) and DIGEST.fullmatch(digest):
-                return {"name": name, "sha256": digest}
-    return None
+    match built:
+        case {"kernel": {"package": {"name": str(name), "sha256": str(digest)}}} if (
+            DIGEST.fullmatch(digest)
+        ):
+            return {"name": name, "sha256": digest}
+        case _:
+            return None
 
 
 def _modules(package: bytes, name: str) -> dict[str, bytes]:

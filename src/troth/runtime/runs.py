@@ -59,6 +59,11 @@ class Run:
         return grounds.kind(self.state.on).says
 
     @property
+    def raw_nsm(self) -> bool:
+        """Whether its app has the security module itself, so that its ports are no attested channel."""
+        return self.state.raw_nsm
+
+    @property
     def published(self) -> tuple[Published, ...]:
         """Its ports on the host."""
         return self.state.published

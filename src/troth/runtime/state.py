@@ -110,6 +110,7 @@ class RunState:
         on: where it runs; see `troth.runtime.grounds`.
         started: RFC 3339 instant, UTC.
         debug: whether its evidence says so (registers 0 to 2 are zero).
+        raw_nsm: whether its app has the security module itself, and there is no attested channel.
         detached: whether it outlives the process that started it.
         pcrs: registers 0, 1 and 2 as its evidence has them, in hex.
         pcr8: register 8, of a signed image.
@@ -124,6 +125,7 @@ class RunState:
     on: str
     started: str
     debug: bool
+    raw_nsm: bool
     detached: bool
     pcrs: tuple[str, ...]
     published: tuple[Published, ...]
@@ -161,6 +163,7 @@ class RunState:
         try:
             raw = dict(data)
             raw.setdefault("on", "simulator")  # there was nothing else
+            raw.setdefault("raw_nsm", False)
             if raw.pop("schema", SCHEMA) != SCHEMA:
                 raise Malformed(f"its schema is not {SCHEMA}", field=STATE)
             return cls(

@@ -170,6 +170,7 @@ class Supervisor:
             on=self.on,
             started=datetime.now(UTC).isoformat(timespec="milliseconds"),
             debug=self.request.debug,
+            raw_nsm=loaded.raw_nsm,
             detached=self.request.detach,
             pcrs=pcrs,
             pcr8=None if self.request.debug or loaded.pcr8 is None else loaded.pcr8.hex(),

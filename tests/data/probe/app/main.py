@@ -1,12 +1,14 @@
 """Tries each way in that it is asked for, from inside, and answers with what happened."""
 
 import ctypes
+import fcntl
 import http.client
 import json
 import mmap
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -156,6 +158,18 @@ def connect_nsm():
     return "connected"
 
 
+def ask_nsm():
+    """The driver's one call, as any client makes it: DescribeNSM. The answer in hex."""
+    request, reply = (
+        ctypes.create_string_buffer(b"\x6bDescribeNSM", 12),
+        ctypes.create_string_buffer(0x3000),
+    )
+    message = struct.pack("=QQQQ", ctypes.addressof(request), 12, ctypes.addressof(reply), 0x3000)
+    descriptor = os.open("/dev/nsm", os.O_RDWR)
+    told = fcntl.ioctl(descriptor, 0xC0200A00, message)
+    return reply.raw[: struct.unpack("=QQQQ", told)[3]].hex()
+
+
 def other_processes():
     return sorted(
         int(p)
@@ -229,6 +243,7 @@ STEPS = {
         become_root,
         open_nsm,
         connect_nsm,
+        ask_nsm,
         memory_of_first,
         sysctl,
         network,
