@@ -1,6 +1,7 @@
 """Unpacking writes what the archive says below its root, and removing takes all of it away."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from stat import S_IFCHR, S_IFDIR, S_IFLNK, S_IFREG
 
@@ -78,3 +79,16 @@ def test_removed_with_folders_that_may_not_be_written_and_without_following_link
     assert not root.exists()
     assert (outside / "kept").stat().st_mode & 0o777 == 0o500
     remove(root)
+
+
+def test_removed_by_several_at_once(tmp_path: Path) -> None:
+    """Who stops a run may meet its supervisor, and a third that looks for what others left."""
+    for number in range(20):
+        root = tmp_path / str(number)
+        for name in range(40):
+            (root / f"{name % 8}").mkdir(parents=True, exist_ok=True)
+            (root / f"{name % 8}" / f"file-{name}").touch()
+        with ThreadPoolExecutor(4) as several:
+            for done in [several.submit(remove, root) for _ in range(4)]:
+                done.result()
+        assert not root.exists()

@@ -1,5 +1,6 @@
 """Unpacks an image's archives into a folder, for the simulator to use as a root."""
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterable
@@ -58,12 +59,17 @@ def _write(path: Path, entry: cpio.Entry) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Removes a folder and all below it, folders that may not be written included."""
-    if not folder.exists():
-        return
-    for here, names, _ in os.walk(folder):
-        for name in names:
-            path = Path(here, name)
-            if not path.is_symlink():
-                path.chmod(0o700)
-    shutil.rmtree(folder)
+    """Removes a folder and all below it, folders that may not be written included.
+
+    Another process may do the same at the same time: a run's supervisor, and whoever stops it or looks
+    for what others left.
+    """
+    while folder.exists():
+        # What is gone was taken away by the other one, and there is an end to what there was.
+        with contextlib.suppress(FileNotFoundError):
+            for here, names, _files in os.walk(folder):
+                for name in names:
+                    path = Path(here, name)
+                    if not path.is_symlink():
+                        path.chmod(0o700)
+            shutil.rmtree(folder)
