@@ -1,7 +1,8 @@
 """Write what the code knows better than prose: the help of every command, and what troth speaks.
 
-Makes docs/reference/cli.md, the table in README.md, and in docs/reference/services.md the matrix of attacks
-that the tests are held to. With `--check` it writes nothing and exits 1 if something would change.
+Makes docs/reference/cli.md, the table in README.md, in docs/reference/services.md the matrix of attacks
+that the tests are held to, and in docs/reference/hardware-kernel.md the options and what is pinned. With
+`--check` it writes nothing and exits 1 if something would change.
 """
 
 import io
@@ -16,6 +17,8 @@ from rich.console import Console
 
 from troth.channel.services import SERVICES
 from troth.cli.main import COMMANDS, make_app
+from troth.image.hardware import options
+from troth.image.hardware.inputs import inputs
 from troth.platforms import PLATFORMS
 
 REPOSITORY: Final = Path(__file__).parents[1]
@@ -28,6 +31,11 @@ CELLS: Final = REPOSITORY / "tests" / "channel" / "services" / "cells.toml"
 MATRIX_BEGIN: Final = (
     "<!-- the matrix: made by `make docs` from the table that tests are held to -->"
 )
+KERNEL_PAGE: Final = REPOSITORY / "docs" / "reference" / "hardware-kernel.md"
+OPTIONS_BEGIN: Final = (
+    "<!-- the options: made by `make docs` from the table that the kernel is built from -->"
+)
+PINNED_BEGIN: Final = "<!-- what is pinned: made by `make docs` from the lock -->"
 # Not codes: the answer is no evidence at all, or the connection is lost.
 ERRORS: Final = frozenset({"malformed", "unavailable"})
 # What Intel's two platforms share stands in one folder.
@@ -113,12 +121,49 @@ def _cell(cell: dict[str, Any], noted: list[str], named: set[str]) -> str:
     return ", ".join(words)
 
 
-def within(page: Path, opening: str, made: str) -> str:
-    """The page with what stands between its marks made again."""
-    head, begin, rest = page.read_text("utf-8").partition(opening)
+def kernel_options() -> str:
+    """The table of options, part by part."""
+    parts = []
+    for part in options.table():
+        rows = [
+            f"### {part.title}",
+            "",
+            part.about,
+            "",
+            "| option | set to | why |",
+            "| --- | --- | --- |",
+        ]
+        rows += [
+            f"| `{option.name}` | {'off' if option.value == 'n' else option.value} | {option.why} |"
+            for option in part.options
+        ]
+        parts.append("\n".join(rows))
+    return "\n\n".join(parts)
+
+
+def kernel_pinned() -> str:
+    """What the kernel is made from, and what comes out."""
+    lock = inputs()
+    named = {deb.name: deb.version for deb in lock.toolchain}
+    rows = {
+        "version": lock.kernel.version,
+        "bzImage": f"{lock.kernel.size:,} bytes, SHA-256 `{lock.kernel.sha256}`",
+        "configuration": f"SHA-256 `{lock.kernel.config_sha256}`, sorted and without comments",
+        "source": f"`{lock.source.name}` {lock.source.version}, SHA-256 `{lock.source.sha256}`",
+        "tools": f"{len(named)} packages of Debian's {lock.suite}, digest `{lock.toolchain_sha256}`",
+        "among them": f"gcc {named['gcc-14']}, binutils {named['binutils']}, make {named['make']}",
+    }
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    return f"| | |\n| --- | --- |\n{table}"
+
+
+def within(page: Path | str, opening: str, made: str) -> str:
+    """The page, or its text, with what stands between its marks made again."""
+    text = page if isinstance(page, str) else page.read_text("utf-8")
+    head, begin, rest = text.partition(opening)
     _, end, tail = rest.partition(END)
     if not begin or not end:
-        raise SystemExit(f"error: {page.name} lacks {opening} or {END}")
+        raise SystemExit(f"error: a page lacks {opening} or {END}")
     return f"{head}{opening}\n{made}\n{END}{tail}"
 
 
@@ -128,6 +173,9 @@ def main() -> int:
         CLI: cli_page(),
         README: within(README, BEGIN, speaks()),
         SERVICES_PAGE: within(SERVICES_PAGE, MATRIX_BEGIN, matrix()),
+        KERNEL_PAGE: within(
+            within(KERNEL_PAGE, OPTIONS_BEGIN, kernel_options()), PINNED_BEGIN, kernel_pinned()
+        ),
     }
     if "--check" in sys.argv[1:]:
         late = [p for p, text in made.items() if not p.exists() or p.read_text("utf-8") != text]
