@@ -17,24 +17,14 @@ def logs(run: str, *, follow: Annotated[bool, Parameter(name=["--follow", "-f"])
     """
     import time
 
-    from troth.cli._console import out
-    from troth.render.escape import visible
+    from troth.cli._tail import Tail
     from troth.runtime import state
 
     record = state.read(run)
-    path = record.folder / state.CONSOLE
-    shown = 0
+    tail = Tail(record.folder / state.CONSOLE)
     while True:
-        live = state.read(run).seen == state.RUNNING if path.parent.exists() else False
-        whole = path.read_bytes() if path.exists() else b""
-        if len(whole) < shown:  # it was full and has been begun anew
-            shown = 0
-        text = whole[shown:]
-        # Whole lines only, so that none is cut in two while it is written.
-        ready = text if not (follow and live) else text[: text.rfind(b"\n") + 1]
-        for line in ready.decode("utf-8", "replace").splitlines():
-            out(visible(line, limit=4096))
-        shown += len(ready)
+        live = record.folder.exists() and state.read(run).seen == state.RUNNING
+        tail.show(ended=not follow or not live)
         if not follow or not live:
             return 0
         time.sleep(0.2)

@@ -50,6 +50,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ),
     ("ps", "troth.cli.ps:ps", "List what runs."),
     ("logs", "troth.cli.logs:logs", "Show what a run printed."),
+    ("console", "troth.cli.console:console", "Follow what a guest prints: kernel, agent and app."),
     ("stop", "troth.cli.stop:stop", "Stop a run."),
     ("clean", "troth.cli.clean:clean", "Remove what dead runs left behind."),
     ("verify", "troth.cli.verify:verify", "Is it genuine, and is it what I expect?"),

@@ -80,6 +80,9 @@ def _follow(started: "Run") -> int:
     """Shows the console until the image ends; 1 if it failed."""
     import threading
 
+    from troth.cli._tail import Tail
+    from troth.runtime import state
+
     ended: list[int] = []
 
     def wait() -> None:
@@ -89,26 +92,14 @@ def _follow(started: "Run") -> int:
             ended.append(1)
 
     threading.Thread(target=wait, daemon=True).start()
-    shown = 0
+    tail = Tail(started.state.folder / state.CONSOLE)
     while True:
-        text = started.console()
-        if len(text) < shown:  # it was full and has been begun anew
-            shown = 0
-        if len(text) > shown:
-            _show(text[shown:])
-            shown = len(text)
-        if ended:
+        done = bool(ended)  # asked first: what came before the end is then shown
+        tail.show(ended=done)
+        if done:
             say(f"{started.id} ended with {ended[0]}")
             return 0 if ended[0] == 0 else 1
         time.sleep(0.1)
-
-
-def _show(text: bytes) -> None:
-    """The image's words are hostile on a terminal: control sequences are spelled out."""
-    from troth.render.escape import visible
-
-    for line in text.decode("utf-8", "replace").splitlines():
-        out(visible(line, limit=4096))
 
 
 def _pair(item: str, form: str) -> tuple[str, str]:
