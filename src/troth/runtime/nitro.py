@@ -82,6 +82,7 @@ class Nitro:
         self._control: Control | None = None
         self._printer: subprocess.Popen[bytes] | None = None
         self._ended = threading.Event()
+        self._watcher: threading.Thread | None = None
         self._lock = threading.Lock()
         self._watched, self._signal = os.pipe()
 
@@ -115,7 +116,8 @@ class Nitro:
             self._guard.disarm()
             raise
         self._enclave = enclave.id
-        threading.Thread(target=self._watch, args=(enclave.process,), daemon=True).start()
+        self._watcher = threading.Thread(target=self._watch, args=(enclave.process,), daemon=True)
+        self._watcher.start()
         self._show_console(program, debug=job.debug)
 
     def _listen(self, job: Job) -> None:
@@ -146,17 +148,17 @@ class Nitro:
     def _watch(self, process: int) -> None:
         """Until the process that holds the enclave has ended and the program lists it no more."""
         with contextlib.ExitStack() as held:
-            waits: list[int] = []
+            waits = [self._watched]
             with contextlib.suppress(OSError):  # another user's, or not told
                 descriptor = os.pidfd_open(process)
                 held.callback(os.close, descriptor)
                 waits.append(descriptor)
             while not self._ended.is_set():
                 ended, _, _ = select.select(waits, [], [], POLL_SECONDS)
-                if self._is_gone():
+                if self._watched in ended or self._is_gone():
                     break
                 if ended:  # not the process that was meant
-                    waits.clear()
+                    waits.pop()
         self._end()
 
     def _is_gone(self) -> bool:
@@ -236,4 +238,7 @@ class Nitro:
             self._control.close()
         if self._enclave and self._is_gone():
             self._guard.disarm()
+        self._end()
+        if self._watcher is not None:
+            self._watcher.join()
         os.close(self._watched)
