@@ -32,6 +32,7 @@ from troth.runtime.vsock.packets import HEADER, Header
 from troth.runtime.vsock.streams import ROOM
 
 RECORD = 40  # bytes of a script for one step
+_BARE = 64  # a step that needs no more than a connection, should there be none
 _REQUESTS = tuple(Request)
 _NUMBERS = (
     *(0, 1, 2, 3, 4, 15, 16, 17, 43, 44, 45, 127, 128, 129, 1023, 1024, 1025, 4095, 4096, 4097),
@@ -316,6 +317,8 @@ def script(draw: random.Random) -> bytes:
     mood = draw.choice(_MOODS)
     steps = [draw.choice(mood) for _ in range(draw.choice((4, 20, 60, 100)))]
     up = mood is not _MESSAGES or draw.random() < 0.5
+    if mood is _MESSAGES:
+        steps = [step | draw.choice((0, _BARE, _BARE)) for step in steps]
     return b"".join(bytes([step]) + draw.randbytes(RECORD - 1) for step in (up, *steps))
 
 
@@ -335,5 +338,5 @@ def _step(rig: Rig, record: bytes, at: int) -> None:
         _up(rig, script)
         return
     if rig.backend.session is None:
-        _up(rig, script)
-    STEPS[number % len(STEPS)](rig, script)
+        rig.connect() if number & _BARE else _up(rig, script)
+    STEPS[number % _BARE % len(STEPS)](rig, script)

@@ -112,9 +112,9 @@ class Front:
         self.ask(Request.GET_FEATURES)
         self.ask(Request.GET_PROTOCOL_FEATURES)
         self.send(Request.SET_PROTOCOL_FEATURES, messages.U64.pack(0x208))
-        self.order(Request.SET_OWNER)
+        self.send(Request.SET_OWNER)
         for index in (0, 1):
-            self.order(Request.SET_VRING_CALL, messages.U64.pack(index), (self.calls[index],))
+            self.send(Request.SET_VRING_CALL, messages.U64.pack(index), (self.calls[index],))
         answer = self.ask(Request.GET_CONFIG, messages.CONFIG.pack(0, 8, 0) + bytes(8))
         return int.from_bytes(answer[messages.CONFIG.size :], "little")
 
@@ -124,16 +124,16 @@ class Front:
 
     def begin(self) -> None:
         """What QEMU says when the guest's driver is there."""
-        self.order(Request.SET_FEATURES, messages.U64.pack(self.features))
-        self.order(Request.SET_MEM_TABLE, self.table(), (self.file,))
+        self.send(Request.SET_FEATURES, messages.U64.pack(self.features))
+        self.send(Request.SET_MEM_TABLE, self.table(), (self.file,))
         for index, queue in enumerate(self.queues):
             state = messages.STATE
-            self.order(Request.SET_VRING_NUM, state.pack(index, ENTRIES))
-            self.order(Request.SET_VRING_BASE, state.pack(index, queue.base))
-            self.order(Request.SET_VRING_ADDR, queue.address())
-            self.order(Request.SET_VRING_KICK, messages.U64.pack(index), (self.kicks[index],))
-        for index in (0, 1):
-            self.order(Request.SET_VRING_ENABLE, messages.STATE.pack(index, 1))
+            self.send(Request.SET_VRING_NUM, state.pack(index, ENTRIES))
+            self.send(Request.SET_VRING_BASE, state.pack(index, queue.base))
+            self.send(Request.SET_VRING_ADDR, queue.address())
+            self.send(Request.SET_VRING_KICK, messages.U64.pack(index), (self.kicks[index],))
+        self.send(Request.SET_VRING_ENABLE, messages.STATE.pack(0, 1))
+        self.order(Request.SET_VRING_ENABLE, messages.STATE.pack(1, 1))
 
     def end(self) -> None:
         """What QEMU says when the guest's driver goes."""
@@ -166,7 +166,7 @@ class Front:
                 part = b""
             except BlockingIOError:
                 idle += 1
-                assert idle < 10, "the back end does not answer"
+                assert idle < 50, "the back end does not answer"
                 continue
             if not part:
                 raise EOFError

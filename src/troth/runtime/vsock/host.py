@@ -140,19 +140,19 @@ class Door:
 
     def tend(self) -> None:
         """Lets in as many as there is room for, and lets go of those who say nothing."""
-        now = time.monotonic()
-        for sock in [one for one, (_, until) in self._asking.items() if until <= now]:
-            self._leave(sock)
+        if self._asking:
+            now = time.monotonic()
+            for sock in [one for one, (_, until) in self._asking.items() if until <= now]:
+                self._leave(sock)
         self._gate.tend(is_open=self._device.count() + len(self._asking) < MOST_STREAMS)
 
     def wait(self) -> float | None:
         """Seconds until `tend` has something to do; None if that is not known."""
-        now = time.monotonic()
-        times = [until - now for _, until in self._asking.values()]
         rest = self._gate.wait()
-        if rest is not None:
-            times.append(rest)
-        return max(0.0, min(times)) if times else None
+        if not self._asking:
+            return rest
+        first = min(until for _, until in self._asking.values()) - time.monotonic()
+        return max(0.0, first if rest is None else min(first, rest))
 
     def close(self) -> None:
         """Sends everybody away."""

@@ -31,6 +31,8 @@ _NEED_REPLY: Final = 8
 _INDEX_MASK: Final = 0xFF
 _NO_DESCRIPTOR: Final = 0x100
 _MOST_FILES: Final = MOST_REGIONS
+_FLAGS: Final = int(socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC)
+_CUT: Final = int(socket.MSG_CTRUNC)
 _INT: Final = array.array("i").itemsize
 
 
@@ -101,12 +103,12 @@ class Receiver:
         data, ancillary, flags, _ = self._sock.recvmsg(
             self._wanted - len(self._data),
             socket.CMSG_SPACE(_MOST_FILES * _INT),
-            socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC,
+            _FLAGS,
         )
         for level, kind, body in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 self._files += array.array("i", body[: len(body) // _INT * _INT])
-        if flags & socket.MSG_CTRUNC or len(self._files) > _MOST_FILES:
+        if flags & _CUT or len(self._files) > _MOST_FILES:
             raise Malformed(f"more than {_MOST_FILES} files came along", field="message")
         if not data:
             raise EOFError

@@ -18,6 +18,7 @@ MOST_PAYLOAD: Final = 1 << 16
 _NEWS: Final = ROOM // 4
 # Less than this is not worth a packet while more waits: a guest's bookkeeping for one is larger.
 _SLIVER: Final = 2048
+_QUIETLY: Final = int(socket.MSG_NOSIGNAL)
 _WRAP: Final = 0xFFFF_FFFF
 
 
@@ -226,8 +227,8 @@ class Stream:
     def _send(self, views: Sequence[memoryview], length: int) -> int:
         try:
             if len(views) == 1:
-                return self.sock.send(views[0], socket.MSG_NOSIGNAL)
-            return self.sock.sendmsg(views, [], socket.MSG_NOSIGNAL)
+                return self.sock.send(views[0], _QUIETLY)
+            return self.sock.sendmsg(views, [], _QUIETLY)
         except (BlockingIOError, InterruptedError):
             return 0
         except OSError:
