@@ -11,7 +11,7 @@ Name = Literal["debian", "hardware"]
 """What `--kernel` takes; the same as `recipe.KERNELS`."""
 
 
-def choose(app: Path, asked: Name | None, *, make: bool) -> str:
+def choose(app: Path, asked: Name | None, *, make: bool, root: Path | None = None) -> str:
     """The kernel that an app's image gets, at hand.
 
     Args:
@@ -19,6 +19,7 @@ def choose(app: Path, asked: Name | None, *, make: bool) -> str:
         asked: in the place of the recipe's, or None.
         make: build the hardware kernel where it is needed and not there. Else Debian's stands in for
             it, which is said; for development only, because the image measures otherwise.
+        root: what the app's root is taken from, where it brings one.
 
     Raises:
         Misuse, Malformed: the recipe is none.
@@ -39,7 +40,7 @@ def choose(app: Path, asked: Name | None, *, make: bool) -> str:
     if kernel == "hardware":
         store = Store.of_user()
         if make:
-            ensure(store)
+            _ensure_for(app, store, root)
         elif kept.find(store) is None:
             say(
                 "note: the hardware kernel is not built yet, so this run has Debian's; "
@@ -47,6 +48,18 @@ def choose(app: Path, asked: Name | None, *, make: bool) -> str:
             )
             return "debian"
     return kernel
+
+
+def _ensure_for(app: Path, store: "Store", root: Path | None) -> None:
+    """Builds the kernel if the store lacks it, but not for an app that could not be built with it."""
+    from troth.image import build as builder
+    from troth.image.hardware import kept
+
+    if kept.find(store) is None:
+        try:
+            builder.build(app, kernel="hardware", root=root)
+        except kept.Missing:
+            ensure(store)
 
 
 def ensure(

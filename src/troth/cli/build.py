@@ -51,7 +51,7 @@ def build(
     app, root = app_of(app, bring, kernel=kernel)
     recipe = load(app)
     place = out or Path(f"{recipe.name}.eif")
-    used = choose(app, kernel, make=True)
+    used = choose(app, kernel, make=True, root=root)
     differences: tuple[str, ...] = ()
     if check:
         from troth.image.check import build_twice

@@ -6,7 +6,7 @@ from pathlib import Path
 from stat import S_IFDIR, S_IFMT
 from typing import Any, Final
 
-from troth.errors import Malformed, Misuse, Unavailable
+from troth.errors import Malformed, Misuse
 from troth.image import bytecode, deb, foreign, kernel, slim, startable, unpack_wheel
 from troth.image.architecture import Architecture
 from troth.image.brought import Brought
@@ -118,17 +118,13 @@ def _kernel(recipe: Recipe, lock: Lock, store: Store) -> kernel.Kernel:
 
     Raises:
         Misuse: it is the hardware kernel, and not for this machine.
-        Unavailable: it is the hardware kernel, and the store lacks it.
+        Missing: it is the hardware kernel, and the store lacks it.
     """
     check_architecture(recipe)
     if recipe.kernel == "hardware":
         built = kept.find(store)
         if built is None:
-            raise Unavailable(
-                "the hardware kernel is not built yet",
-                fix="`troth kernel build` makes it, once for all apps; or take Debian's for now: "
-                "--kernel debian",
-            )
+            raise kept.Missing
         return built
     source = store.get(sha256=lock.kernel.sha256, name=lock.kernel.file)
     return kernel.take(source, name=lock.kernel.file, raw=lock.machine.raw)

@@ -1,9 +1,21 @@
 """The hardware kernel in the store: its bytes by the digest that is pinned, so nothing else passes for it."""
 
+from troth.errors import Unavailable
 from troth.image.hardware import plan
 from troth.image.hardware.inputs import Pinned, inputs
 from troth.image.kernel import Kernel
 from troth.image.store import Store
+
+
+class Missing(Unavailable):
+    """The hardware kernel is asked for and not built yet."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the hardware kernel is not built yet",
+            fix="`troth kernel build` makes it, once for all apps; or take Debian's for now: "
+            "--kernel debian",
+        )
 
 
 def find(store: Store) -> Kernel | None:
