@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Callable
 
 from tests.runtime.vsock.front import BASE, BUFFERS, WRITE, Front
 
@@ -15,6 +16,14 @@ TX_COUNT = 16
 TX_LENGTH = (1 << 16) + HEADER.size + 20
 _TX_BUFFERS = BUFFERS + RX_COUNT * 4096
 PATIENCE = 20.0
+
+
+def soon(condition: Callable[[], bool]) -> None:
+    """Waits until something is so in the back end's thread."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it does not come to that"
+        time.sleep(0.01)
 
 
 class Refused(Exception):  # noqa: N818 - what it is, in the protocol's word
@@ -168,7 +177,7 @@ class Guest:
         self._tx[self.front.queues[TX].add(parts, indirect=self.indirect)] = at
         self.front.kick(TX)
 
-    def until(self, done, what: str, patience: float = PATIENCE) -> None:  # type: ignore[no-untyped-def]
+    def until(self, done: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
         """Works until something is so."""
         end = time.monotonic() + patience
         self.work(0)
