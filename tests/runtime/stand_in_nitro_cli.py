@@ -1,8 +1,9 @@
 """A stand-in for AWS's `nitro-cli`, for tests: it answers as documented and starts no enclave.
 
 What it holds is in the folder that `STAND_IN` names: `enclaves.json`, and `trouble.json`, which says with
-which error codes a subcommand ends. An enclave is a process that sleeps; ended, it is forgotten. So
-this shows that troth understands the program's documented words, and nothing about the hardware.
+which error codes a subcommand ends. An enclave is a process that sleeps, or where there is a file `alive` the
+stand-in for one; ended, it is forgotten. So this shows that troth understands the program's documented
+words, and nothing about the hardware.
 """
 
 # ruff: noqa: T201 - it is a program
@@ -48,7 +49,7 @@ def main(arguments: list[str]) -> int:
 
 def _run(rest: list[str]) -> int:
     sleeper = subprocess.Popen(
-        [sys.executable, "-c", "import time; time.sleep(600)"],
+        [sys.executable, *_enclave(rest)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -68,6 +69,13 @@ def _run(rest: list[str]) -> int:
     _say("Started enclave with enclave-cid: 16, memory: 512 MiB, cpu-ids: [1, 3]")
     print(json.dumps(enclave, indent=2))
     return 0
+
+
+def _enclave(rest: list[str]) -> list[str]:
+    if (HERE / "alive").exists():
+        agent = Path(__file__).with_name("stand_in_enclave.py")
+        return [str(agent), rest[rest.index("--enclave-cid") + 1]]
+    return ["-c", "import time; time.sleep(600)"]
 
 
 def _describe(_: list[str]) -> int:

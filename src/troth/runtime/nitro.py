@@ -67,7 +67,7 @@ class Nitro:
     """See `troth.runtime.grounds.Ground`."""
 
     ready_seconds: Final = 120.0
-    grace: Final = 10.0
+    grace: Final = 6.0
 
     def __init__(
         self, console: Console, *, host: Host | None = None, vsock: Vsock | None = None
