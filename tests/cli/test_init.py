@@ -26,6 +26,7 @@ def test_a_new_app(template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert run(["init", "my-app", "--template", template]) == 0
     assert names_in(tmp_path / "my-app") == names_in(ROOT / "examples" / template) - {LOCK}
     assert load(tmp_path / "my-app").name == "my-app"
+    assert load(tmp_path / "my-app").kernel == "hardware"
     assert run(["init", "my-app"]) == 2
     assert run(["init", "My App"]) == 2
 
@@ -39,6 +40,7 @@ def test_a_new_app_in_each_language(
     example = "hello" if lang == "python" else f"hello-{lang}"
     assert names_in(Path("my-app")) == names_in(ROOT / "examples" / example) - {LOCK}
     assert load(Path("my-app")).name == "my-app"
+    assert load(Path("my-app")).kernel == "hardware"
     script = Path("my-app", "compile")
     assert ("my-app/compile, then" in capsys.readouterr().out) == script.exists()
     for path in Path("my-app").rglob("*"):

@@ -17,6 +17,14 @@ _ALSO_CALLED: Final = {
 }  # fmt: skip
 _COMPILE: Final = "compile"
 
+# Not in the templates, which are the examples: those are built where nobody has waited for a kernel yet.
+_KERNEL: Final = b"""\
+# The kernel that is meant for Nitro hosts. `troth kernel build` makes it, once for all apps, in some minutes;
+# until then `troth up` takes Debian's.
+kernel = "hardware"
+
+"""
+
 
 def init(
     name: str,
@@ -60,7 +68,7 @@ def init(
         raise Unavailable(f"cannot make {folder}: {error.strerror}") from None
     recipe = folder / "troth.toml"
     named = f'name = "{name}"'.encode()
-    made[recipe] = re.sub(rb'^name = ".*"$', named, made[recipe], flags=re.MULTILINE)
+    made[recipe] = _KERNEL + re.sub(rb'^name = ".*"$', named, made[recipe], flags=re.MULTILINE)
     for place, data in made.items():
         write_file(place, data)
         if data.startswith(b"#!"):
