@@ -17,6 +17,7 @@ from troth.image.recipe import load
 SAMPLE = Path(__file__).parents[1] / "data" / "app"
 DATA = (SAMPLE / locks.FILE).read_bytes()
 VALUE = json.loads(DATA)
+IMAGE = f"sha256:{'a1' * 32}"
 
 
 def changed(*path: str | int, to: Any) -> bytes:
@@ -79,6 +80,15 @@ def test_the_sample_lock_fits_its_recipe() -> None:
         (("vendor",), "a\0b"),
         (("vendor",), "."),
         (("more",), 1),
+        (("oci",), None),
+        (("oci",), {}),
+        (("oci",), {"config": IMAGE, "manifest": IMAGE, "more": ""}),
+        (("oci",), {"config": "", "manifest": IMAGE}),
+        (("oci",), {"config": IMAGE[7:], "manifest": ""}),
+        (("oci",), {"config": IMAGE.upper(), "manifest": ""}),
+        (("oci",), {"config": f"sha512:{IMAGE[7:]}", "manifest": ""}),
+        (("oci",), {"config": IMAGE, "manifest": "sha256:1"}),
+        (("oci",), {"config": IMAGE, "manifest": None}),
     ],
 )
 def test_a_value_that_cannot_be_is_refused(path: tuple[str | int, ...], to: Any) -> None:
@@ -145,6 +155,22 @@ def test_a_lock_for_something_else_does_not_fit() -> None:
     with pytest.raises(Misuse, match="suite"):
         replace(lock, suite="sid").check(recipe)
     assert not replace(lock, keys=()).fits(recipe)
+
+
+@pytest.mark.parametrize("manifest", ["", IMAGE])
+def test_a_lock_that_names_a_container_image(manifest: str) -> None:
+    plain = locks.parse(DATA)
+    lock = replace(plain, oci=locks.Pin(config=IMAGE, manifest=manifest))
+    assert locks.parse(lock.to_json()) == lock
+    recipe = load(SAMPLE)
+    brings = replace(recipe, from_oci="a.tar")
+    lock.check(brings)
+    assert lock.fits(brings) and not lock.fits(recipe) and not plain.fits(brings)
+    with pytest.raises(Misuse, match="names a container image, and the recipe says otherwise"):
+        lock.check(recipe)
+    with pytest.raises(Misuse, match="names no container image, and the recipe says") as caught:
+        plain.check(brings)
+    assert "troth lock" in caught.value.fix
 
 
 def test_no_lock_is_said_with_its_fix(tmp_path: Path) -> None:

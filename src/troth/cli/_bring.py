@@ -65,6 +65,8 @@ def app_of(app: Path | None, bring: Bring, *, kernel: str | None) -> tuple[Path,
             says something else already.
         Malformed, Unavailable, Gone: as `locking.make`.
     """
+    from troth.image.recipe import load
+
     source = bring.source
     if app is None:
         if source is None:
@@ -78,6 +80,11 @@ def app_of(app: Path | None, bring: Bring, *, kernel: str | None) -> tuple[Path,
         raise Misuse(
             f"{app} has a recipe, which says its name, ports, command, folder and memory",
             fix="write them into its troth.toml",
+        )
+    if source is not None and not load(app).brings:
+        raise Misuse(
+            f"{app} brings no root, and is made of its own files and packages",
+            fix="leave out --from-oci and --from-rootfs, or name no app",
         )
     return app, source
 
