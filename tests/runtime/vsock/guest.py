@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from tests.runtime.vsock.front import BASE, BUFFERS, WRITE, Front
 
+from troth.runtime.vsock import GUEST_CID, Vsock
+from troth.runtime.vsock.device import Device
 from troth.runtime.vsock.packets import HEADER, STREAM, Header, Op
 
 RX, TX = 0, 1
@@ -24,6 +26,29 @@ def soon(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end, "it does not come to that"
         time.sleep(0.01)
+
+
+def raw(**changed: int) -> Header:
+    """A header that says what it is told to."""
+    fields = {
+        "src_cid": GUEST_CID,
+        "dst_cid": 3,
+        "src_port": 77,
+        "dst_port": 5,
+        "length": 0,
+        "type": 1,
+        "op": Op.RW,
+        "flags": 0,
+        "buf_alloc": 1 << 18,
+        "fwd_cnt": 0,
+    }
+    return Header(**(fields | changed))
+
+
+def device_of(vsock: Vsock) -> Device:
+    """What is in the back end's thread."""
+    assert vsock._backend is not None
+    return vsock._backend.device
 
 
 class Refused(Exception):  # noqa: N818 - what it is, in the protocol's word
