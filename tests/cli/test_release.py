@@ -1,6 +1,8 @@
 """`troth release`: from a key to a signed image, what each command then says of it, and what is refused."""
 
 import json
+import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -104,6 +106,28 @@ def test_it_is_signed_again(desk: Desk) -> None:
     signed = eif.read((desk.folder / "app.eif").read_bytes())
     assert measure(signed).pcr8 == pcr8(other.der)
     assert len(signed.sections) == len(image().sections) + 1
+
+
+def test_a_broken_signature_is_replaced(desk: Desk) -> None:
+    assert desk.sign() == 0
+    desk.put("app.eif", eif.pack(with_section(image(), b"junk")))
+    assert run(["measure", desk.path("app.eif")]) == 3
+    assert desk.attach() == 0
+    assert run(["measure", desk.path("app.eif")]) == 0
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="the program openssl is absent")
+def test_keys_and_certificates_as_aws_tells_to_make_them(desk: Desk) -> None:
+    """Certificates of version 1, and a key behind its curve's parameters."""
+    for line in (
+        "ecparam -name secp384r1 -genkey -out key.pem",
+        "req -new -key key.pem -sha384 -nodes -subj /CN=AWS/C=US/ST=WA/L=Seattle/O=Amazon/OU=AWS"
+        " -out csr.pem",
+        "x509 -req -days 20 -in csr.pem -out cert.pem -sha384 -signkey key.pem",
+    ):
+        argv = ["openssl", *line.split()]
+        subprocess.run(argv, cwd=desk.folder, check=True, capture_output=True, timeout=60)
+    assert desk.sign() == desk.attach() == 0
 
 
 def test_an_encrypted_key(desk: Desk, says: pytest.CaptureFixture[str]) -> None:

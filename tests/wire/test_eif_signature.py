@@ -131,6 +131,7 @@ def test_the_outermost_shape() -> None:
     refused(b"", "eif.signature")
     refused(b"\x9a\xff\xff\xff\xff", "eif.signature", "cannot fit")
     refused(bytes(MAX_SIGNATURE + 1), "eif.signature", "larger")
+    refused(bytes(MAX_SIGNATURE), "eif.signature", "bytes follow")
 
 
 def test_a_certificate_must_be_one_element_of_der() -> None:

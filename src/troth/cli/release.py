@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 
 from troth.cli import _image
 from troth.cli._console import exists, read_source, say, write_file
-from troth.errors import Misuse
+from troth.errors import Malformed, Misuse
 
 if TYPE_CHECKING:
     from troth.release.pcr8 import Key
@@ -104,6 +104,7 @@ def attach(
         signature: from `troth release sign`.
         output: file to write; it must not exist. Default: the image itself.
     """
+    import contextlib
     import hashlib
     from datetime import UTC, datetime
 
@@ -118,7 +119,8 @@ def attach(
     if place.suffix != ".eif":
         raise Misuse(f"{place} would not be taken for an image", fix="end its name in .eif")
     parsed = eif.read(_image.read(image))
-    _image.measure_eif(image, parsed)  # refuses where the file beside it says something else
+    with contextlib.suppress(Malformed):  # what is no signature, or no file beside it, is replaced
+        _image.measure_eif(image, parsed)  # refuses where the file beside it says something else
     section = read_source(str(signature), limit=_MAX_SMALL)
     signed = signing.attach(parsed, section, at=datetime.now(UTC))
     registers = dict(measure(signed).hex())
