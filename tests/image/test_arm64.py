@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from tests.image.conftest import Sample
-from tests.image.made import member, package
+from tests.image.containers import Files, as_tar, index, layout, manifest, program
+from tests.image.made import library, member, package, tar
 
 from troth.errors import Malformed, Misuse
+from troth.image import brought, elf, kernel, locking, startable
 from troth.image import build as builder
-from troth.image import elf, kernel, locking, startable
 from troth.image import lock as locks
 from troth.image.architecture import AMD64, ARCHITECTURES, ARM64
 from troth.image.build import Built
@@ -144,9 +145,35 @@ def test_what_a_recipe_may_say(tmp_path: Path) -> None:
     with pytest.raises(Misuse, match="hardware kernel is for amd64 alone") as caught:
         parse(recipe(kernel="hardware"), folder=tmp_path)
     assert 'kernel = "debian"' in caught.value.fix
-    brings = {"name": "app", "entry": ["x"], "from_rootfs": "root"}
-    with pytest.raises(Misuse, match="brings is for amd64 alone"):
-        parse(recipe(app=brings), folder=tmp_path)
+
+
+def test_a_container_for_the_other_machine(tmp_path: Path) -> None:
+    """Of an image for several machines the app's own is taken; programs in it are looked at."""
+    saved: Files = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}'}
+    rows = []
+    for name, number in (("amd64", 62), ("arm64", 183)):
+        layer = tar(program("app", library()[:18] + bytes([number, 0]) + library()[20:]))
+        row = manifest(saved, [layer], architecture=name, config={"Cmd": ["/app"]})
+        rows.append(row | {"platform": {"os": "linux", "architecture": name}})
+    saved["index.json"] = index(*rows)
+    path = as_tar(saved, tmp_path / "app.tar")
+    app = {"name": "app", "from_oci": "app.tar"}
+    mine = parse(recipe(app=app), folder=tmp_path)
+    pin = brought.pin(path, machine=ARM64)
+    found = brought.bring(tmp_path, mine, pin)
+    assert found is not None
+    (data,) = (entry.data for entry in found.entries if entry.path == "rootfs/app")
+    assert elf.machine(bytes(data)) == elf.ARM_64
+    usual = parse(recipe(app=app, debian={}), folder=tmp_path)
+    with pytest.raises(Misuse, match="the lock names"):
+        brought.bring(tmp_path, usual, pin)
+    wrong = layout(tar(program("app", library())), architecture="arm64", config={"Cmd": ["/app"]})
+    path = as_tar(wrong, tmp_path / "app.tar")
+    with pytest.raises(Misuse, match="is a program for 64-bit x86") as caught:
+        brought.bring(tmp_path, mine, brought.pin(path, machine=ARM64))
+    assert "linux/arm64" in caught.value.fix
+    with pytest.raises(Misuse, match="holds only linux/arm64"):
+        brought.pin(path)
 
 
 def arm_lock() -> dict[str, Any]:

@@ -104,7 +104,7 @@ def test_the_platform_of_several(tmp_path: Path) -> None:
 def test_no_image_for_this_machine(tmp_path: Path) -> None:
     for files in (layout(LAYER, architecture="arm64"), docker_save(LAYER, architecture="arm64")):
         with pytest.raises(
-            Misuse, match="holds only linux/arm64; an enclave here runs linux/amd64"
+            Misuse, match="holds only linux/arm64; this app's enclave runs linux/amd64"
         ) as refused:
             image(files, tmp_path)
         assert "--platform linux/amd64" in refused.value.fix

@@ -49,8 +49,8 @@ def test_not_there(name: str) -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (ARM, "is a program for another machine"),
-        (b"\x7fELF" + bytes(60), "is a program for another machine"),
+        (ARM, "is a program for 64-bit Arm, and this image is for 64-bit x86"),
+        (b"\x7fELF" + bytes(60), "is a program for 0-bit machine 0"),
         (library(interpreter="/lib/ld-musl-x86_64.so.1"), "needs the loader /lib/ld-musl-x86_64.so.1"),
         (b"#!/bin/bash -e\n", "needs the interpreter /bin/bash, which app.tar does not have"),
         (b"#! /etc/text\n", "needs the interpreter /etc/text"),

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from troth.errors import Misuse
 from troth.image import layers, oci, oci_files, process, starting, walk
+from troth.image.architecture import AMD64, ARCHITECTURES, Architecture
 from troth.image.foreign import Foreign
 from troth.image.lock import Pin
 from troth.image.process import Process
@@ -61,12 +62,14 @@ def bring(
     if not recipe.brings:
         return None
     place = source or folder / recipe.brings
+    machine = ARCHITECTURES[recipe.architecture]
     if pinned is None:
         return from_rootfs(
             place,
             entry=recipe.entry,
             directory=recipe.directory,
             environment=recipe.environment,
+            machine=machine,
         )
     return from_oci(
         place,
@@ -74,17 +77,18 @@ def bring(
         entry=recipe.entry,
         directory=recipe.directory,
         environment=recipe.environment,
+        machine=machine,
     )
 
 
-def pin(path: Path) -> Pin:
-    """Which image a file or folder holds; its layers are not read.
+def pin(path: Path, *, machine: Architecture = AMD64) -> Pin:
+    """Which image for a machine a file or folder holds; its layers are not read.
 
     Raises:
         Misuse, Malformed, Unavailable: as `oci.image` and `oci_files.opened`.
     """
     with oci_files.opened(path) as files:
-        image = oci.image(files, name=path.name)
+        image = oci.image(files, name=path.name, machine=machine)
     return Pin(config=image.config_digest, manifest=image.manifest)
 
 
@@ -95,6 +99,7 @@ def from_oci(
     entry: tuple[str, ...],
     directory: str,
     environment: Mapping[str, str],
+    machine: Architecture = AMD64,
 ) -> Brought:
     """The root of a container image.
 
@@ -104,13 +109,14 @@ def from_oci(
         entry: takes the place of the image's command, if it is not empty.
         directory: takes the place of the image's working folder, if it is not empty.
         environment: laid over the image's.
+        machine: that it must be for.
 
     Raises:
         Misuse: it is another image, or its program is not in it.
         Malformed, Unavailable: as `oci.image` and `layers.lay`.
     """
     with oci_files.opened(path) as files:
-        image = oci.image(files, name=path.name)
+        image = oci.image(files, name=path.name, machine=machine)
         _same(path, Pin(config=image.config_digest, manifest=image.manifest), pinned)
         said = process.of_config(image.config)
         root, left_out = layers.lay(image, name=path.name)
@@ -128,11 +134,17 @@ def from_oci(
         process=said,
         said=(*said.said, *left_out.said()),
         record=record,
+        machine=machine,
     )
 
 
 def from_rootfs(
-    path: Path, *, entry: tuple[str, ...], directory: str, environment: Mapping[str, str]
+    path: Path,
+    *,
+    entry: tuple[str, ...],
+    directory: str,
+    environment: Mapping[str, str],
+    machine: Architecture = AMD64,
 ) -> Brought:
     """The root that a folder of this machine's holds; arguments as for `from_oci`."""
     root, left_out = walk.walk(path)
@@ -144,6 +156,7 @@ def from_rootfs(
         process=Process(command=entry, environment={}),
         said=left_out.said(),
         record={"kind": "rootfs"},
+        machine=machine,
     )
 
 
@@ -170,6 +183,7 @@ def _ready(
     process: Process,
     said: tuple[str, ...],
     record: Mapping[str, Any],
+    machine: Architecture,
 ) -> Brought:
     if not command:
         raise Misuse(
@@ -178,7 +192,9 @@ def _ready(
         )
     covered = root.settle()
     starting.folder(root, directory)
-    found = starting.find(root, command[0], path=environment["PATH"], directory=directory)
+    found = starting.find(
+        root, command[0], path=environment["PATH"], directory=directory, machine=machine
+    )
     entries = tuple(root.entries())
     size = sum(len(entry.data) for entry in entries)
     return Brought(

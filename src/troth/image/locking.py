@@ -50,12 +50,14 @@ def make(
     if vendor is not None:
         check_vendor(vendor, recipe)
     # What is near comes before what is fetched.
-    image = brought.pin(folder / recipe.from_oci) if recipe.from_oci else None
+    machine = ARCHITECTURES[recipe.architecture]
+    image = None
+    if recipe.from_oci:
+        image = brought.pin(folder / recipe.from_oci, machine=machine)
     where = mirrors or Mirrors.of_machine()
     say(
         f"reading the package lists of {release.title}, under {len(release.keyrings)} pinned keyrings"
     )
-    machine = ARCHITECTURES[recipe.architecture]
     with _lists(release, where, machine) as tool:
         debs, kernel = _debs(tool, recipe, release, machine)
     builder: tuple[Deb, ...] = ()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse
+from troth.image.architecture import AMD64, Architecture
 from troth.image.oci_files import SAVE, Files, Stored
 from troth.wire import json
 
@@ -37,7 +38,6 @@ _LAYERS: Final = re.compile(
     r"|docker\.image\.rootfs\.(foreign\.)?diff\.tar(\.gzip|\.zstd)?)"
 )
 _ATTESTATION: Final = "vnd.docker.reference.type"
-_PLATFORM: Final = ("linux", "amd64")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +72,13 @@ class Image:
     layers: tuple[Layer, ...]
 
 
-def image(files: Files, *, name: str) -> Image:
-    """The one image for Linux on x86-64 that was saved.
+def image(files: Files, *, name: str, machine: Architecture = AMD64) -> Image:
+    """The one image for Linux on a machine that was saved.
 
     Args:
         files: what was saved.
         name: of the file or folder, for errors.
+        machine: that it must be for.
 
     Raises:
         Misuse: there is none for this machine, or more than one.
@@ -87,16 +88,16 @@ def image(files: Files, *, name: str) -> Image:
         layout = _document(_need(files, "oci-layout", name))
         if layout.get("imageLayoutVersion") != "1.0.0":
             raise Malformed("is of a version that is not read here", field="oci-layout")
-        return _of_layout(files, name)
+        return _of_layout(files, name, machine)
     if files.find("manifest.json") is not None:
-        return _of_docker(files, name)
+        return _of_docker(files, name, machine)
     raise Misuse(
         f"{name} has no oci-layout and no manifest.json, so it holds no container image",
         fix=f"save the image: {SAVE}",
     )
 
 
-def _of_layout(files: Files, name: str) -> Image:
+def _of_layout(files: Files, name: str, machine: Architecture) -> Image:
     index = _document(_need(files, "index.json", name))
     found: dict[str, Image] = {}
     others: set[str] = set()
@@ -109,7 +110,7 @@ def _of_layout(files: Files, name: str) -> Image:
             continue
         config = _named(files, config_descriptor)
         platform = _platform(descriptor.get("platform"), config)
-        if platform != _PLATFORM:
+        if platform != ("linux", machine.name):
             others.add("/".join(platform))
         elif digest not in found:
             found[digest] = Image(
@@ -118,7 +119,7 @@ def _of_layout(files: Files, name: str) -> Image:
                 config=config,
                 layers=_layers(files, manifest, config, digest),
             )
-    return _only(list(found.values()), others, name)
+    return _only(list(found.values()), others, name, machine)
 
 
 def _manifests(files: Files, index: dict[str, Any], deep: int) -> list[dict[str, Any]]:
@@ -144,7 +145,7 @@ def _manifests(files: Files, index: dict[str, Any], deep: int) -> list[dict[str,
     return found
 
 
-def _of_docker(files: Files, name: str) -> Image:
+def _of_docker(files: Files, name: str, machine: Architecture) -> Image:
     rows = json.parse(_bytes(_need(files, "manifest.json", name)), field="manifest.json")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise Malformed("is no list of objects", field="manifest.json")
@@ -161,7 +162,7 @@ def _of_docker(files: Files, name: str) -> Image:
             raise _wrong(path, f"sha256:{stem}", f"sha256:{digest}")
         config = _object(data, path)
         platform = _platform(None, config)
-        if platform != _PLATFORM:
+        if platform != ("linux", machine.name):
             others.add("/".join(platform))
             continue
         paths = _list(row, "Layers", "manifest.json")
@@ -172,21 +173,22 @@ def _of_docker(files: Files, name: str) -> Image:
         found.append(
             Image(manifest="", config_digest=f"sha256:{digest}", config=config, layers=layers)
         )
-    return _only(found, others, name)
+    return _only(found, others, name, machine)
 
 
-def _only(found: list[Image], others: set[str], name: str) -> Image:
+def _only(found: list[Image], others: set[str], name: str, machine: Architecture) -> Image:
+    wanted = f"linux/{machine.name}"
     if len(found) == 1:
         return found[0]
     if found:
         raise Misuse(
-            f"{name} holds {len(found)} images for linux/amd64",
+            f"{name} holds {len(found)} images for {wanted}",
             fix="save one alone: docker save IMAGE:TAG -o image.tar",
         )
     what = f"only {', '.join(sorted(others))}" if others else "no image"
     raise Misuse(
-        f"{name} holds {what}; an enclave here runs linux/amd64",
-        fix="save the image of that platform: docker pull --platform linux/amd64 IMAGE",
+        f"{name} holds {what}; this app's enclave runs {wanted}",
+        fix=f"save the image of that platform: docker pull --platform {wanted} IMAGE",
     )
 
 

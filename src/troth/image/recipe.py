@@ -217,11 +217,6 @@ def check_architecture(recipe: Recipe) -> None:
             f"the hardware kernel is for {DEFAULT} alone, and this app is for {name}",
             fix=f'write kernel = "debian" in {FILE}',
         )
-    if name != DEFAULT and recipe.brings:
-        raise Misuse(
-            f"a root that an app brings is for {DEFAULT} alone, and this app is for {name}",
-            fix="take the app's files and packages with `files` and `debian.packages`",
-        )
 
 
 def check_kernel(kernel: str, name: str) -> None:

@@ -3,12 +3,12 @@
 from typing import Final
 
 from troth.errors import Misuse
+from troth.image import elf
+from troth.image.architecture import AMD64, Architecture
 from troth.image.foreign import File, Folder, Foreign
 from troth.image.tree import normal
 
 _ELF: Final = b"\x7fELF"
-_LITTLE_64: Final = b"\x02\x01"
-_X86_64: Final = 62
 _PT_INTERP: Final = 3
 _MOST_HEADERS: Final = 64
 _MOST_SCRIPTS: Final = 4  # a script's interpreter may be a script, as Linux has it
@@ -16,7 +16,9 @@ _HEAD: Final = 256  # of a script, as Linux reads it
 _ENTRY: Final = "give another command: --entry, or app.entry in troth.toml"
 
 
-def find(root: Foreign, name: str, *, path: str, directory: str) -> str:
+def find(
+    root: Foreign, name: str, *, path: str, directory: str, machine: Architecture = AMD64
+) -> str:
     """The absolute path of a program, which is there and can be started.
 
     Args:
@@ -24,6 +26,7 @@ def find(root: Foreign, name: str, *, path: str, directory: str) -> str:
         name: as the command names it.
         path: the folders to look in, as in the variable PATH.
         directory: where the app starts, for a relative name.
+        machine: that it must be for.
 
     Raises:
         Misuse: it is not there, cannot be executed, is for another machine, or what interprets or loads
@@ -37,7 +40,7 @@ def find(root: Foreign, name: str, *, path: str, directory: str) -> str:
         there = root.follow(place)
         if isinstance(there, File) and there.executable:
             found = f"/{normal(place)}" if ".." not in place.split("/") else place
-            _startable(root, there, found, _MOST_SCRIPTS)
+            _startable(root, there, found, _MOST_SCRIPTS, machine)
             return found
     where = "there" if "/" in name else f"in PATH ({path})"
     raise Misuse(f"the command {name!r} is no program {where} in {root.name}", fix=_ENTRY)
@@ -56,17 +59,17 @@ def folder(root: Foreign, path: str) -> None:
         raise Misuse(f"{path} is where the app starts, and is no folder in {root.name}")
 
 
-def _startable(root: Foreign, file: File, name: str, scripts: int) -> None:
+def _startable(root: Foreign, file: File, name: str, scripts: int, machine: Architecture) -> None:
     head = bytes(file.data[:_HEAD])
     if head.startswith(b"#!"):
         words = head[2:].partition(b"\n")[0].split()
         interpreter = words[0].decode("utf-8", "replace") if words else ""
         what = "interpreter"
     elif head.startswith(_ELF):
-        if head[4:6] != _LITTLE_64 or int.from_bytes(head[18:20], "little") != _X86_64:
+        if (found := elf.machine(head)) != machine.elf:
             raise Misuse(
-                f"{name} is a program for another machine than x86-64",
-                fix="build the image for linux/amd64",
+                f"{name} is a program for {found}, and this image is for {machine.elf}",
+                fix=f"build the container for linux/{machine.name}",
             )
         interpreter, what = _loader(file.data), "loader"
     else:
@@ -80,7 +83,7 @@ def _startable(root: Foreign, file: File, name: str, scripts: int) -> None:
             fix="add it to the image, or link the program statically",
         )
     if what == "interpreter" and scripts:
-        _startable(root, there, interpreter, scripts - 1)
+        _startable(root, there, interpreter, scripts - 1, machine)
 
 
 def _loader(data: bytes | memoryview) -> str:
