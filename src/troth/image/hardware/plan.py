@@ -145,7 +145,7 @@ def strange(jobs: int) -> Environment:
     """Another one, in all that a careless build would let in."""
     return Environment(
         name="strange",
-        source="/home/somebody/a-much-longer-way/to/the-source",
+        source="/srv/somebody/a-much-longer-way/to/the-source",
         build="/var/tmp/elsewhere/deeper/out",  # noqa: S108 - inside
         variables={
             "LC_ALL": "C.UTF-8",
