@@ -114,6 +114,13 @@ def test_a_disk_with_too_little_room(store: Store, monkeypatch: pytest.MonkeyPat
     assert compiler.jobs == []
 
 
+def test_a_machine_of_another_kind(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    with pytest.raises(Unavailable, match="this machine is aarch64") as caught:
+        build.build(store, sandbox=Compiler())
+    assert "x86_64" in caught.value.fix
+
+
 def test_an_interruption_leaves_nothing(store: Store, scratch: Path) -> None:
     def interrupted(_: plan.Job) -> bytes:
         raise KeyboardInterrupt

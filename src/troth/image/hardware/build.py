@@ -1,6 +1,7 @@
 """Builds the hardware kernel, once or twice, and holds it against the digest that is pinned for it."""
 
 import os
+import platform
 import shutil
 import time
 from collections import deque
@@ -110,6 +111,11 @@ def make(
     Raises:
         Unavailable, Malformed, Gone: as `build`; also where two builds differ.
     """
+    if platform.machine() != "x86_64":
+        raise Unavailable(
+            f"the hardware kernel is compiled by programs for x86_64, this machine is {platform.machine()}",
+            fix="build it on a machine for x86_64; its bytes are the same from any",
+        )
     _fetch(lock, store, mirrors, say)
     jobs = len(os.sched_getaffinity(0))
     with disk("building the kernel"), TemporaryDirectory(prefix="troth-kernel-") as name:
