@@ -13,6 +13,7 @@ from troth.wire import eif
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 SERVED = {"is-this-endpoint-genuine.md": "phala"}
 BUILT = "any-language.md"
+BROUGHT = "bring-a-container.md"
 SIGNED = "sign-an-image.md"
 _FIVE_MINUTES = 300
 
@@ -58,9 +59,21 @@ def test_a_strangers_first_app_is_verified_within_five_minutes(tmp_path: Path) -
     assert sum(took[:first]) < _FIVE_MINUTES
 
 
+@pytest.mark.namespaces
+@pytest.mark.network
+@pytest.mark.slow
+def test_a_container_is_brought_as_the_guide_says(tmp_path: Path) -> None:
+    shown = transcripts.of(GUIDES / BROUGHT)
+    assert len(shown) > 5
+    for command, output in shown:
+        printed = transcripts.run(command, tmp_path)
+        wrong = transcripts.differs(output, printed)
+        assert not wrong, f"{command}\n{wrong}\n{printed}"
+
+
 def test_no_guide_shows_a_transcript_that_is_not_run() -> None:
     shown = {page.name for page in GUIDES.glob("*.md") if transcripts.of(page)}
-    assert shown == {*SERVED, BUILT, SIGNED}
+    assert shown == {*SERVED, BUILT, BROUGHT, SIGNED}
 
 
 def test_what_differs_is_found() -> None:
