@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from troth.agent import late
 from troth.agent.api import MAX_BODY, MAX_FREE, Api
 from troth.agent.attest import Attester
 from troth.agent.config import AppConfig
 from troth.agent.identity import Identity
-from troth.agent.serve import MOST_CONNECTIONS, Server
+from troth.agent.serve import MOST_CONNECTIONS
 from troth.platforms.nitro.collect import Nsm
 from troth.platforms.nitro.simulate import SimulatedNsm, new_instance
 from troth.platforms.nitro.simulate_pki import DevelopmentPki
@@ -55,8 +56,7 @@ class Agent:
         identity = Identity()
         attester = Attester(Nsm(InProcess(module)), identity.spki)
         api = Api(config=CONFIG, attester=attester, identity=identity, free=self.free)
-        self.server = Server(self.path, api)
-        self.server.start()
+        late.serve(self.path, api)
 
     def connect(self) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX)
@@ -83,10 +83,7 @@ class Agent:
 
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory):
-    made = Agent(tmp_path_factory.mktemp("agent"))
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    return Agent(tmp_path_factory.mktemp("agent"))
 
 
 def refused(answer: tuple[int, dict[str, str]]) -> int:

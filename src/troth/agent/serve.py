@@ -1,11 +1,11 @@
 """The API's socket: bounded HTTP/1.1 over a unix socket, a thread for each connection."""
 
 import re
+import socket
 import socketserver
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from pathlib import Path
 from typing import Any, Final
 
 from troth.agent.api import MAX_BODY, Answer, Api
@@ -16,26 +16,21 @@ MOST_CONNECTIONS: Final = 64
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """Serves one API on one socket file.
+    """Serves one API on one socket; see `troth.agent.late`.
 
     Args:
-        path: the socket's path; anybody inside the enclave may connect.
+        listener: listens already.
         api: what answers.
     """
 
     daemon_threads = True
-    # A full queue is an error for callers with a timeout, not a wait.
-    request_queue_size = 512
 
-    def __init__(self, path: Path, api: Api) -> None:
+    def __init__(self, listener: socket.socket, api: Api) -> None:
         self.api = api
         self._room = threading.BoundedSemaphore(MOST_CONNECTIONS)
-        super().__init__(str(path), _Handler)
-        path.chmod(0o666)
-
-    def start(self) -> None:
-        """Serves in a thread of its own until the process ends."""
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        super().__init__(listener.getsockname(), _Handler, bind_and_activate=False)
+        self.socket.close()  # the one that the base class makes
+        self.socket = listener
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Takes a connection; waits while too many are open, so that an app cannot exhaust the agent."""

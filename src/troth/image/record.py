@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from troth._version import __version__
 from troth.errors import Malformed
-from troth.image import deb, rootfs
+from troth.image import agent_parts, deb
 from troth.image import lock as locks
 from troth.image import recipe as recipes
 from troth.image.brought import Brought
@@ -73,7 +73,7 @@ def make(
     ]
     app = [{"path": f"/{p}", "sha256": digest(n.data)} for p, n in tree.files() if n.owner == "app"]
     agent = hashlib.sha256()
-    for name, data in rootfs.agent_files():
+    for name, data in agent_parts.files():
         agent.update(f"{name}\0{digest(data)}\n".encode())
     return {
         "schema": "troth/build/1",

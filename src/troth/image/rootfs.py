@@ -1,13 +1,12 @@
 """The file system of an image, in memory: packages, wheels, the agent, the app, and what ties them."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from stat import S_IFDIR, S_IFMT
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse
-from troth.image import bytecode, deb, foreign, kernel, slim, startable, unpack_wheel
+from troth.image import agent_parts, bytecode, deb, foreign, kernel, slim, startable, unpack_wheel
 from troth.image.architecture import Architecture
 from troth.image.brought import Brought
 from troth.image.files import disk
@@ -15,7 +14,7 @@ from troth.image.hardware import kept
 from troth.image.keys import suite
 from troth.image.lock import Lock, Wheel
 from troth.image.process import Process
-from troth.image.recipe import FileRule, Recipe, check_architecture
+from troth.image.recipe import FileRule, Recipe
 from troth.image.store import Store
 from troth.image.tree import Tree, merged
 from troth.wire import json
@@ -23,11 +22,6 @@ from troth.wire import json
 AGENT: Final = "usr/lib/troth"
 MODULES: Final = "usr/lib/modules"
 _PACKAGE: Final = Path(__file__).parent.parent
-# Of troth itself, an image holds what the agent imports; never what builds, judges for people or
-# signs simulated evidence.
-_LEFT_OUT: Final = ("image/", "cli/", "render/")
-_SIMULATORS: Final = "/simulate"  # of every platform
-_RUNTIME_KEPT: Final = ("runtime/__init__.py", "runtime/linux.py", "runtime/devices.py")
 _MOUNT_POINTS: Final = ("dev", "proc", "run", "sys", "tmp", "root-view")
 _SEARCH: Final = ("usr/local/bin", "usr/bin", "bin")
 _ETC: Final = {
@@ -117,10 +111,8 @@ def _kernel(recipe: Recipe, lock: Lock, store: Store) -> kernel.Kernel:
     """The kernel that the recipe asks for.
 
     Raises:
-        Misuse: it is the hardware kernel, and not for this machine.
         Missing: it is the hardware kernel, and the store lacks it.
     """
-    check_architecture(recipe)
     if recipe.kernel == "hardware":
         built = kept.find(store)
         if built is None:
@@ -160,23 +152,12 @@ def _wheels(tree: Tree, wheels: tuple[Wheel, ...], store: Store, into: str) -> N
 
 
 def _agent(tree: Tree, python: str) -> None:
-    for path, data in agent_files():
+    for path, data in agent_parts.files():
         tree.add_file(f"{AGENT}/lib/troth/{path}", data, owner="troth")
     boot = (_PACKAGE / "agent" / "boot.py").read_bytes()
     tree.add_file(f"{AGENT}/boot.py", boot, owner="troth")
     head = _INIT.format(python=python).encode("ascii")
     tree.add_file("init", head + boot, owner="troth", executable=True)
-
-
-def agent_files() -> Iterator[tuple[str, bytes]]:
-    """The part of troth that goes into every image: paths below the package, and contents."""
-    for path in sorted(_PACKAGE.rglob("*.py")):
-        name = path.relative_to(_PACKAGE).as_posix()
-        if name.startswith(_LEFT_OUT) or _SIMULATORS in name or name == "__main__.py":
-            continue
-        if name.startswith("runtime/") and name not in _RUNTIME_KEPT:
-            continue
-        yield name, path.read_bytes()
 
 
 def _app_files(tree: Tree, folder: Path, rule: FileRule, machine: Architecture) -> None:

@@ -241,18 +241,20 @@ def self_contained(job: Job) -> bool:
     return listed is None or not bytes(listed.data).strip()
 
 
-def check_memory(job: Job, more: int) -> None:
+def check_memory(job: Job, more: int, *, packed: int | None = None) -> None:
     """Refuses an image that could not be unpacked in the memory it asks for: its kernel would panic.
 
     Args:
         job: the run's.
         more: bytes of what is unpacked beside the image.
+        packed: bytes of the archives as they are booted; None where that is as they are in the image.
 
     Raises:
         Misuse: its recipe gives it too little.
         Unavailable: this machine has less than that.
     """
-    packed = sum(section.size for section in job.loaded.image.ramdisks) + more
+    if packed is None:
+        packed = sum(section.size for section in job.loaded.image.ramdisks) + more
     unpacked = sum(len(entry.data) for entry in job.loaded.entries) + more
     # The archives stay until all is unpacked.
     needed = -(-(packed + unpacked) // _MIB) + _KERNEL_MEMORY

@@ -30,12 +30,18 @@ def read(
         Malformed: it is neither an archive that is read here nor one compressed; it would be larger
             than `MAX_UNPACKED`; something is behind it.
     """
+    unpacked = plain(data, base=base)
+    return cpio.read(unpacked, devices=devices, base=base if unpacked is data else 0)
+
+
+def plain(data: bytes | memoryview, *, base: int = 0) -> bytes | memoryview:
+    """The archive without compression.
+
+    Raises:
+        Malformed: it is compressed, and damaged, cut short, larger than `MAX_UNPACKED`, or not alone.
+    """
     if bytes(data[:2]) != _MAGIC:
-        return cpio.read(data, devices=devices, base=base)
-    return cpio.read(_unpacked(data, base), devices=devices)
-
-
-def _unpacked(data: bytes | memoryview, base: int) -> bytes:
+        return data
     tool = zlib.decompressobj(_GZIP)
     try:
         unpacked = tool.decompress(data, MAX_UNPACKED)
