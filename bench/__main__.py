@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import container, image, nitro, nvidia, process, quotes, receipts, vsock
+from bench import boot, container, image, nitro, nvidia, process, quotes, receipts, vsock
 from bench.timing import Line, shown
 
 VECTORS = Path(os.environ.get("TROTH_VECTORS", Path(__file__).parents[2] / "shared" / "vectors"))
@@ -46,6 +46,7 @@ def main() -> int:
         "a container": container.becoming,
         "a handshake": _handshake,
         "vsock": vsock.streams,
+        "a boot": boot.booting,
         "receipts of AI services": receipts.checking,
         "the package openai": receipts.requests,
         "starting": lambda: process.starting(VECTORS),
@@ -55,6 +56,7 @@ def main() -> int:
         "a container",
         "a handshake",
         "vsock",
+        "a boot",
         "receipts of AI services",
         "the package openai",
     )

@@ -175,6 +175,11 @@ class Booted(ABC):
         worked = process.worked() - self._worked
         return worked < IDLE or worked > TOILED
 
+    @property
+    def met(self) -> bool:
+        """Whether the agent has come, and has the host's data."""
+        return self._control is not None and self._control.met
+
     def poll(self) -> int | None:
         """The exit code, once the machine has ended."""
         if self._process is None:

@@ -11,6 +11,7 @@ from a process (CUSE), else a unix socket. When it is there, this folder removes
 import os
 import struct
 import sys
+import time
 
 import _socket  # the module `socket` takes a tenth of a second here
 
@@ -69,6 +70,8 @@ def exactly(sock: _socket.socket, size: int) -> bytes:
 
 class Cuse:
     """A character device whose driver is this process."""
+
+    what = "device"
 
     def __init__(self) -> None:
         for name in ("fuse.ko", "cuse.ko"):  # some kernels have the former built in
@@ -142,6 +145,8 @@ class Cuse:
 class Bridge:
     """A unix socket in the device's place, for a kernel without CUSE."""
 
+    what = "socket"
+
     def __init__(self) -> None:
         self.listener = _socket.socket(_AF_UNIX, _STREAM)
         os.umask(0o177)
@@ -182,9 +187,11 @@ def load(path: str) -> None:
 
 def main() -> None:
     """Process 1, until the image's own takes its place."""
+    print(f"troth-local: up after {time.monotonic():.3f} s", flush=True)
     if library().mount(b"devtmpfs", b"/dev", b"devtmpfs", 0, None) != 0:
         raise OSError(_EIO, "no devtmpfs")
     made = Cuse() if os.path.exists(f"{HERE}/cuse.ko") else Bridge()
+    print(f"troth-local: {DEVICE} is a {made.what}", flush=True)
     if os.fork() == 0:
         made.serve()
     while not os.path.exists(DEVICE):
