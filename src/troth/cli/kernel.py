@@ -34,7 +34,8 @@ def build(
         troth kernel build -o vmlinuz
 
     Args:
-        check: build twice, in two different environments, and compare; also where the store has it.
+        check: build twice, in two different environments, and compare; also where the store has it;
+            exit 1 if they differ.
         out: write the kernel to this file, and its configuration beside it as FILE.config.
         mirror: address of a Debian archive; the machine's own apt decides by default.
         json: print the result as JSON.
@@ -43,12 +44,16 @@ def build(
     from troth.cli._kernel import ensure
     from troth.image.apt import Mirrors
     from troth.image.hardware import kept
+    from troth.image.hardware.build import Differs
     from troth.image.hardware.inputs import inputs
     from troth.image.store import Store
     from troth.wire import json as strict
 
     store, lock = Store.of_user(), inputs()
-    seconds = ensure(store, check=check, mirrors=Mirrors.beside(mirror) if mirror else None)
+    try:
+        seconds = ensure(store, check=check, mirrors=Mirrors.beside(mirror) if mirror else None)
+    except Differs as error:
+        return _differs(error.differences, json=json)
     kernel = kept.find(store)
     if out is not None and kernel is not None:
         from troth.image.files import write_together
@@ -68,6 +73,7 @@ def build(
         "toolchain": {"packages": len(lock.toolchain), "sha256": lock.toolchain_sha256},
         "built": bool(seconds),
         "checked": check,
+        "differences": [],
         "milliseconds": {name: round(value * 1000) for name, value in seconds.items()},
         "file": str(out) if out else str(store.folder / pinned.sha256),
     }
@@ -86,3 +92,16 @@ def build(
         else ("built, and the bytes that troth pins" if seconds else "in the store already")
     )
     return 0
+
+
+def _differs(differences: tuple[str, ...], *, json: bool) -> int:
+    """Says in what two builds differ; the answer to `--check`, and no trouble of the machine's."""
+    from troth.cli._console import out as data_out
+    from troth.wire import json as strict
+
+    if json:
+        data_out(strict.canonical({"checked": True, "differences": list(differences)}).decode())
+    else:
+        for line in differences:
+            data_out(f"differs: {line}")
+    return 1

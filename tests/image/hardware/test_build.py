@@ -67,7 +67,7 @@ def test_twice_is_in_two_environments(store: Store) -> None:
 @pytest.mark.parametrize("name", ["hostname", "umask", "variables"])
 def test_two_builds_that_differ(store: Store, scratch: Path, name: str) -> None:
     compiler = Compiler(image=lambda job: b"image " + repr(getattr(job, name)).encode())
-    with pytest.raises(Unavailable, match="two builds of the kernel differ: the image from byte"):
+    with pytest.raises(build.Differs, match="two builds of the kernel differ: the image from byte"):
         build.build(store, sandbox=compiler, twice=True)
     assert kept.find(store) is None
     assert left(scratch) == []

@@ -30,6 +30,21 @@ _RELEASE: Final = "include/config/kernel.release"
 Say = Callable[[str], object]
 
 
+class Differs(Unavailable):
+    """Two builds of one kernel gave different bytes.
+
+    Attributes:
+        differences: in words.
+    """
+
+    def __init__(self, differences: tuple[str, ...]) -> None:
+        super().__init__(
+            f"two builds of the kernel differ: {'; '.join(differences)}",
+            fix="please report it, with this machine's processor and kernel",
+        )
+        self.differences = differences
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
     """A kernel as it came out of one build.
@@ -109,7 +124,8 @@ def make(
     """Builds a kernel from a lock's packages, whatever it pins. Nothing is kept.
 
     Raises:
-        Unavailable, Malformed, Gone: as `build`; also where two builds differ.
+        Unavailable, Malformed, Gone: as `build`.
+        Differs: the two builds do.
     """
     if platform.machine() != "x86_64":
         raise Unavailable(
@@ -193,17 +209,19 @@ def _run(sandbox: plan.Sandbox, job: plan.Job, clock: "_Clock") -> None:
 
 def _same(first: Made, second: Made) -> None:
     """Refuses two kernels that differ."""
-    if first.image == second.image and first.config == second.config:
-        return
-    pairs = enumerate(zip(first.image, second.image, strict=False))
-    at = next((i for i, (a, b) in pairs if a != b), min(len(first.image), len(second.image)))
+    found = []
+    if first.image != second.image:
+        pairs = enumerate(zip(first.image, second.image, strict=False))
+        shorter = min(len(first.image), len(second.image))
+        at = next((i for i, (a, b) in pairs if a != b), shorter)
+        sizes = f"{len(first.image)} and {len(second.image)} bytes"
+        found.append(f"the image from byte {at} on ({sizes})")
     mine, theirs = options.settings(first.config), options.settings(second.config)
     names = sorted(n for n in {*mine, *theirs} if mine.get(n) != theirs.get(n))
-    raise Unavailable(
-        f"two builds of the kernel differ: the image from byte {at} on"
-        + (f"; options {', '.join(names)}" if names else ""),
-        fix="please report it, with this machine's processor and kernel",
-    )
+    if names:
+        found.append(f"the options {', '.join(names)}")
+    if found:
+        raise Differs(tuple(found))
 
 
 def _room(folder: Path) -> None:
