@@ -11,13 +11,14 @@ set -eu
 
 VERSION=1:10.0.13+ds-0+deb13u1
 SUITE=trixie
+BUILD=1 # raise it when something else is configured or copied below
 SOURCES="
 6a0888e806c2ffc0c5f0733e974f9aea55491950d3c47c98669c8b236dde59ae  qemu_10.0.13+ds.orig.tar.xz
 a426c892e5369058c3423816c8625bc8010bb5a58ece57261f62b64ee4d765ad  qemu_10.0.13+ds-0+deb13u1.dsc
 da73c092f5684c551b0334d675eb16a3dec91e1edea94759cfb1102fa4a0364e  qemu_10.0.13+ds-0+deb13u1.debian.tar.xz
 "
 NEEDED="bison build-essential dpkg-dev flex libcbor-dev libfdt-dev libglib2.0-dev libgnutls28-dev
- libpixman-1-dev ninja-build pkg-config python3-venv xz-utils zlib1g-dev"
+ libpixman-1-dev libseccomp-dev ninja-build pkg-config python3-venv xz-utils zlib1g-dev"
 
 fail() { # what is wrong, what to do
     echo "error: $1" >&2
@@ -38,7 +39,7 @@ case "${1:-$default}" in
     /*) target=${1:-$default} ;;
     *) target=$(pwd)/$1 ;;
 esac
-if [ "$(cat "$target/version" 2>/dev/null)" = "$VERSION" ] && works "$target"; then
+if [ "$(cat "$target/version" 2>/dev/null)" = "$VERSION $BUILD" ] && works "$target"; then
     echo "$target/bin/qemu-system-x86_64"
     exit 0
 fi
@@ -112,13 +113,14 @@ MAK
 say "compiles; $log tells more"
 ./configure --prefix="$target" --target-list=x86_64-softmmu --without-default-features \
     --without-default-devices --with-devices-x86_64=enclave --enable-kvm --enable-tcg --enable-libcbor \
-    --enable-gnutls --enable-vhost-user --enable-vhost-kernel --enable-fdt=system --disable-docs \
-    --disable-install-blobs --disable-tools --disable-debug-info >>"$log" 2>&1 || fail "QEMU cannot be configured (see $log)"
+    --enable-gnutls --enable-seccomp --enable-vhost-user --enable-vhost-kernel --enable-fdt=system \
+    --disable-docs --disable-install-blobs --disable-tools --disable-debug-info >>"$log" 2>&1 \
+    || fail "QEMU cannot be configured (see $log)"
 nice -n 5 ninja -C build -j "${JOBS:-$(nproc)}" qemu-system-x86_64 >>"$log" 2>&1 \
     || fail "QEMU cannot be compiled (see $log)"
 
 mkdir -p "$target/bin" "$target/share/qemu"
-for name in bios-microvm.bin linuxboot_dma.bin pvh.bin; do
+for name in bios-microvm.bin linuxboot_dma.bin pvh.bin qboot.rom; do
     found=$(find "$work/firmware" -name "$name" | head -n 1)
     [ -n "$found" ] || fail "the packages of the firmware have no $name"
     cp "$found" "$target/share/qemu/$name"
@@ -126,5 +128,5 @@ done
 strip -o "$work/qemu" build/qemu-system-x86_64
 mv "$work/qemu" "$target/bin/qemu-system-x86_64"
 works "$target" || fail "the QEMU that was built has no machine nitro-enclave (see $log)"
-echo "$VERSION" >"$target/version"
+echo "$VERSION $BUILD" >"$target/version"
 echo "$target/bin/qemu-system-x86_64"

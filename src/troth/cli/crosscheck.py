@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from troth.channel.client import Proof
     from troth.platforms.nitro.format import Document
 
+_SECONDS: Final = 300.0
+"""For a boot: twenty times what an idle machine takes."""
 UNSIGNED: Final = "G105"
 """The check that such a document must fail, among others: it has no signature of the platform's kind."""
 
@@ -106,7 +108,7 @@ def _booted(image: Path) -> "tuple[Proof, Document]":
             f"{image} answers on no attested channel, so nobody can ask it",
             fix="give its recipe a [[listen]], and no raw_nsm",
         )
-    with runs.start(image, pki=None, on="qemu-nitro") as run:
+    with runs.start(image, pki=None, on="qemu-nitro", timeout=_SECONDS) as run:
         target = dial.parse(f"https://{run.published[0].address}")
         proof = client.ask(target.dialler())
     return proof, documents.parse(proof.evidence)
