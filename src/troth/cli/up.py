@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
 
@@ -45,6 +45,7 @@ def up(
     *,
     work: Annotated[Path | None, Parameter(name=["--work", "-w"])] = None,
     kernel: Name | None = None,
+    on: Literal["simulator", "microvm"] = "simulator",
     keep: bool = False,
     json: bool = False,
 ) -> int:
@@ -56,12 +57,14 @@ def up(
 
         troth up examples/auction
         troth up examples/hello --keep
+        troth up examples/hello --on microvm
 
     Args:
         app: folder with a troth.toml.
         work: folder for what is made; build/NAME by default.
         kernel: in the place of the recipe's. Where the recipe asks for the hardware kernel and it is
             not built yet, this command takes Debian's; naming it here builds it.
+        on: where it runs: on the simulator, or booted in QEMU with its own kernel.
         keep: leave the app running behind a local proxy until Ctrl-C.
         json: print a summary as JSON at the end, and the steps on stderr.
     """
@@ -79,13 +82,11 @@ def up(
     folder.mkdir(parents=True, exist_ok=True)
     steps = Steps(tell=say if json else out)
     used = choose(app, kernel, make=kernel == "hardware")
-    with live(app, folder, steps, kernel=used) as life:
+    with live(app, folder, steps, kernel=used, on=on) as life:
         if json:
             out(strict.canonical(steps.summary).decode())
         else:
-            out(
-                f"\neverything is in {folder}; all of it ran on the simulator, which isolates nothing"
-            )
+            out(f"\neverything is in {folder}; it ran on {life.run.state.on}, {life.run.says}")
         if keep:
             _keep(life)
     return 0
@@ -140,7 +141,9 @@ class Life:
 
 
 @contextlib.contextmanager
-def live(app: Path, folder: Path, steps: Steps, *, kernel: str | None = None) -> Iterator[Life]:
+def live(
+    app: Path, folder: Path, steps: Steps, *, kernel: str | None = None, on: str = "simulator"
+) -> Iterator[Life]:
     """Takes an app through every step; it runs for as long as the block does.
 
     Args:
@@ -148,6 +151,7 @@ def live(app: Path, folder: Path, steps: Steps, *, kernel: str | None = None) ->
         folder: where what is made goes.
         steps: told each step.
         kernel: in the place of the recipe's.
+        on: where it runs.
 
     Raises:
         Misuse, Unavailable, Malformed: a step cannot be taken.
@@ -177,7 +181,7 @@ def live(app: Path, folder: Path, steps: Steps, *, kernel: str | None = None) ->
     with contextlib.ExitStack() as stack:
         with steps.step("started") as done:
             pki = development.nitro()
-            run = stack.enter_context(runs.start(image, pki=pki))
+            run = stack.enter_context(runs.start(image, pki=pki, on=on))
             done(f"{run.id}, {run.says}")
         if not run.published:
             raise Misuse(
