@@ -100,6 +100,7 @@ def test_a_range_over_two_regions_is_none(make) -> None:
         ([region(), region(user=USER + SIZE)], "overlap by their guest"),
         ([region(), region(guest=GUEST + SIZE)], "overlap by their user"),
         ([region(), region(guest=GUEST - PAGE, user=USER + SIZE)], "overlap by their guest"),
+        ([region(), region(guest=GUEST + SIZE - PAGE, user=0)], "overlap by their guest"),
     ],
 )
 def test_regions_that_are_none_are_refused_by_name(make, stated, word) -> None:
