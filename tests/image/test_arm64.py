@@ -22,7 +22,7 @@ from troth.image.build import Built
 from troth.image.lock import Lock
 from troth.image.recipe import load, parse
 from troth.runtime.load import load as load_image
-from troth.wire import cpio, eif
+from troth.wire import cpio, eif, ramdisk
 
 SAMPLE = Path(__file__).parents[1] / "data" / "app"
 DEVICES = frozenset({"dev/console", "dev/null"})
@@ -50,7 +50,7 @@ class Made:
 
 def files(built: Built) -> dict[str, cpio.Entry]:
     disks = built.image.ramdisks
-    return {e.path: e for disk in disks for e in cpio.read(disk.data, devices=DEVICES)}
+    return {e.path: e for disk in disks for e in ramdisk.read(disk.data, devices=DEVICES)}
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +115,12 @@ def test_again_it_is_the_same_image(made: Made, sample: Sample) -> None:
     again = builder.build(made.folder, store=sample.store)
     assert again.sha256 == made.built.sha256
     assert again.record == made.built.record
+
+
+@pytest.mark.network
+def test_the_hardware_kernel_is_not_for_it(made: Made, sample: Sample) -> None:
+    with pytest.raises(Misuse, match="hardware kernel is for amd64 alone"):
+        builder.build(made.folder, store=sample.store, kernel="hardware")
 
 
 @pytest.mark.network

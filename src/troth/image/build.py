@@ -74,6 +74,7 @@ def build(
     if kernel is not None:
         recipes.check_kernel(kernel, "the kernel")
         recipe = replace(recipe, kernel=kernel)
+        recipes.check_architecture(recipe)
     brought = bring(folder, recipe, lock.oci, source=root)
     if brought is not None:
         recipe = replace(recipe, memory=recipe.memory or brought.memory())
