@@ -163,9 +163,11 @@ def test_an_exit_code_reaches_the_host_and_the_consoles_words_stay(variant) -> N
         "print('goodbye', file=sys.stderr)\n"
         "sys.exit(42)\n"
     )
-    with start(variant(program)) as run:
+    with start(variant(program), detach=True) as run:
         assert run.wait() == 42
         assert b"goodbye" in run.console()
+    assert state.read(run.id).exit_code == 42
+    assert runs.clean() == (run.id,)
 
 
 def test_asked_to_end_it_ends_by_the_apps_own_way(variant) -> None:
@@ -212,7 +214,7 @@ def test_the_app_may_have_the_security_module(variant, tmp_path: Path) -> None:
         assert refused.status == 409
         assert "attests nothing" in json.loads(refused.read())["error"]
         connection.close()
-        for command in (["verify", f"https://{published.address}"], ["policy", "init"]):
+        for command in (["verify", f"https://{published.address}"], ["policy", "new"]):
             done = subprocess.run(
                 [sys.executable, "-m", "troth", *command, "--image", str(path)],
                 capture_output=True,
@@ -256,11 +258,12 @@ def test_killed_in_mid_boot(image: Path, tmp_path: Path) -> None:
 
 
 def test_killed_later(image: Path, tmp_path: Path) -> None:
-    with start(image) as run:
+    with start(image, detach=True) as run:
         (process,) = machines(tmp_path)
         os.kill(int(process), 9)
         assert run.wait() == booted.LOST
-        until(lambda: b"QEMU was ended by signal 9" in run.console())
+        assert b"QEMU was ended by signal 9" in run.console()
+    assert runs.clean() == (run.id,)
 
 
 def test_a_guest_that_panics(image: Path, tmp_path: Path) -> None:

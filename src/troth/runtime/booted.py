@@ -38,6 +38,7 @@ _UDS: Final = "vsock"
 _KERNEL_MEMORY: Final = 64
 """MiB for the kernel and the agent, beside the image's files."""
 _MIB: Final = 1 << 20
+_PANIC: Final = "Kernel panic"
 
 
 class Booted(ABC):
@@ -209,7 +210,7 @@ class Booted(ABC):
             return f"QEMU was ended by signal {-code}"
         if code:
             return f"QEMU ended with {code}"
-        if b"Kernel panic" in _end(state.CONSOLE):
+        if _PANIC.encode() in _end(state.CONSOLE):
             return "the image's kernel panicked"
         return "the machine ended without a word from its agent"
 
@@ -340,6 +341,9 @@ def _quoted(path: str) -> str:
     for name, who in ((path, "QEMU"), (state.CONSOLE, "the guest")):
         text = _end(name).decode("utf-8", "replace")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
+        # What a panic prints behind its first line is for those who know that kernel.
+        panic = next((n for n, line in enumerate(lines) if _PANIC in line), len(lines))
+        lines = lines[: panic + 1]
         if lines:
             found.append(f"; {who} said: {' · '.join(lines[-6:])[-600:]}")
     return "".join(found)
