@@ -157,3 +157,17 @@ def test_qemu_measures_a_signed_image_the_same(
     path = built / "signed.eif"
     path.write_bytes(eif.pack(attach(plain, section, at=NOW)))
     assert agreed(path, capsys)["pcr8"] == pcr8(signer.der).hex()
+
+
+@real
+def test_up_ends_at_the_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    work = tmp_path / "work"
+    argv = ["up", str(PROBE), "--on", "qemu-nitro", "--kernel", "hardware", "--work", str(work)]
+    assert run(argv) == 1
+    shown = capsys.readouterr()
+    assert "✓ started" in shown.out
+    assert "evidence verified" not in shown.out
+    assert "G105" in shown.out + shown.err

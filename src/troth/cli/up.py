@@ -45,7 +45,7 @@ def up(
     *,
     work: Annotated[Path | None, Parameter(name=["--work", "-w"])] = None,
     kernel: Name | None = None,
-    on: Literal["simulator", "microvm"] = "simulator",
+    on: Literal["simulator", "microvm", "qemu-nitro"] = "simulator",
     keep: bool = False,
     json: bool = False,
 ) -> int:
@@ -64,7 +64,8 @@ def up(
         work: folder for what is made; build/NAME by default.
         kernel: in the place of the recipe's. Where the recipe asks for the hardware kernel and it is
             not built yet, this command takes Debian's; naming it here builds it.
-        on: where it runs: on the simulator, or booted in QEMU with its own kernel.
+        on: where it runs: on the simulator, or booted in QEMU with its own kernel. On qemu-nitro the
+            verdict must be a rejection: QEMU signs nothing.
         keep: leave the app running behind a local proxy until Ctrl-C.
         json: print a summary as JSON at the end, and the steps on stderr.
     """
