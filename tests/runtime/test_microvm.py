@@ -22,6 +22,10 @@ from troth.image import build as builder
 from troth.model.report import Verdict
 from troth.platforms.nitro.measure import measure
 from troth.runtime import booted, console, development, local_ramdisk, qemu, runs, state
+from troth.runtime.console import Console
+from troth.runtime.grounds import Job
+from troth.runtime.load import load
+from troth.runtime.microvm import Microvm
 from troth.wire import cpio, eif, ramdisk
 
 pytestmark = [pytest.mark.microvm, pytest.mark.network]
@@ -349,14 +353,67 @@ def test_without_the_package_at_hand_a_socket_stands_for_the_device(image, tmp_p
         assert ask(run, alone, "/interfaces") == b'["lo"]'
 
 
+@contextlib.contextmanager
+def ground(image: Path, folder: Path) -> Iterator[tuple[Microvm, Console]]:
+    """The ground alone, launched, without the process that otherwise owns it."""
+    folder.mkdir()
+    os.chdir(folder)
+    words = Console()
+    made = Microvm(words)
+    words.start(folder / state.CONSOLE)
+    try:
+        made.launch(
+            Job(
+                image=image,
+                loaded=load(image),
+                folder=folder,
+                free={},
+                pki=development.nitro().to_pem_bundle(),
+                debug=False,
+                unless_stopped=lambda: None,
+            )
+        )
+        yield made, words
+    finally:
+        made.kill()
+        made.wait()
+        made.close()
+        words.finish(5)
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[None]:
+    here = Path.cwd()
+    yield
+    os.chdir(here)
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_boot_without_a_sign_of_life_is_begun_anew_once(image, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(booted, "STALLED", 2.0)
+    monkeypatch.setattr(booted, "TOILED", 0.1)
+    silent = with_init(
+        image, tmp_path / "silent.eif", b"#!/usr/bin/python3.13 -IS\nwhile 1: pass\n"
+    )
+    with ground(silent, tmp_path / "run") as (made, _):
+        first = made.fileno()
+        with pytest.raises(Unavailable, match="booted twice and showed no sign of life") as raised:
+            until(made.ready, 60)
+        assert made.fileno() != first
+    assert "less busy" in raised.value.fix
+
+
 @pytest.mark.slow
-def test_twenty_boots_while_both_processors_are_busy(image: Path) -> None:
-    """The kernel's clock is measured wrong then, unless it is told: none may hang, nor be slow to end."""
+@pytest.mark.usefixtures("elsewhere")
+def test_twenty_boots_while_both_processors_are_busy(image: Path, tmp_path: Path) -> None:
+    """The kernel measures its clock wrong then, unless it is told: none may hang, and none is begun anew."""
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
     try:
-        for _ in range(20):
-            with start(image) as run:
-                assert run.published
+        for number in range(20):
+            with ground(image, tmp_path / f"run{number}") as (made, _):
+                first = made.fileno()
+                until(lambda: made.ready() or made.met, 120)
+                assert made.fileno() == first
     finally:
         for process in busy:
             process.kill()
