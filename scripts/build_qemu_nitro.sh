@@ -96,7 +96,8 @@ echo "$SOURCES" | grep . | sha256sum --check --quiet >>"$log" 2>&1 \
     || fail "what the mirror sent is not the source of $VERSION (see $log)"
 apt get download seabios qemu-system-data || fail "the firmware cannot be fetched (see $log)"
 for package in ./*.deb; do dpkg-deb --extract "$package" firmware; done
-python3 -m pip download --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
+python3 -m venv venv >>"$log" 2>&1 || fail "python3 cannot make an environment (see $log)"
+venv/bin/pip download --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
     --dest wheels -r "$here/requirements/qemu.txt" >>"$log" 2>&1 || fail "meson cannot be fetched (see $log)"
 dpkg-source --extract ./*.dsc source >>"$log" 2>&1 || fail "the source cannot be unpacked (see $log)"
 
