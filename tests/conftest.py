@@ -1,8 +1,8 @@
 """What all tests share: the vectors, an empty home, and the parts of a machine that tests may need.
 
 A test that needs a part carries its marker and is skipped, with a reason, where the part is absent.
-`TROTH_REQUIRE=namespaces,network,variation,firmware,swtpm,softhsm,microvm,peers,vectors` turns such skips into
-failures; CI sets it, so that a machine which lost a part can't go green by running less.
+`TROTH_REQUIRE=namespaces,network,variation,firmware,swtpm,softhsm,microvm,peers,toolchains,vectors` turns
+such skips into failures; CI sets it, so that a machine which lost a part can't go green by running less.
 """
 
 import functools
