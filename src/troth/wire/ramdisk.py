@@ -1,6 +1,8 @@
 """A ramdisk: a cpio archive, as it is or compressed with gzip (RFC 1952), as kernels unpack both.
 
 A compressed one may have zero bytes behind it, up to a multiple of four, at which the next one begins.
+Linux knows of gzip's header a name and nothing more: the other parts that it may have would be, for a
+kernel, the beginning of the compressed data, and so another archive than the one that is read here.
 """
 
 import zlib
@@ -13,6 +15,8 @@ MAX_UNPACKED: Final = 1 << 30
 ALIGNMENT: Final = 4
 _MAGIC: Final = b"\x1f\x8b"
 _GZIP: Final = 31  # zlib: a window of 32 KiB, and gzip around it
+_FLAGS: Final = 3  # offset
+_KNOWN: Final = 0x09  # that it is text, and a name
 
 
 def read(
@@ -38,10 +42,15 @@ def plain(data: bytes | memoryview, *, base: int = 0) -> bytes | memoryview:
     """The archive without compression.
 
     Raises:
-        Malformed: it is compressed, and damaged, cut short, larger than `MAX_UNPACKED`, or not alone.
+        Malformed: it is compressed, and damaged, cut short, larger than `MAX_UNPACKED`, not alone, or has
+            a header that a kernel would not skip.
     """
     if bytes(data[:2]) != _MAGIC:
         return data
+    if any(flags & ~_KNOWN for flags in bytes(data[_FLAGS : _FLAGS + 1])):
+        raise Malformed(
+            "has a gzip header that kernels read otherwise", field="ramdisk", offset=base + _FLAGS
+        )
     tool = zlib.decompressobj(_GZIP)
     try:
         unpacked = tool.decompress(data, MAX_UNPACKED)
