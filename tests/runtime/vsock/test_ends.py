@@ -87,6 +87,28 @@ def test_a_guest_that_closes_is_not_kept_by_a_slow_host(
     soon(lambda: device_of(vsock).count() == 0)
 
 
+def test_a_name_used_again_is_another_stream(guest: Guest, vsock: Vsock, serve: Serve) -> None:
+    """What the first left behind is drained beside the second, and its end is not the second's."""
+    listener = serve(5)
+    first = guest.connect(5)
+    slow = listener.accept()[0]
+    first.send(bytes(300_000))
+    first.close()
+    guest._port -= 1
+    second = guest.connect(5)
+    assert second.port == first.port
+    host = listener.accept()[0]
+    assert device_of(vsock).count() == 2
+    while slow.recv(1 << 16):
+        pass
+    soon(lambda: device_of(vsock).count() == 1)
+    second.send(b"still here")
+    guest.work(0)
+    assert host.recv(100) == b"still here"
+    host.sendall(b"and heard")
+    assert second.take() == b"and heard"
+
+
 def test_what_nobody_drains_is_dropped_in_time(
     guest: Guest, vsock: Vsock, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -111,6 +111,18 @@ def test_an_answer_that_takes_too_long_is_not_waited_for(vsock: Vsock) -> None:
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize(
+    "answer", [b"\n", b"NO\n", b"OK\n", b"OK 1", b"OK 99999999999\n", b"x" * 500]
+)
+def test_an_answer_that_is_none_is_a_refusal(folder: Path, answer: bytes) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("other")
+        listener.listen()
+        threading.Thread(target=lambda: listener.accept()[0].send(answer), daemon=True).start()
+        with pytest.raises(ConnectionRefusedError):
+            host.call(folder / "other", 1, 5)
+
+
 def test_sockets_are_their_owners_alone_and_go_away(folder: Path) -> None:
     old = os.umask(0)
     try:

@@ -297,7 +297,9 @@ class Device:
         self._loop.dispose(stream.sock)
 
     def _leave(self, stream: Stream) -> None:
-        self._streams.pop(stream.key, None)
+        # Its name may be another's by now, if this one was only draining.
+        if self._streams.get(stream.key) is stream:
+            del self._streams[stream.key]
         self._owing.pop(stream, None)
         self._ready.pop(stream, None)
         self._touched[stream] = None
