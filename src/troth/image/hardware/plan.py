@@ -51,6 +51,8 @@ _STAMP: Final = {
     "KBUILD_BUILD_HOST": "build",
     "KBUILD_BUILD_VERSION": "1",
 }
+# A name in the fragment that this version of the source does not know is an error.
+_STRICT: Final = ("KCONFIG_WARN_UNKNOWN_SYMBOLS=1", "KCONFIG_WERROR=1")
 # Two tools that the kernel's own would ask for and use if it found them.
 _ABSENT: Final = ("RUSTC=/bin/false", "PAHOLE=/bin/false")
 
@@ -173,7 +175,7 @@ def unpack(root: Path, archive: Path, source: Path, where: Environment) -> Job:
 def configure(root: Path, source: Path, build: Path, where: Environment) -> Job:
     """Makes the configuration: nothing at all but the fragment."""
     fragment = f"KCONFIG_ALLCONFIG={where.build}/{FRAGMENT}"
-    return _make(root, source, build, where, (fragment, "allnoconfig"))
+    return _make(root, source, build, where, (fragment, *_STRICT, "allnoconfig"))
 
 
 def compile_kernel(root: Path, source: Path, build: Path, where: Environment) -> Job:
