@@ -19,6 +19,10 @@ _MAX_FILE: Final = 1024 * 1024
 _NAMES: Final = tuple(platform.name for platform in PLATFORMS)
 _ALL: Final = "all"
 _LINE: Final = re.compile(rb"^# platform:([^\r\n]*)\r?$", re.MULTILINE)
+# What somebody meant for one: passed over, it would let roots count for all.
+_LIKE_LINE: Final = re.compile(
+    rb"(?:^|\r)(?:\xef\xbb\xbf)?[ \t]*#+[ \t]*platform[ \t]*[:=]", re.MULTILINE | re.IGNORECASE
+)
 
 
 @cache
@@ -59,7 +63,8 @@ def scoped(text: bytes, platform: str) -> bytes:
             what another one said.
 
     Raises:
-        Misuse: there is no such platform, or the file holds key sets, which say whose they are.
+        Misuse: there is no such platform, the file holds key sets, which say whose they are, or lets its
+            roots count for another platform.
     """
     if platform and platform not in _NAMES:
         raise Misuse(
@@ -69,6 +74,13 @@ def scoped(text: bytes, platform: str) -> bytes:
         raise Misuse(
             "a key set says itself whose it is", fix=f"leave {platform}: before its name away"
         )
+    for said in _LINE.findall(text) if platform else ():
+        if said.strip() != platform.encode():
+            shown = said.strip().decode("utf-8", "replace")[:40]
+            raise Misuse(
+                f"the file says of its roots that they count for {shown!r}, and {platform} was asked for",
+                fix=f"leave {platform}: before its name away, or that line out of it",
+            )
     return f"# platform: {platform or _ALL}\n".encode() + text
 
 
@@ -98,13 +110,20 @@ def parse_roots(pem: bytes, *, source: str) -> tuple[Root, ...]:
 def _parts(pem: bytes, source: str) -> Iterator[tuple[tuple[str, ...], bytes]]:
     """Names of platforms, and the certificates that count for them: cut at the lines that say so."""
     first, *rest = _LINE.split(pem)
+    if len(_LIKE_LINE.findall(pem)) != len(rest) // 2:
+        raise Malformed(
+            "has a line about platforms that is not read as one",
+            field=source,
+            fix="write it as `# platform: NAME`, from the beginning of the line on",
+        )
     if first.strip() or not rest:
         yield _NAMES, first
     for said, part in zip(rest[::2], rest[1::2], strict=True):
         name = said.decode("utf-8", "replace").strip()
         if name != _ALL and name not in _NAMES:
             raise Malformed(f"narrows roots to {name[:40]!r}, which is no platform", field=source)
-        yield (_NAMES if name == _ALL else (name,)), part
+        if part.strip() or part is rest[-1]:  # a line that the next one takes back narrows nothing
+            yield (_NAMES if name == _ALL else (name,)), part
 
 
 def _certificates(pem: bytes, names: tuple[str, ...], *, source: str) -> tuple[Root, ...]:
