@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from tests.image.containers import as_tar, docker_save, folder, program, tar
 
+from troth.cli import up
 from troth.cli._bring import notes
-from troth.image import brought, lock, recipe
+from troth.image import brought, lock, locking, recipe
+from troth.image.fetched import Gone
 
 SAMPLE = Path(__file__).parents[1] / "data" / "app"
 LAYER = tar(folder("bin"), program("bin/app"), program("bin/sh", b"text"))
@@ -124,6 +126,22 @@ def test_what_is_refused(flags: str, said: str, place: Path) -> None:
     assert said in done.stderr
     assert not list(place.glob("*/troth.toml"))[1:]
     assert not list(place.glob("*.eif"))
+
+
+def test_up_locks_no_copy_of_what_is_brought_from_elsewhere(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise Gone(("x.deb",))
+
+    (place / "web").mkdir()
+    (place / "web" / "troth.toml").write_text('[app]\nname = "web"\nfrom_oci = "../web.tar"\n')
+    lock.save(place / "web", lock.load(SAMPLE))
+    monkeypatch.setattr(locking, "ensure", gone)
+    with pytest.raises(Gone) as refused:
+        up.locked(place / "web", place / "work", print, print)
+    assert "troth lock --update" in refused.value.fix
+    assert not (place / "work").exists()
 
 
 def test_an_image_for_an_app_that_brings_none(place: Path) -> None:

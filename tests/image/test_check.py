@@ -167,3 +167,17 @@ def test_what_a_build_has_in_shared_memory_ends_with_it(tmp_path: Path) -> None:
     )
     assert name in done.stdout.split()
     assert not made.exists()
+
+
+def test_what_an_app_brings_is_not_copied(tmp_path: Path) -> None:
+    app = tmp_path / "app"
+    (app / "root" / "bin").mkdir(parents=True)
+    for name in ("troth.toml", "root/bin/sh", "root.tar"):
+        (app / name).touch()
+    for number, but in enumerate((app / "root", app / "root.tar", tmp_path / "elsewhere")):
+        copy = tmp_path / f"{number}"
+        check.copy_app(app, copy, reverse=bool(number), but=but)
+        copied = {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()}
+        assert copied == {"troth.toml", "root/bin/sh", "root.tar"} - {
+            but.relative_to(app).as_posix() + rest for rest in ("", "/bin/sh") if number < 2
+        }

@@ -114,6 +114,12 @@ def test_deeper_than_a_path_can_be() -> None:
         list(root.entries())
 
 
+def test_too_many_folders_to_make_at_every_start() -> None:
+    root = made(**{f"run__{n // 40}__{n}": None for n in range(1100)})
+    with pytest.raises(Malformed, match="/run has more than 1000 folders"):
+        root.settle()
+
+
 def test_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(foreign, "MAX_ENTRIES", 10)
     with pytest.raises(Malformed, match="more than 5 files"):

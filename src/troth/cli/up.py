@@ -247,6 +247,7 @@ def locked(app: Path, folder: Path, done: Tell, tell: Tell) -> Path:
     from troth.image import lock as locks
     from troth.image import locking
     from troth.image.fetched import Gone
+    from troth.image.recipe import load
     from troth.image.store import Store
 
     if not (app / locks.FILE).is_file():
@@ -256,6 +257,8 @@ def locked(app: Path, folder: Path, done: Tell, tell: Tell) -> Path:
     try:
         _, lock, _ = locking.ensure(app, say=tell)
     except Gone as error:
+        if ".." in Path(load(app).brings).parts:
+            raise  # what it brings is found from where the recipe stands, and not from a copy
         copy = folder / "app"
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(app, copy)

@@ -20,6 +20,7 @@ _DEEPEST: Final = 200  # folders in folders
 # What is mounted over when the app runs; of two of them, the folders are made again inside.
 COVERED: Final = ("dev", "proc", "sys")
 SCRATCH: Final = ("run", "tmp")
+_MOST_SCRATCH: Final = 1000  # folders; each start makes them again
 _OWN: Final = ("run/troth", ".dockerenv", "run/.containerenv")
 _ETC: Final = {
     "etc/hosts": b"127.0.0.1 localhost\n::1 localhost\n",
@@ -181,6 +182,8 @@ class Foreign:
             folder = there if isinstance(there, Folder) else Folder()
             self.root.children[name] = folder
             lost = _empty(folder, keep=name in SCRATCH)
+            if _folders(folder) > _MOST_SCRATCH:
+                raise self.malformed(f"/{name} has more than {_MOST_SCRATCH} folders")
             if lost and name in SCRATCH:
                 said.append(f"{lost} files below /{name} are left out: it is mounted over")
         for path in _OWN:
@@ -229,6 +232,10 @@ def _keep_of(node: Node, layer: int) -> bool:
         node.children = {n: c for n, c in node.children.items() if _keep_of(c, layer)}
         return node.layer == layer or bool(node.children)
     return node.layer == layer
+
+
+def _folders(folder: Folder) -> int:
+    return sum(1 + _folders(c) for c in folder.children.values() if isinstance(c, Folder))
 
 
 def _empty(folder: Folder, *, keep: bool) -> int:
