@@ -29,6 +29,15 @@ def test_a_file_may_say_the_same(tmp_path: Path) -> None:
     assert [root.platform for root in load_roots(path, platform="nitro")] == ["nitro"]
 
 
+def test_one_narrowed_file_beside_another_that_is_not(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.pem", tmp_path / "other.pem"
+    one.write_bytes(b"# platform: tdx\n" + PEM)
+    other.write_bytes(PEM)
+    found, text = _expect.roots([str(one), f"nitro:{other}"])
+    assert [root.platform for root in found] == ["tdx", "nitro"]
+    assert [root.platform for root in parse_roots(text, source="both")] == ["tdx", "nitro"]
+
+
 @pytest.mark.parametrize(
     "line",
     [

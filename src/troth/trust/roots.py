@@ -81,6 +81,8 @@ def scoped(text: bytes, platform: str) -> bytes:
                 f"the file says of its roots that they count for {shown!r}, and {platform} was asked for",
                 fix=f"leave {platform}: before its name away, or that line out of it",
             )
+    if _LINE.match(text):
+        return text  # it begins with a word of its own
     return f"# platform: {platform or _ALL}\n".encode() + text
 
 
@@ -122,8 +124,7 @@ def _parts(pem: bytes, source: str) -> Iterator[tuple[tuple[str, ...], bytes]]:
         name = said.decode("utf-8", "replace").strip()
         if name != _ALL and name not in _NAMES:
             raise Malformed(f"narrows roots to {name[:40]!r}, which is no platform", field=source)
-        if part.strip() or part is rest[-1]:  # a line that the next one takes back narrows nothing
-            yield (_NAMES if name == _ALL else (name,)), part
+        yield (_NAMES if name == _ALL else (name,)), part
 
 
 def _certificates(pem: bytes, names: tuple[str, ...], *, source: str) -> tuple[Root, ...]:
