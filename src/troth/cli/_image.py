@@ -18,12 +18,15 @@ RAW: Final = (
     "{}: its app has the security module itself (raw_nsm), so its evidence is bound to what the app "
     "likes, and no policy of troth's fits it"
 )
-RAW_FIX: Final = "set raw_nsm = false in its troth.toml and build it again, or judge by rules of your own"
+RAW_FIX: Final = (
+    "set raw_nsm = false in its troth.toml and build it again, or judge by rules of your own"
+)
 ENDING: Final = ".measurements.json"
 Measurements = Mapping[str, Mapping[str, str | tuple[str, ...]]]
 """Platform to register to its value, or to several that stand for the same image."""
 
 _CONFIG: Final = "etc/troth/app.json"
+_DEVICES: Final = frozenset({"dev/console", "dev/null"})
 _MAX_SMALL: Final = 64 * 1024
 _MAX_VALUES: Final = 64
 _ABOUT: Final = frozenset({"schema", "image", "assumed"})
@@ -60,29 +63,30 @@ def expected(path: Path) -> Measurements:
             "then name that file",
         )
     image = eif.read(data)
-    _refuse_raw(path, image)
+    if has_module(image):
+        raise Misuse(RAW.format(path), fix=RAW_FIX)
     return {"nitro": measure_eif(path, image)}
 
 
-def _refuse_raw(path: Path, image: "Eif") -> None:
-    """Refuses an image whose app may have the security module sign whatever it likes.
+def has_module(image: "Eif") -> bool:
+    """Whether the image's app may have the security module sign whatever it likes.
 
     Its evidence is genuine, and says which image asked; but what it is bound to is the app's word and not
-    the agent's, so no channel and no key of troth's follows from it.
-
-    Raises:
-        Misuse: it is one.
+    the agent's, so no channel and no key of troth's follows from it. An image that is none of troth's says
+    nothing of the kind.
     """
     from troth.wire import json, ramdisk
 
     try:
-        entries = [entry for disk in image.ramdisks for entry in ramdisk.read(disk.data)]
-        config = next(bytes(entry.data) for entry in entries if entry.path == _CONFIG)
-        raw = json.parse(config, field=_CONFIG).get("raw_nsm")
-    except (Malformed, StopIteration, AttributeError):
-        return  # not an image of troth's
-    if raw is not False:
-        raise Misuse(RAW.format(path), fix=RAW_FIX)
+        for disk in image.ramdisks:
+            for entry in ramdisk.read(disk.data, devices=_DEVICES):
+                if entry.path == _CONFIG:
+                    said = json.parse(bytes(entry.data), field=_CONFIG).get("raw_nsm")
+                    if said is not False:
+                        return True
+    except (Malformed, AttributeError):
+        pass
+    return False
 
 
 def name_of(path: Path) -> str:

@@ -131,10 +131,13 @@ def _one_or_all(values: tuple[str, ...]) -> str | list[str]:
 def _document(image: Path, data: memoryview, found: "Prediction") -> dict[str, Any]:
     import hashlib
 
-    from troth.cli._image import SCHEMA
+    from troth.cli._image import SCHEMA, has_module
+    from troth.wire import eif
 
     name, size = image.stem, len(data)
-    about = {"name": name, "sha256": hashlib.sha256(data).hexdigest(), "size": size}
+    about: dict[str, Any] = {"name": name, "sha256": hashlib.sha256(data).hexdigest(), "size": size}
+    if bytes(data[: len(eif.MAGIC)]) == eif.MAGIC and has_module(eif.read(data)):
+        about["raw_nsm"] = True
     return {
         "schema": SCHEMA,
         "image": about,

@@ -127,7 +127,12 @@ def attach(
     running = hashlib.sha256()
     for piece in eif.pieces(signed):
         running.update(piece)
-    about = {"name": place.stem, "sha256": running.hexdigest(), "size": signed.size}
+    about = {
+        "name": place.stem,
+        "sha256": running.hexdigest(),
+        "size": signed.size,
+        **({"raw_nsm": True} if _image.has_module(parsed) else {}),
+    }
     measurements = {"schema": _image.SCHEMA, "image": about, "nitro": registers}
     write_together(
         place.parent,
