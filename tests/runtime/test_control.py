@@ -142,3 +142,45 @@ def test_the_heartbeat(listener: socket.socket, path: Path, sent: bytes, answer:
         assert sock.recv(10) == answer
     threads = [t for t in threading.enumerate() if t.name == "heartbeat"]
     assert threads
+
+
+def frames(sock: socket.socket, message: dict[str, object]) -> None:
+    """As many as the other end takes."""
+    sock.settimeout(1)
+    many = wire.pack(message) * 100
+    with contextlib.suppress(OSError):
+        for _ in range(2000):
+            sock.sendall(many)
+
+
+def ends(step, seconds: float = 5) -> bool:
+    thread = threading.Thread(target=step, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()
+
+
+@pytest.mark.parametrize("message", [{"ended": 0}, {"ready": True}])
+def test_an_agent_that_talks_and_never_listens_can_be_ended(
+    host: Control, path: Path, message: dict[str, object]
+) -> None:
+    with agent(path) as sock:
+        assert wire.take(sock.recv) == ("free", {"hint": "01ff"})
+        frames(sock, message)
+        assert ends(host.stop)
+        assert ends(host.close)
+
+
+def test_an_agent_that_leaves_its_queue_full_can_be_ended(
+    listener: socket.socket, path: Path
+) -> None:
+    made = Control(listener, {"hint": bytes(200_000)})
+    made.start()
+    with agent(path) as sock:
+        left = len(wire.pack({"free": {"hint": "00" * 200_000}}))
+        while not made.met:  # no more than lets the host go on
+            left -= len(sock.recv(4096))
+            time.sleep(0.001)
+        assert left > 0
+        assert ends(made.stop)
+        assert ends(made.close)

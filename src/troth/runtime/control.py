@@ -6,6 +6,7 @@ far as whether it is ready and how its app ended.
 
 import contextlib
 import socket
+import struct
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -15,6 +16,8 @@ from troth.wire import control
 
 _BEAT_SECONDS: Final = 10.0
 _SEND_SECONDS: Final = 30.0
+_WORD_SECONDS: Final = 1
+"""For a word to an agent that may not listen: whoever waits for it is about to end the agent."""
 
 
 class Control:
@@ -87,6 +90,9 @@ class Control:
             try:
                 agent.sendall(self._first)
                 agent.settimeout(None)
+                agent.setsockopt(
+                    socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", _WORD_SECONDS, 0)
+                )
                 self.met = True
                 self._listen(agent)
             except Malformed as error:
@@ -114,6 +120,7 @@ class Control:
                 case ("ended", int(code)) if 0 <= code <= 255 and not isinstance(code, bool):
                     self.code = code
                     self._say({"seen": True})
+                    return  # that was its last word, and is answered once
                 case (name, _):
                     raise Malformed(f"says {name!r:.40}", field="agent")
 
