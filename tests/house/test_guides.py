@@ -1,7 +1,7 @@
 """The transcripts of guides are run in order, in one folder, as a reader would."""
 
+import resource
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from troth.wire import eif
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 SERVED = {"is-this-endpoint-genuine.md": "phala"}
+BOOTED = "boot-it-on-your-laptop.md"
 BUILT = "any-language.md"
 BROUGHT = "bring-a-container.md"
 SIGNED = "sign-an-image.md"
@@ -45,18 +46,21 @@ def test_an_image_is_signed_as_the_guide_says(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.toolchains
 def test_a_strangers_first_app_is_verified_within_five_minutes(tmp_path: Path) -> None:
-    """In a home with no package, no compiled library, and no root yet."""
+    """In a home with no package, no compiled library, and no root yet.
+
+    By the processors' time, which tells the same beside other tests; on an idle machine the clock's is less.
+    """
     shown = transcripts.of(GUIDES / BUILT)
     took: list[float] = []
     for command, output in shown:
-        began = time.monotonic()
+        began = _processors()
         printed = transcripts.run(command, tmp_path)
-        took.append(time.monotonic() - began)
+        took.append(_processors() - began)
         wrong = transcripts.differs(output, printed)
         assert not wrong, f"{command}\n{wrong}\n{printed}"
     first = 1 + [command for command, _ in shown].index("troth up greeter")
     assert first == len(("init", "compile", "lock", "up"))
-    assert sum(took[:first]) < _FIVE_MINUTES
+    assert sum(took[:first]) < _FIVE_MINUTES, took
 
 
 @pytest.mark.namespaces
@@ -71,9 +75,31 @@ def test_a_container_is_brought_as_the_guide_says(tmp_path: Path) -> None:
         assert not wrong, f"{command}\n{wrong}\n{printed}"
 
 
+@pytest.mark.microvm
+@pytest.mark.namespaces
+@pytest.mark.network
+@pytest.mark.slow
+def test_an_image_boots_on_a_laptop_as_the_guide_says(tmp_path: Path) -> None:
+    shown = transcripts.of(GUIDES / BOOTED)
+    assert len(shown) > 5
+    try:
+        for command, output in shown:
+            printed = transcripts.run(command, tmp_path)
+            wrong = transcripts.differs(output, printed)
+            assert not wrong, f"{command}\n{wrong}\n{printed}"
+    finally:
+        transcripts.run("troth stop --all", tmp_path)
+
+
+def _processors() -> float:
+    """Seconds that programs which this process started have computed."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_no_guide_shows_a_transcript_that_is_not_run() -> None:
     shown = {page.name for page in GUIDES.glob("*.md") if transcripts.of(page)}
-    assert shown == {*SERVED, BUILT, BROUGHT, SIGNED}
+    assert shown == {*SERVED, BOOTED, BUILT, BROUGHT, SIGNED}
 
 
 def test_what_differs_is_found() -> None:
