@@ -102,6 +102,10 @@ def _of_layout(files: Files, name: str, machine: Architecture) -> Image:
     found: dict[str, Image] = {}
     others: set[str] = set()
     for descriptor in _manifests(files, index, _MOST_DEEP):
+        listed = _listed(descriptor.get("platform"))
+        if listed is not None and listed != ("linux", machine.name):
+            others.add("/".join(listed))  # its blobs need not even have been saved
+            continue
         manifest = _named(files, descriptor)
         digest = str(descriptor["digest"])
         config_descriptor = _table(manifest, "config", digest)
@@ -109,7 +113,7 @@ def _of_layout(files: Files, name: str, machine: Architecture) -> Image:
             others.add(f"{config_descriptor.get('mediaType')!a}, which is no image")
             continue
         config = _named(files, config_descriptor)
-        platform = _platform(descriptor.get("platform"), config)
+        platform = _platform(listed, config)
         if platform != ("linux", machine.name):
             others.add("/".join(platform))
         elif digest not in found:
@@ -228,15 +232,20 @@ def _diff_ids(config: dict[str, Any], layers: int) -> tuple[str, ...]:
     return tuple(_digest(item, "config.rootfs.diff_ids") for item in found)
 
 
-def _platform(said: Any, config: dict[str, Any]) -> tuple[str, str]:
+def _listed(said: Any) -> tuple[str, str] | None:
+    """What an index says that an image is for, if it does."""
+    if not isinstance(said, dict):
+        return None
+    return str(said.get("os")), str(said.get("architecture"))
+
+
+def _platform(listed: tuple[str, str] | None, config: dict[str, Any]) -> tuple[str, str]:
     """What the configuration is for; a descriptor that says otherwise is another reading of it."""
     own = (str(config.get("os", "")), str(config.get("architecture", "")))
-    if isinstance(said, dict) and said.get("os") not in (None, "unknown"):
-        listed = (str(said.get("os")), str(said.get("architecture")))
-        if listed != own:
-            raise Malformed(
-                f"is for {'/'.join(own)}, and the index says {'/'.join(listed)}", field="config"
-            )
+    if listed is not None and listed != own:
+        raise Malformed(
+            f"is for {'/'.join(own)}, and the index says {'/'.join(listed)}", field="config"
+        )
     return own
 
 
