@@ -81,7 +81,10 @@ def test_no_packet_is_a_sliver_while_more_waits(guest: Guest, serve: Serve) -> N
     listener = serve(5)
     stream = guest.connect(5)
     host = listener.accept()[0]
-    data = os.urandom(1_000_000)
+    stream.room = 10_000  # so that each little that it takes is told
+    stream.say(Op.CREDIT_UPDATE)
+    data = os.urandom(300_000)
+    guest.work(0.1)
     threading.Thread(target=lambda: (host.sendall(data), host.close()), daemon=True).start()
     got = b""
     while len(got) < len(data):

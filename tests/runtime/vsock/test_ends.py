@@ -175,6 +175,17 @@ def test_a_guest_that_takes_no_more_ends_the_hosts_writing(guest: Guest, serve: 
     assert host.recv(100) == b"still said"
 
 
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_promises_add_up(guest: Guest, serve: Serve, order: tuple[int, int]) -> None:
+    listener = serve(5)
+    stream = guest.connect(5)
+    host = listener.accept()[0]
+    stream.shut(order[0])
+    stream.shut(order[1])
+    guest.until(lambda: stream.reset, "RST")
+    assert host.recv(10) == b""
+
+
 def test_a_reset_of_the_guests_ends_it_at_once(guest: Guest, vsock: Vsock, serve: Serve) -> None:
     listener = serve(5)
     stream = guest.connect(5)

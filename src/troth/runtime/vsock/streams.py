@@ -54,7 +54,6 @@ class Stream:
     """
 
     __slots__ = (
-        "_asked",
         "_forwarded",
         "_peer_forwarded",
         "_peer_room",
@@ -92,7 +91,6 @@ class Stream:
         self.told_shut = 0
         self._received = self._forwarded = self._told = 0
         self._sent = self._peer_room = self._peer_forwarded = 0
-        self._asked = False
 
     # Credit
 
@@ -101,7 +99,7 @@ class Stream:
         self._peer_room = header.buf_alloc
         self._peer_forwarded = header.fwd_cnt
         if self.starved and self.credit():
-            self.starved = self._asked = self.owes_question = False
+            self.starved = self.owes_question = False
 
     def credit(self) -> int:
         """How many bytes the guest can be sent now; 0 as well for less than is worth a packet."""
@@ -112,10 +110,8 @@ class Stream:
         return min(free, MOST_PAYLOAD)
 
     def starve(self) -> None:
-        """Nothing can be sent; the guest is asked once whether that is still so."""
-        self.starved = True
-        if not self._asked:
-            self._asked = self.owes_question = True
+        """Nothing can be sent until there is credit; the guest is asked, once, whether that is still so."""
+        self.starved = self.owes_question = True
 
     # From the guest
 
