@@ -12,6 +12,7 @@ from troth.image.foreign import Foreign
 from troth.image.lock import Pin
 from troth.image.process import Process
 from troth.image.recipe import Recipe
+from troth.image.unpacked import MAX_UNPACKED
 from troth.wire import cpio
 
 _MIB: Final = 1024 * 1024
@@ -197,6 +198,11 @@ def _ready(
     )
     entries = tuple(root.entries())
     size = sum(len(entry.data) for entry in entries)
+    if size > MAX_UNPACKED:  # names of one file are so many files in an archive
+        raise root.malformed(
+            f"has {size >> 20} MiB of files, each name of a file counted",
+            fix=f"make it smaller: an image may hold {MAX_UNPACKED >> 30} GiB",
+        )
     return Brought(
         entries=entries,
         process=Process(

@@ -17,6 +17,7 @@ ROOT: Final = "rootfs"
 _MOST_LINKS: Final = 40  # as Linux
 _LONGEST: Final = MAX_PATH - len(ROOT) - 2
 _DEEPEST: Final = 200  # folders in folders
+_MOST_LOOKED: Final = 5_000_000  # files, by what takes them away: each time looks at all of them
 # What is mounted over when the app runs; of two of them, the folders are made again inside.
 COVERED: Final = ("dev", "proc", "sys")
 SCRATCH: Final = ("run", "tmp")
@@ -69,6 +70,7 @@ class Foreign:
         self.name = name
         self.root = Folder()
         self._count = 0
+        self._looked = 0
 
     def put(self, path: str, node: Node) -> None:
         """Puts a node at a path whose folders are made or followed; a folder joins the one there.
@@ -100,7 +102,7 @@ class Foreign:
             return
         for each in tuple(folder.children) if inside else (name,):
             child = folder.children.get(each)
-            if child is not None and not _keep_of(child, layer):
+            if child is not None and not self._keep_of(child, layer):
                 del folder.children[each]
 
     def remove(self, path: str) -> None:
@@ -161,6 +163,19 @@ class Foreign:
             else:
                 return None if any(p not in ("", ".") for p in todo) else child
         return stack[-1]
+
+    def _keep_of(self, node: Node, layer: int) -> bool:
+        """Takes away what is below `layer`; whether anything of that layer is left at this node."""
+        self._looked += 1
+        if self._looked > _MOST_LOOKED:
+            raise self.malformed(
+                "takes the same files away again and again",
+                fix="make the image again with a tool that writes each whiteout once",
+            )
+        if isinstance(node, Folder):
+            node.children = {n: c for n, c in node.children.items() if self._keep_of(c, layer)}
+            return node.layer == layer or bool(node.children)
+        return node.layer == layer
 
     def _counted(self, before: Node | None) -> None:
         """Bounds what is made, folders that nobody named among it."""
@@ -224,14 +239,6 @@ def _same(one: Node, other: Node) -> bool:
             return one.target == other.target
         case _:
             return isinstance(one, Folder) and isinstance(other, Folder)
-
-
-def _keep_of(node: Node, layer: int) -> bool:
-    """Takes away what is below `layer`; whether anything of that layer is left at this node."""
-    if isinstance(node, Folder):
-        node.children = {n: c for n, c in node.children.items() if _keep_of(c, layer)}
-        return node.layer == layer or bool(node.children)
-    return node.layer == layer
 
 
 def _folders(folder: Folder) -> int:

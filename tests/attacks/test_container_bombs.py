@@ -1,0 +1,39 @@
+"""Attacks on the machine that builds: small container images that cost it much."""
+
+from pathlib import Path
+
+import pytest
+from tests.image.containers import as_tar, folder, hard, laid, layout, member, program, tar
+
+from troth.errors import Malformed
+from troth.image import brought, foreign
+
+MANY = 400
+
+
+def bring(tmp_path: Path, *layers: bytes) -> brought.Brought:
+    path = as_tar(layout(*layers), tmp_path / "image.tar")
+    return brought.from_oci(
+        path, pinned=brought.pin(path), entry=("/a",), directory="/", environment={}
+    )
+
+
+def test_names_of_one_file_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [hard(f"l{number}", "large") for number in range(MANY)]
+    layer = tar(program("a", b"#!/a\n"), member("large", bytes(1 << 16)), *names)
+    assert bring(tmp_path, layer).size > MANY << 16
+    monkeypatch.setattr(brought, "MAX_UNPACKED", MANY << 16)
+    with pytest.raises(Malformed, match="25 MiB of files, each name of a file counted"):
+        bring(tmp_path, layer)
+
+
+@pytest.mark.parametrize("whiteout", [".wh.d", "d/.wh..wh..opq"])
+def test_the_same_files_taken_away_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whiteout: str
+) -> None:
+    files = [member(f"d/{number}") for number in range(MANY)]
+    layer = tar(folder("d"), *files, *(member(whiteout) for _ in range(MANY)))
+    path = as_tar(layout(layer), tmp_path / "image.tar")
+    monkeypatch.setattr(foreign, "_MOST_LOOKED", MANY * MANY // 2)
+    with pytest.raises(Malformed, match="again and again"):
+        laid(path)
