@@ -133,3 +133,16 @@ def test_signed_images_that_no_host_starts(tmp_path: Path) -> None:
         assert caught.value.fix
     with pytest.raises(Malformed):
         load(kept(tmp_path, with_section(made, b"junk")))
+
+
+def test_archives_that_are_too_much_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each may be as large as one may be, and an image may have thirty."""
+    made = image()
+    size = sum(len(entry.data) for entry in load(kept(tmp_path, made)).entries)
+    monkeypatch.setattr("troth.runtime.load.MAX_UNPACKED", size - 1)
+    with pytest.raises(Malformed, match="unpack to more than"):
+        load(kept(tmp_path, made))
+    monkeypatch.setattr("troth.runtime.load.MAX_UNPACKED", size)
+    load(kept(tmp_path, made))

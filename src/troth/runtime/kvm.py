@@ -17,6 +17,7 @@ from typing import Final
 
 from troth.errors import Malformed, TrothError
 from troth.image.files import cache_folder, write_together
+from troth.runtime import qemu
 from troth.wire import json
 
 DEVICE: Final = "/dev/kvm"
@@ -97,6 +98,7 @@ def _try(program: str, machine: str, kernel: bytes | memoryview) -> Tried:
                 *("-machine", machine, "-accel", "kvm", "-cpu", "host", "-m", "128M"),
                 *("-kernel", str(path), "-append", "console=ttyS0 panic=-1 reboot=t"),
                 *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
+                *("-sandbox", qemu.CONFINED),
             ]
         )
 

@@ -4,6 +4,9 @@ What is the image's runs as on hardware; what is hardware's is simulated. The se
 the simulator, reached over vsock from a device that a ramdisk outside the image makes.
 """
 
+import os
+
+from troth.errors import Misuse
 from troth.runtime import kvm, local_ramdisk, module, qemu
 from troth.runtime.booted import CHARDEV, Booted, check_memory, path_of, self_contained
 from troth.runtime.grounds import Job
@@ -34,7 +37,12 @@ class Microvm(Booted):
         check_memory(job, more, packed=sum(map(len, ramdisks)) + more)
         kernel = self.in_memory("kernel", image.kernel.pieces)
         initrd = self.in_memory("ramdisk", [*ramdisks, *local])
-        line = bytes(image.command_line.data).decode("utf-8", "replace")
+        line = os.fsdecode(bytes(image.command_line.data))
+        if "\0" in line:
+            raise Misuse(
+                f"{job.image} has a command line with a NUL in it, which QEMU cannot be told",
+                fix="run it with --on qemu-nitro, or build it without",
+            )
         return self.machine(
             job,
             program=program,
