@@ -68,6 +68,14 @@ def test_no_roots(data: bytes) -> None:
         parse_roots(data, source="x")
 
 
+def test_no_more_than_a_file_of_roots_has() -> None:
+    pem = _added()
+    full = pem.ljust(1024 * 1024, b"\n")
+    assert parse_roots(full, source="x") == parse_roots(pem, source="x")
+    with pytest.raises(Malformed, match="is larger than"):
+        parse_roots(full + b"\n", source="x")
+
+
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
         load_roots(tmp_path / "absent.pem")

@@ -4,9 +4,10 @@ A detached signature is the data of an EIF's signature section and nothing else.
 signs needs that value and not the image.
 """
 
+import contextlib
 from dataclasses import replace
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric import utils
 
@@ -15,8 +16,6 @@ from troth.platforms.nitro.measure import measure
 from troth.platforms.nitro.signature import Algorithm, Signer, problems, signer
 from troth.wire import eif_signature
 from troth.wire.eif import VERSION, Eif, Kind, Section
-
-_MOST: Final = 256
 
 
 class Key(Protocol):
@@ -80,12 +79,9 @@ def attach(image: Eif, section: bytes, *, at: datetime) -> Eif:
 def _readings(made: bytes, size: int) -> list[bytes]:
     """The r ‖ s that the bytes may mean; the certificate's key decides between them."""
     found = [made] if len(made) == 2 * size else []
-    if len(made) <= _MOST:
-        try:
-            r, s = utils.decode_dss_signature(made)
-            found.append(r.to_bytes(size) + s.to_bytes(size))
-        except (ValueError, OverflowError):
-            pass
+    with contextlib.suppress(ValueError, OverflowError):
+        r, s = utils.decode_dss_signature(made)
+        found.append(r.to_bytes(size) + s.to_bytes(size))
     return found
 
 
