@@ -247,3 +247,36 @@ def test_it_finds_something_exactly_where_bytes_differ(
 ) -> None:
     found = {d.path.removeprefix("/d/") for d in _found(_image(one), _image(other))}
     assert found == {n for n in "abcd" if one.get(n) != other.get(n)}
+
+
+def _owned(made: Eif, path: bytes, owner: int) -> Eif:
+    """The image with another owner of a file, for which an entry has no place."""
+    section = made.ramdisks[0]
+    data = bytearray(bytes(section.data))
+    at = data.index(path + b"\0") - cpio.HEADER_SIZE + 6 + 2 * 8
+    data[at : at + 8] = b"%08x" % owner
+    return _with_ramdisk(made, bytes(data))
+
+
+def _with_ramdisk(made: Eif, data: bytes) -> Eif:
+    sections = [
+        Section(kind=s.kind, pieces=(data,)) if s.kind is Kind.RAMDISK else s for s in made.sections
+    ]
+    return Eif(sections=tuple(sections))
+
+
+def test_one_difference_does_not_hide_another_that_no_file_shows() -> None:
+    one = _image(FILES)
+    other = _owned(_image(FILES | {"b": b"2"}), b"d/a", 1000)
+    content, layout = _found(one, other)
+    assert (content.path, content.what) == ("/d/b", "content")
+    assert (layout.section, layout.path, layout.what) == ("ramdisk 0", "", "layout")
+    assert "owners, times or order are its own" in layout.words()
+
+
+def test_nothing_is_said_of_a_layout_that_is_ours() -> None:
+    import gzip
+
+    one, other = _image(FILES), _image(FILES | {"b": b"2"})
+    packed = _with_ramdisk(other, gzip.compress(bytes(other.ramdisks[0].data), mtime=0))
+    assert [d.what for d in _found(one, packed)] == ["content"]

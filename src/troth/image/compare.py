@@ -25,6 +25,8 @@ _LONGEST_TEXT: Final = 1 << 20
 _LONGEST_LINE: Final = 200
 _LONGEST_VALUE: Final = 1000
 _BEFORE: Final = 40
+_PLAIN: Final = "owners, times and order are as troth packs them"
+_OWN: Final = "owners, times or order are its own, and are not compared"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +183,14 @@ def _files(name: str, left: Section, right: Section) -> Iterator[Difference]:
             offset=found.offset,
             bytes=found.bytes,
         )
+    elif _OWN in (layouts := [_layout(s, e) for s, e in ((left, mine), (right, theirs))]):
+        yield Difference(section=name, what="layout", first=layouts[0], second=layouts[1])
+
+
+def _layout(section: Section, entries: dict[str, cpio.Entry]) -> str:
+    """Whether an archive says of its files what an entry here does not hold."""
+    packed = memoryview(b"".join(cpio.pack(entries.values())))
+    return _PLAIN if ramdisk.plain(section.data) == packed else _OWN
 
 
 def _entries(
