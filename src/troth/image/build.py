@@ -20,7 +20,7 @@ from troth.image.squeeze import squeeze
 from troth.image.store import Store
 from troth.image.tree import Tree
 from troth.platforms.nitro.measure import measure
-from troth.wire import cpio, eif, json
+from troth.wire import cpio, eif, json, ramdisk
 
 EPOCH: Final = "1970-01-01T00:00:00+00:00"
 _BOOT_PARTS: Final = ("init", rootfs.AGENT, rootfs.MODULES)
@@ -142,13 +142,15 @@ def _ramdisks(
 ) -> list[tuple[bytes | memoryview, ...]]:
     """The first is troth's and the kernel's, so that apps share PCR1; the second is the app's.
 
-    Both are compressed, but a second one with a root that the app brings: that may be of any size.
+    Both are compressed, but a second one with a root that the app brings, which may be of any size, or
+    that is larger than what anybody unpacks.
     """
     entries = (*tree.entries(), *root)
     boot = [entry for entry in entries if _is_boot(entry.path)]
     rest = [entry for entry in entries if not _is_boot(entry.path)]
     plain = [cpio.pack(_with_folders(part, entries)) for part in (boot, rest)]
-    last = 1 if root else 2
+    large = sum(len(piece) for piece in plain[1]) > ramdisk.MAX_UNPACKED
+    last = 1 if root or large else 2
     squeezed = squeeze(
         plain[:last],
         interpreter=rootfs.interpreter(tree, lock, store),
