@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from troth.errors import Malformed, Unavailable
+from troth.runtime import linux
 from troth.wire import control
 
 SHARED: Final = Path("/run/troth/host")
@@ -134,7 +135,9 @@ class Outside:
 def _connect(port: int) -> socket.socket | None:
     sock = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
     sock.settimeout(_SECONDS)
+    # The kernel's own patience is two seconds, and a busy host is no refusal.
     try:
+        linux.vsock_patience(sock, int(_SECONDS))
         sock.connect((control.HOST, port))
     except OSError:
         sock.close()

@@ -40,7 +40,9 @@ def main() -> int:
     try:
         _guarded(_run_alone)
     except BaseException:  # noqa: BLE001 - nothing may keep the machine from its end
-        sys.excepthook(*sys.exc_info())
+        import traceback
+
+        traceback.print_exc()  # without the colours that a terminal gets
     finally:
         machine.end()
 

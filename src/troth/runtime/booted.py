@@ -154,6 +154,11 @@ class Booted(ABC):
                 f"{self._why_ended()}{_quoted(LOG)}",
                 fix="read what it printed; `troth run` without --on shows whether the app itself runs",
             )
+        if self._control.trouble:
+            raise Unavailable(
+                f"the image's agent does not keep to the control channel: {self._control.trouble}",
+                fix="build the image again with this version of troth",
+            )
         signs = _size(state.CONSOLE) + self._control.met
         if signs != self._signs or self._control.met:
             self._signs, self._alive_at = signs, time.monotonic()

@@ -47,6 +47,7 @@ PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
 _SIOCGIFFLAGS: Final = 0x8913
 _SIOCSIFFLAGS: Final = 0x8914
 _IFF_UP: Final = 0x1
+_SO_VM_SOCKETS_CONNECT_TIMEOUT: Final = 6
 _CAPABILITY_VERSION_3: Final = 0x2008_0522
 
 _KEYCTL: Final = {"x86_64": 250, "aarch64": 219}
@@ -162,6 +163,15 @@ def loopback_up() -> None:
         request = fcntl.ioctl(probe, _SIOCGIFFLAGS, struct.pack("16sH14x", b"lo", 0))
         name, flags = struct.unpack("16sH14x", request)
         fcntl.ioctl(probe, _SIOCSIFFLAGS, struct.pack("16sH14x", name, flags | _IFF_UP))
+
+
+def vsock_patience(sock: socket.socket, seconds: int) -> None:
+    """How long a vsock connection may take to come about; the kernel's own patience is two seconds."""
+    # Python's own call gives this family's options as numbers, and this one is a `struct timeval`.
+    option = struct.pack("=qq", seconds, 0)
+    number = ctypes.c_int(_SO_VM_SOCKETS_CONNECT_TIMEOUT)
+    done = _libc.setsockopt(sock.fileno(), socket.AF_VSOCK, number, option, len(option))
+    _check(done, "setsockopt")
 
 
 def close_from(first: int, *, keep: tuple[int, ...] = ()) -> None:

@@ -1,0 +1,90 @@
+"""What is decided before QEMU is started: memory, and what stands behind the image's command line."""
+
+from pathlib import Path
+from stat import S_IFDIR, S_IFREG
+
+import pytest
+
+from troth.errors import Misuse, Unavailable
+from troth.runtime import booted
+from troth.runtime.grounds import Job
+from troth.runtime.load import Loaded
+from troth.wire import cpio, eif
+
+MIB = 1 << 20
+
+
+def job(*, size: int, memory: int, load: bytes | None = None) -> Job:
+    entries = [cpio.Entry(path="data", mode=S_IFREG | 0o644, data=bytes(size))]
+    if load is not None:
+        folders = ("usr", "usr/lib", "usr/lib/modules")
+        entries += [cpio.Entry(path=path, mode=S_IFDIR | 0o755) for path in folders]
+        entries.append(cpio.Entry(path=booted.MODULES, mode=S_IFREG | 0o644, data=load))
+    image = eif.Eif(
+        sections=(
+            eif.Section(kind=eif.Kind.KERNEL, pieces=(b"k",)),
+            eif.Section(kind=eif.Kind.COMMAND_LINE, pieces=(b"quiet",)),
+            eif.Section(kind=eif.Kind.RAMDISK, pieces=cpio.pack(entries)),
+            eif.Section(kind=eif.Kind.METADATA, pieces=(b"{}",)),
+        )
+    )
+    loaded = Loaded(
+        image=image,
+        entries=tuple(entries),
+        name="app",
+        ports=(),
+        free=frozenset(),
+        memory=memory,
+        cpus=1,
+        raw_nsm=False,
+        pcrs=(bytes(48),) * 3,
+    )
+    return Job(
+        image=Path("app.eif"),
+        loaded=loaded,
+        folder=Path(),
+        free={},
+        pki="",
+        debug=False,
+        unless_stopped=lambda: None,
+    )
+
+
+def test_an_image_that_fits() -> None:
+    booted.check_memory(job(size=10 * MIB, memory=85), 0)
+
+
+def test_one_that_does_not_is_told_how_much_it_takes() -> None:
+    given = job(size=10 * MIB, memory=84)
+    with pytest.raises(Misuse, match=r"has 10 MiB of files, .* takes 85 MiB to boot, .* 84") as no:
+        booted.check_memory(given, 0)
+    assert no.value.fix.startswith("set memory = 85 or more in its troth.toml")
+
+
+def test_what_is_beside_the_image_and_how_it_is_packed_counts() -> None:
+    given = job(size=10 * MIB, memory=85)
+    with pytest.raises(Misuse, match="it takes 95 MiB"):
+        booted.check_memory(given, 5 * MIB)
+    with pytest.raises(Misuse, match="it takes 104 MiB"):
+        booted.check_memory(given, 0, packed=30 * MIB)
+    booted.check_memory(given, 0, packed=3 * MIB)
+
+
+def test_more_than_this_machine_has() -> None:
+    with pytest.raises(
+        Unavailable, match=r"asks for \d+ MiB of memory, and this machine has"
+    ) as no:
+        booted.check_memory(job(size=1, memory=1 << 40), 0)
+    assert no.value.fix
+
+
+@pytest.mark.parametrize(
+    ("load", "alone"), [(None, True), (b"", True), (b"\n", True), (b"nsm.ko\n", False)]
+)
+def test_an_image_without_modules_has_a_kernel_that_needs_none(load, alone) -> None:
+    assert booted.self_contained(job(size=1, memory=1, load=load)) is alone
+
+
+def test_what_is_said_to_the_kernel() -> None:
+    assert booted.appended(khz=2596096) == "quiet panic=-1 reboot=t tsc_early_khz=2596096"
+    assert booted.appended(khz=None) == "quiet panic=-1 reboot=t"
