@@ -120,6 +120,16 @@ def test_too_many_folders_to_make_at_every_start() -> None:
         root.settle()
 
 
+def test_links_that_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foreign, "_MOST_STEPS", 100_000)
+    root = made(a=None)
+    for n in range(9):
+        root.put(f"l{n}", Link("./" * 2000 + (f"l{n - 1}" if n else "a")))
+    with pytest.raises(Malformed, match="too many links to follow"):
+        for n in range(100):
+            root.put(f"l8/{n}", Folder())
+
+
 def test_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(foreign, "MAX_ENTRIES", 10)
     with pytest.raises(Malformed, match="more than 5 files"):

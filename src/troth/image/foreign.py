@@ -15,6 +15,7 @@ from troth.wire.cpio import MAX_ENTRIES, MAX_FILE, MAX_NAME, MAX_PATH, Entry
 ROOT: Final = "rootfs"
 """Where it lies in the image, and what the agent makes the app's root."""
 _MOST_LINKS: Final = 40  # as Linux
+_MOST_STEPS: Final = 50_000_000  # names passed on the way to all files; large images take a tenth
 _LONGEST: Final = MAX_PATH - len(ROOT) - 2
 _DEEPEST: Final = 200  # folders in folders
 _MOST_LOOKED: Final = 5_000_000  # files, by what takes them away: each time looks at all of them
@@ -71,6 +72,7 @@ class Foreign:
         self.root = Folder()
         self._count = 0
         self._looked = 0
+        self._steps = 0
 
     def put(self, path: str, node: Node) -> None:
         """Puts a node at a path whose folders are made or followed; a folder joins the one there.
@@ -136,11 +138,14 @@ class Foreign:
 
     def _walk(self, path: str, make: int | None) -> Node | None:
         """Follows a path from the root; missing folders are made for the layer `make`, if one is given."""
+        if self._steps > _MOST_STEPS:
+            raise self.malformed("has too many links to follow")
         stack: list[Folder] = [self.root]
         todo = path.split("/")[::-1]
         links = 0
         while todo:
             part = todo.pop()
+            self._steps += 1
             if part in ("", ".", ".."):
                 if part == ".." and len(stack) > 1:
                     stack.pop()
