@@ -138,14 +138,12 @@ class Foreign:
 
     def _walk(self, path: str, make: int | None) -> Node | None:
         """Follows a path from the root; missing folders are made for the layer `make`, if one is given."""
-        if self._steps > _MOST_STEPS:
-            raise self.malformed("has too many links to follow")
         stack: list[Folder] = [self.root]
         todo = path.split("/")[::-1]
         links = 0
         while todo:
             part = todo.pop()
-            self._steps += 1
+            self._step()
             if part in ("", ".", ".."):
                 if part == ".." and len(stack) > 1:
                     stack.pop()
@@ -181,6 +179,11 @@ class Foreign:
             node.children = {n: c for n, c in node.children.items() if self._keep_of(c, layer)}
             return node.layer == layer or bool(node.children)
         return node.layer == layer
+
+    def _step(self) -> None:
+        self._steps += 1
+        if self._steps > _MOST_STEPS:
+            raise self.malformed("has too many links to follow")
 
     def _counted(self, before: Node | None) -> None:
         """Bounds what is made, folders that nobody named among it."""
