@@ -68,6 +68,31 @@ def test_no_file_of_a_recipe_becomes_the_agents_code(tmp_path: Path, target: str
         _load(tmp_path, f'files = [{{source = "x", target = "{target}"}}]')
 
 
+@pytest.mark.parametrize(
+    ("target", "inside"),
+    [
+        ("/etc", "ld.so.preload"),  # a library of the app's in the agent's own process
+        ("/etc", "troth/app.json"),
+        ("/usr", "lib/python3.13/zlib.py"),
+        ("/usr", "lib64/x.so"),
+        ("/opt", "pyca/cryptography/openssl/openssl.cnf"),
+    ],
+)
+def test_no_folder_of_a_recipe_reaches_there_from_above(
+    tmp_path: Path, target: str, inside: str
+) -> None:
+    from troth.image import rootfs
+    from troth.image.architecture import AMD64
+    from troth.image.tree import Tree
+
+    place = tmp_path / "x" / inside
+    place.parent.mkdir(parents=True)
+    place.write_text("code")
+    (rule,) = _load(tmp_path, f'files = [{{source = "x", target = "{target}"}}]').files
+    with pytest.raises(Misuse, match="is not the app's to fill"):
+        rootfs._app_files(Tree(), tmp_path, rule, AMD64)
+
+
 @pytest.mark.parametrize("target", ["/usr/local/bin/tool", "/usr/share/x", "/opt/tool", "/srv/x"])
 def test_other_places_stay_the_apps(tmp_path: Path, target: str) -> None:
     assert _load(tmp_path, f'files = [{{source = "x", target = "{target}"}}]').files

@@ -329,10 +329,23 @@ def _target(text: str, name: str) -> str:
     if not path.is_absolute() or ".." in path.parts or plain in ("/", "//") or "\0" in text:
         raise Misuse(f"{FILE}: {name} is {text!r}, and must be an absolute path in the image")
     inside = plain.lstrip("/")
-    for reserved in _RESERVED:
-        if inside == reserved or inside.startswith(reserved + "/"):
-            raise Misuse(f"{FILE}: {name} is {text!r}, and /{reserved} is not the app's to fill")
+    check_place(inside, f"{FILE}: {name} is {text!r}")
     return "/" + inside
+
+
+def check_place(path: str, what: str) -> None:
+    """Refuse a place from which the agent, its interpreter or its loader takes code.
+
+    Args:
+        path: of a file in the image, without a slash before it.
+        what: is there, for the error.
+
+    Raises:
+        Misuse: it is one.
+    """
+    for reserved in _RESERVED:
+        if path == reserved or path.startswith(reserved + "/"):
+            raise Misuse(f"{what}, and /{reserved} is not the app's to fill")
 
 
 def _mode(text: str, name: str) -> int:

@@ -14,7 +14,7 @@ from troth.image.hardware import kept
 from troth.image.keys import suite
 from troth.image.lock import Lock, Wheel
 from troth.image.process import Process
-from troth.image.recipe import FileRule, Recipe
+from troth.image.recipe import FileRule, Recipe, check_place
 from troth.image.store import Store
 from troth.image.tree import Tree, merged
 from troth.wire import json
@@ -199,6 +199,7 @@ def _plain(name: str, path: Path) -> str:
 
 
 def _app_file(tree: Tree, path: Path, target: str, rule: FileRule, machine: Architecture) -> None:
+    check_place(target, f"{path} would go to /{target}")  # of a folder only the top was looked at
     if path.is_symlink() or not path.is_file():
         raise Misuse(
             f"{path} is a link or no file", fix="put the file itself into the app's folder"
