@@ -50,7 +50,8 @@ def test_environment() -> None:
     [
         "PYTHONPATH=/tmp", "PYTHONPATH=/app:/tmp/x", "PATH=/bin:/run/bin", "LD_PRELOAD=/dev/shm/x.so",
         "NODE_OPTIONS=--require /tmp/x.js", "NODE_PATH=/var/run/x", "LD_LIBRARY_PATH=/proc/self/fd",
-        "BASH_ENV=/tmp", "JAVA_TOOL_OPTIONS=-javaagent:/tmp/x.jar", "HOME=/tmp",
+        "PYTHONPATH=//tmp", "PYTHONPATH=/app:/usr/../tmp/", "LD_PRELOAD=/./dev//shm/x.so", "PATH=tmp/bin",
+        "PERL5OPT=-I/tmp/lib", "PERL5OPT=-w -I/tmp/lib", "BASH_ENV=/tmp", "JAVA_TOOL_OPTIONS=-javaagent:/tmp/x.jar", "HOME=/tmp",
     ],
 )  # fmt: skip
 def test_code_from_where_it_can_be_written(row: str) -> None:

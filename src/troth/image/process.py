@@ -8,6 +8,7 @@ import re
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
+from posixpath import normpath
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse
@@ -16,7 +17,8 @@ from troth.image.environment import steers_code
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """What a container's runtime sets where the image has none."""
 _PORT: Final = re.compile(r"([0-9]{1,5})(/tcp)?")
-_WRITABLE: Final = re.compile(r"(^|[:;,=\s\"'])/(tmp|run|var/run|dev|proc)(/|$|[:;,\s\"'])")
+_BETWEEN: Final = re.compile(r"(?:^-[A-Za-z]+(?=/)|[:;,=\s\"']-[A-Za-z]+(?=/)|[:;,=\s\"'])")
+_WRITABLE: Final = re.compile(r"/(tmp|run|var/run|dev|proc)(/|$)")
 _FIELD: Final = "config"
 
 
@@ -76,7 +78,9 @@ def check(environment: Mapping[str, str]) -> None:
         Misuse: there is one.
     """
     for name, value in environment.items():
-        if steers_code(name) and _WRITABLE.search(value):
+        # `//tmp`, `/./tmp` and `/usr/../tmp` are the same place.
+        places = (f"/{normpath(part).lstrip('/')}" for part in _BETWEEN.split(value) if "/" in part)
+        if steers_code(name) and any(map(_WRITABLE.match, places)):
             raise Misuse(
                 f"the image sets {name} to {value!r:.200}, from where a program would load code, and"
                 " which can be written to",
