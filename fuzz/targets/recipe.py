@@ -21,7 +21,7 @@ def _folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="troth-fuzz-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for example in sorted(_EXAMPLES.iterdir()):
-        if example.is_dir():
+        if (example / "app").is_dir():  # of compiled languages it is made first
             shutil.copytree(example / "app", folder / "app", dirs_exist_ok=True)
     return folder
 
@@ -34,6 +34,7 @@ def _run(data: bytes) -> None:
 def _seeds() -> Iterable[bytes]:
     yield from (path.read_bytes() for path in sorted(_EXAMPLES.glob("*/troth.toml")))
     yield b"memory = " + b"9" * 5000
+    yield b'kernel = "debian"\n[app]\nname = "a"\nentry = ["a"]\n[debian]\narchitecture = "arm64"\n'
     page = Path(__file__).parents[2] / "docs" / "reference" / "troth-toml.md"
     for part in page.read_text(encoding="utf-8").split("```toml\n")[1:]:
         yield part.split("```")[0].encode()

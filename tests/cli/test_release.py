@@ -87,6 +87,9 @@ def test_the_whole_way(desk: Desk, says: pytest.CaptureFixture[str]) -> None:
     signed = json.loads(says.readouterr().out)["signature"]
     assert signed["certificate"]["subject"] == "CN=release"
     assert (signed["algorithm"], signed["refused_by_hosts"]) == ("ES384", "no")
+    for source in ("app.eif", "app.measurements.json"):
+        assert run(["policy", "new", "--image", desk.path(source)]) == 0
+        assert f'pcr8 = ["{expected["pcr8"]}"]' in says.readouterr().out
 
 
 def test_the_machine_with_the_key_needs_no_image(desk: Desk) -> None:
