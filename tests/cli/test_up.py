@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from troth.cli.up import _first_line
+from troth.cli.up import Steps, _first_line
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "hello"
 STEPS = ["lock", "built", "measured", "started", "evidence", "channel", "used", "report"]
@@ -64,3 +64,10 @@ def test_the_line_on_the_page_repeats_the_judgement(tmp_path: Path) -> None:
 )
 def test_an_answer_is_shown_in_one_line_and_moves_nothing(body: bytes, shown: str) -> None:
     assert _first_line(body) == shown
+
+
+def test_what_a_client_repeats_of_an_app_moves_nothing() -> None:
+    said: list[str] = []
+    with Steps(tell=said.append).step("used") as done:
+        done("the app says \x1b[2J\u202e")
+    assert said[0].endswith("the app says \\x1b[2J\\u202e")

@@ -113,7 +113,8 @@ class Steps:
         yield words.append
         took = time.monotonic() - began
         self.summary[name] = {"milliseconds": round(took * 1000), "what": "; ".join(words)}
-        self.tell(f"✓ {name:<22} {took:6.2f} s   {'; '.join(words)}")
+        # What an app and its client answered is among the words.
+        self.tell(f"✓ {name:<22} {took:6.2f} s   {visible('; '.join(words))}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
