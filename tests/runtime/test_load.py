@@ -141,8 +141,8 @@ def test_archives_that_are_too_much_together(
     """Each may be as large as one may be, and an image may have thirty."""
     made = image()
     size = sum(len(entry.data) for entry in load(kept(tmp_path, made)).entries)
-    monkeypatch.setattr("troth.runtime.load.MAX_UNPACKED", size - 1)
+    monkeypatch.setattr("troth.wire.ramdisk.MAX_TOGETHER", size - 1)
     with pytest.raises(Malformed, match="unpack to more than"):
         load(kept(tmp_path, made))
-    monkeypatch.setattr("troth.runtime.load.MAX_UNPACKED", size)
+    monkeypatch.setattr("troth.wire.ramdisk.MAX_TOGETHER", size)
     load(kept(tmp_path, made))

@@ -81,3 +81,14 @@ def test_any_bytes_are_a_ramdisk_or_refused(data: bytes) -> None:
             ramdisk.read(each)
         except Malformed:
             pass
+
+
+def test_all_of_an_image_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = sum(len(entry.data) for entry in ENTRIES)
+    disks = [(GZIP, 10), (PLAIN, 20), (GZIP, 30)]
+    monkeypatch.setattr(ramdisk, "MAX_TOGETHER", 3 * size)
+    assert list(ramdisk.read_all(disks)) == [ramdisk.read(PLAIN)] * 3
+    monkeypatch.setattr(ramdisk, "MAX_TOGETHER", 3 * size - 1)
+    with pytest.raises(Malformed, match="unpack to more than") as caught:
+        list(ramdisk.read_all(disks))
+    assert caught.value.offset == 30

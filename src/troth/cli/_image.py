@@ -78,8 +78,9 @@ def has_module(image: "Eif") -> bool:
     from troth.wire import json, ramdisk
 
     try:
-        for disk in image.ramdisks:
-            for entry in ramdisk.read(disk.data, devices=_DEVICES):
+        disks = ((disk.data, disk.offset) for disk in image.ramdisks)
+        for entries in ramdisk.read_all(disks, devices=_DEVICES):
+            for entry in entries:
                 if entry.path == _CONFIG:
                     said = json.parse(bytes(entry.data), field=_CONFIG).get("raw_nsm")
                     if said is not False:

@@ -28,10 +28,11 @@ def files(image: eif.Eif) -> Iterator[dict[str, str | int]]:
     """Ramdisk, path, mode, size and SHA-256 of each file, or a link's target.
 
     Raises:
-        Malformed: a ramdisk is no archive that is read here.
+        Malformed: a ramdisk is no archive that is read here, or they are too large together.
     """
-    for number, disk in enumerate(image.ramdisks):
-        for entry in ramdisk.read(disk.data, devices=_DEVICES, base=disk.offset):
+    disks = ((disk.data, disk.offset) for disk in image.ramdisks)
+    for number, entries in enumerate(ramdisk.read_all(disks, devices=_DEVICES)):
+        for entry in entries:
             if S_ISDIR(entry.mode):
                 continue
             row: dict[str, str | int] = {

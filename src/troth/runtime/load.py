@@ -16,8 +16,6 @@ CONFIG: Final = "etc/troth/app.json"
 _DEVICES: Final = frozenset({"dev/console", "dev/null"})
 # Both become names of files on the host.
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-MAX_UNPACKED: Final = 4 << 30
-"""Bytes of all files of an image: what may be built from a root that is brought."""
 _MOST_MEMORY: Final = 1024 * 1024
 _MOST_CPUS: Final = 1024
 
@@ -77,7 +75,8 @@ def load(image: Path) -> Loaded:
             f"{image} is for {parsed.architecture}, this machine is {platform.machine()}",
             fix=f"run it on a host for {parsed.architecture}; measure, sign and inspect it anywhere",
         )
-    entries = cpio.overlay(_archives(parsed))
+    disks = ((disk.data, disk.offset) for disk in parsed.ramdisks)
+    entries = cpio.overlay(tuple(ramdisk.read_all(disks, devices=_DEVICES)))
     registers = measure(parsed)
     _check_signature(parsed, registers.pcr0, image)
     declared = _declared(entries, image)
@@ -88,23 +87,6 @@ def load(image: Path) -> Loaded:
         pcr8=registers.pcr8,
         **declared,
     )
-
-
-def _archives(image: eif.Eif) -> list[tuple[cpio.Entry, ...]]:
-    """The ramdisks' entries. They are in memory together, so they are bounded together."""
-    found = []
-    left = MAX_UNPACKED
-    for disk in image.ramdisks:
-        entries = ramdisk.read(disk.data, devices=_DEVICES, base=disk.offset)
-        left -= sum(len(entry.data) for entry in entries)
-        if left < 0:
-            raise Malformed(
-                f"unpack to more than {MAX_UNPACKED >> 30} GiB",
-                field="ramdisks",
-                offset=disk.offset,
-            )
-        found.append(entries)
-    return found
 
 
 def _check_signature(parsed: eif.Eif, pcr0: bytes, image: Path) -> None:

@@ -6,12 +6,15 @@ kernel, the beginning of the compressed data, and so another archive than the on
 """
 
 import zlib
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from troth.errors import Malformed
 from troth.wire import cpio
 
 MAX_UNPACKED: Final = 1 << 30
+MAX_TOGETHER: Final = 4 << 30
+"""Bytes of all files of an image, as many as one is built with."""
 ALIGNMENT: Final = 4
 _MAGIC: Final = b"\x1f\x8b"
 _GZIP: Final = 31  # zlib: a window of 32 KiB, and gzip around it
@@ -36,6 +39,29 @@ def read(
     """
     unpacked = plain(data, base=base)
     return cpio.read(unpacked, devices=devices, base=base if unpacked is data else 0)
+
+
+def read_all(
+    disks: Iterable[tuple[bytes | memoryview, int]], *, devices: frozenset[str] = frozenset()
+) -> Iterator[tuple[cpio.Entry, ...]]:
+    """The entries of each of an image's ramdisks: thirty of them are bounded together.
+
+    Args:
+        disks: each with its offset in the file.
+        devices: as for `read`.
+
+    Raises:
+        Malformed: as `read`; or they have more than `MAX_TOGETHER` bytes of files.
+    """
+    left = MAX_TOGETHER
+    for data, base in disks:
+        entries = read(data, devices=devices, base=base)
+        left -= sum(len(entry.data) for entry in entries)
+        if left < 0:
+            raise Malformed(
+                f"unpack to more than {MAX_TOGETHER >> 30} GiB", field="ramdisks", offset=base
+            )
+        yield entries
 
 
 def plain(data: bytes | memoryview, *, base: int = 0) -> bytes | memoryview:
