@@ -1,5 +1,6 @@
 """The transcripts of guides are run in order, in one folder, as a reader would."""
 
+import re
 import resource
 import shutil
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from tests.house import transcripts
 from tests.platforms.nitro.signer import image
 
+from troth.image.files import cache_folder
 from troth.wire import eif
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
@@ -16,6 +18,7 @@ BOOTED = "boot-it-on-your-laptop.md"
 BUILT = "any-language.md"
 BROUGHT = "bring-a-container.md"
 SIGNED = "sign-an-image.md"
+CHECKED = "cross-check-with-qemu.md"
 _FIVE_MINUTES = 300
 
 
@@ -91,6 +94,22 @@ def test_an_image_boots_on_a_laptop_as_the_guide_says(tmp_path: Path) -> None:
         transcripts.run("troth stop --all", tmp_path)
 
 
+@pytest.mark.qemu_nitro
+@pytest.mark.hardware_kernel
+@pytest.mark.network
+@pytest.mark.slow
+def test_an_image_is_cross_checked_as_the_guide_says(tmp_path: Path) -> None:
+    """With the packages, kernel and QEMU that this user has; the values are of another version of troth."""
+    (tmp_path / ".cache").symlink_to(cache_folder().parent)
+    shown = transcripts.of(GUIDES / CHECKED)
+    assert len(shown) > 3
+    for command, output in shown:
+        printed = transcripts.run(command, tmp_path)
+        words = (re.sub(r"\b[0-9a-f]{96}\b", "REGISTER", text) for text in (output, printed))
+        wrong = transcripts.differs(*words)
+        assert not wrong, f"{command}\n{wrong}\n{printed}"
+
+
 def _processors() -> float:
     """Seconds that programs which this process started have computed."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -99,7 +118,7 @@ def _processors() -> float:
 
 def test_no_guide_shows_a_transcript_that_is_not_run() -> None:
     shown = {page.name for page in GUIDES.glob("*.md") if transcripts.of(page)}
-    assert shown == {*SERVED, BOOTED, BUILT, BROUGHT, SIGNED}
+    assert shown == {*SERVED, BOOTED, BUILT, BROUGHT, SIGNED, CHECKED}
 
 
 def test_what_differs_is_found() -> None:
