@@ -25,7 +25,8 @@ from troth.errors import TrothError
 from troth.platforms.nitro.collect import DEVICE, open_nsm
 from troth.runtime import linux
 
-_POLL: Final = 0.005
+_POLL: Final = 0.02
+"""Seconds between two looks whether the app answers: on one processor each takes from the app's own start."""
 _CONSOLE_SECONDS: Final = 2.0
 
 
