@@ -66,7 +66,10 @@ def test_a_line_may_come_in_pieces(guest: Guest) -> None:
         ),
     ],
 )
-def test_whatever_else_is_said_ends_it(guest: Guest, line: bytes) -> None:
+def test_whatever_else_is_said_ends_it(
+    guest: Guest, line: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "_LINE_SECONDS", 60)  # it is what was said that ends it, and not time
     guest.listening |= {0, 8080, 16, 8}
     with _ask(line) as sock:
         assert _answer(sock) == b""

@@ -69,7 +69,6 @@ class Backend:
         self._gate.tend(is_open=self.session is None)
 
     def _meet(self, sock: socket.socket) -> None:
-        self._gate.tend(is_open=False)
         self.session = Session(self.loop, sock, self.device, cid=self._cid, end=self._over)
 
     def _over(self, reason: str) -> None:
