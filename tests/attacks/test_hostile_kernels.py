@@ -28,6 +28,7 @@ def test_a_kernel_that_is_tried_is_confined_as_one_that_runs(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     kvm.probe("qemu", "microvm", b"hostile", device="/dev/null")
     assert ("-sandbox", qemu.CONFINED) in zip(started[0], started[0][1:], strict=False)
+    assert started[0] == qemu.tethered(started[0][started[0].index("qemu") :])
 
 
 @pytest.mark.parametrize("line", [b"quiet\0", b"a\0rdinit=/x"])

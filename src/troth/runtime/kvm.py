@@ -1,7 +1,7 @@
 """Whether this machine's KVM boots a kernel: tried, since that it can be opened says nothing.
 
 Some hosts offer `/dev/kvm` and cannot run a stock kernel in it. So the image's own kernel is booted
-without a file system, up to the panic in which that must end. What came of it is remembered for this
+without a file system, confined as any other, up to the panic in which that must end. What came of it is remembered for this
 kernel, QEMU and host.
 """
 
@@ -91,16 +91,15 @@ def _try(program: str, machine: str, kernel: bytes | memoryview) -> Tried:
     with tempfile.TemporaryDirectory(prefix="troth-kvm-") as folder:
         path = Path(folder, "kernel")
         path.write_bytes(kernel)
-        return watch(
-            [
-                program,
-                *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-                *("-machine", machine, "-accel", "kvm", "-cpu", "host", "-m", "128M"),
-                *("-kernel", str(path), "-append", "console=ttyS0 panic=-1 reboot=t"),
-                *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
-                *("-sandbox", qemu.CONFINED),
-            ]
-        )
+        argv = [
+            program,
+            *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+            *("-machine", machine, "-accel", "kvm", "-cpu", "host", "-m", "128M"),
+            *("-kernel", str(path), "-append", "console=ttyS0 panic=-1 reboot=t"),
+            *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
+            *("-sandbox", qemu.CONFINED),
+        ]
+        return watch(qemu.tethered(argv))
 
 
 def watch(argv: Sequence[str], *, seconds: float = SECONDS) -> Tried:

@@ -140,6 +140,11 @@ class Machine:
         ]
 
 
+def tethered(argv: Sequence[str]) -> list[str]:
+    """The command that runs this one, and has it die with the thread that starts it."""
+    return [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), *argv]
+
+
 class Process:
     """A running QEMU.
 
@@ -150,10 +155,9 @@ class Process:
     """
 
     def __init__(self, machine: Machine, *, console: int, log: Console) -> None:
-        tether = [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid())]
         try:
             self._process = subprocess.Popen(
-                [*tether, *machine.argv()],
+                tethered(machine.argv()),
                 cwd=machine.folder,
                 env={"PATH": os.environ.get("PATH", os.defpath)},
                 pass_fds=machine.files,
