@@ -15,6 +15,7 @@ from tests.platforms.nitro.signer import CURVES, NOW, Identity, identity, image
 
 from troth.errors import Misuse, Unavailable
 from troth.platforms.nitro.measure import measure
+from troth.release import pkcs11
 from troth.release.pcr8 import sign
 from troth.release.pkcs11 import from_uri
 
@@ -67,6 +68,17 @@ def test_any_text_is_a_uri_or_misuse(text: str) -> None:
             from_uri(uri)
         except Misuse:
             continue
+
+
+def test_pins_in_files(tmp_path: Path) -> None:
+    path = tmp_path / "pin"
+    for text, said in ((b"1" * 256, "1" * 256), (b"12\r\n", "12"), (b" 1\n\n", " 1\n")):
+        path.write_bytes(text)
+        assert pkcs11._pin(path) == said
+    for text in (b"", b"\n", b"1" * 257, b"\xff"):
+        path.write_bytes(text)
+        with pytest.raises(Misuse):
+            pkcs11._pin(path)
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
