@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import socket
+import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -90,6 +91,9 @@ class Outside:
         first = control.take(self._control.recv, limit=control.MAX_FREE)
         _keep(first)
         self._control.settimeout(None)
+        # A host that does not read must not keep the machine from its end.
+        limit = struct.pack("@ll", int(_SECONDS), 0)
+        self._control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
     def listen(self, port: int) -> socket.socket:
         """The vsock port."""
