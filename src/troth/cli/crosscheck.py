@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _SECONDS: Final = 300.0
 """For a boot: twenty times what an idle machine takes."""
+_ANSWER_SECONDS: Final = 60.0
+"""For handshake and answer of a guest whose processor is emulated on a busy machine."""
 UNSIGNED: Final = "G105"
 """The check that such a document must fail, among others: it has no signature of the platform's kind."""
 
@@ -110,7 +112,7 @@ def _booted(image: Path) -> "tuple[Proof, Document]":
         )
     with runs.start(image, pki=None, on="qemu-nitro", timeout=_SECONDS) as run:
         target = dial.parse(f"https://{run.published[0].address}")
-        proof = client.ask(target.dialler())
+        proof = client.ask(target.dialler(), seconds=_ANSWER_SECONDS)
     return proof, documents.parse(proof.evidence)
 
 
