@@ -1,12 +1,25 @@
 """Attacks on the machine that builds: small container images that cost it much."""
 
+import json
 from pathlib import Path
 
 import pytest
-from tests.image.containers import as_tar, folder, hard, laid, layout, member, program, tar
+from tests.image.containers import (
+    as_tar,
+    blob,
+    docker_save,
+    folder,
+    hard,
+    index,
+    laid,
+    layout,
+    member,
+    program,
+    tar,
+)
 
-from troth.errors import Malformed
-from troth.image import brought, foreign
+from troth.errors import Malformed, Misuse
+from troth.image import brought, foreign, oci, oci_files
 
 MANY = 400
 
@@ -37,3 +50,36 @@ def test_the_same_files_taken_away_again_and_again(
     monkeypatch.setattr(foreign, "_MOST_LOOKED", MANY * MANY // 2)
     with pytest.raises(Malformed, match="again and again"):
         laid(path)
+
+
+def test_indexes_of_one_index_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With three levels the readings are the cube of the names."""
+    files = layout(tar())
+    kind = oci._INDEXES[0]
+    inner = blob(files, b'{"manifests":[]}', kind)
+    middle = blob(files, index(*[inner] * MANY), kind)
+    files["index.json"] = index(*[middle] * MANY)
+    read: list[str] = []
+    real = oci.json.parse
+    monkeypatch.setattr(
+        oci.json, "parse", lambda data, *, field: [read.append(field), real(data, field=field)][1]
+    )
+    with (
+        oci_files.opened(as_tar(files, tmp_path / "image.tar")) as opened,
+        pytest.raises(Misuse, match="holds no image"),
+    ):
+        oci.image(opened, name="image.tar")
+    assert len(read) == 4
+
+
+def test_one_configuration_for_images_without_end(tmp_path: Path) -> None:
+    files = docker_save(tar())
+    rows = json.loads(files["manifest.json"])
+    files["manifest.json"] = json.dumps(rows * 257).encode()
+    with (
+        oci_files.opened(as_tar(files, tmp_path / "image.tar")) as opened,
+        pytest.raises(Malformed, match="more than 256 images"),
+    ):
+        oci.image(opened, name="image.tar")

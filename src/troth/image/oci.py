@@ -101,7 +101,7 @@ def _of_layout(files: Files, name: str, machine: Architecture) -> Image:
     index = _document(_need(files, "index.json", name))
     found: dict[str, Image] = {}
     others: set[str] = set()
-    for descriptor in _manifests(files, index, _MOST_DEEP):
+    for descriptor in _manifests(files, index, _MOST_DEEP, set()):
         listed = _listed(descriptor.get("platform"))
         if listed is not None and listed != ("linux", machine.name):
             others.add("/".join(listed))  # its blobs need not even have been saved
@@ -126,8 +126,13 @@ def _of_layout(files: Files, name: str, machine: Architecture) -> Image:
     return _only(list(found.values()), others, name, machine)
 
 
-def _manifests(files: Files, index: dict[str, Any], deep: int) -> list[dict[str, Any]]:
-    """Descriptors of manifests, those of nested indexes too; what vouches for an image is left out."""
+def _manifests(
+    files: Files, index: dict[str, Any], deep: int, read: set[str]
+) -> list[dict[str, Any]]:
+    """Descriptors of manifests, those of nested indexes too; what vouches for an image is left out.
+
+    An index in `read` has been read, and is not read again however often it is named.
+    """
     found = []
     for item in _list(index, "manifests", "index"):
         if not isinstance(item, dict):
@@ -139,7 +144,9 @@ def _manifests(files: Files, index: dict[str, Any], deep: int) -> list[dict[str,
         if kind in _INDEXES:
             if not deep:
                 raise Malformed("is nested too deep", field="index")
-            found += _manifests(files, _named(files, item), deep - 1)
+            if (digest := str(item.get("digest"))) not in read:
+                read.add(digest)
+                found += _manifests(files, _named(files, item), deep - 1, read)
         elif kind in _MANIFESTS:
             found.append(item)
         else:
@@ -153,6 +160,8 @@ def _of_docker(files: Files, name: str, machine: Architecture) -> Image:
     rows = json.parse(_bytes(_need(files, "manifest.json", name)), field="manifest.json")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise Malformed("is no list of objects", field="manifest.json")
+    if len(rows) > _MOST_MANIFESTS:
+        raise Malformed(f"names more than {_MOST_MANIFESTS} images", field="manifest.json")
     found: list[Image] = []
     others: set[str] = set()
     for row in rows:
