@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from troth.cli import kernel
 from troth.image.hardware import kept
 from troth.image.hardware.inputs import inputs
 from troth.image.store import Store, digest
@@ -130,3 +131,11 @@ def test_up_takes_debians_while_the_other_is_not_built(tmp_path: Path, empty: Pa
     record = json.loads((tmp_path / "work" / "sample.build.json").read_bytes())["kernel"]
     assert (record["asked"], record["kind"]) == ("hardware", "debian")
     assert kept.find(Store(folder=empty / "troth" / "store" / "sha256")) is None
+
+
+def test_two_builds_that_differ_are_an_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    found = ("the image from byte 7 on (13 and 17 bytes)", "the options RUSTC_VERSION")
+    assert kernel._differs(found, json=False) == 1
+    assert capsys.readouterr().out.splitlines() == [f"differs: {line}" for line in found]
+    assert kernel._differs(found, json=True) == 1
+    assert json.loads(capsys.readouterr().out) == {"checked": True, "differences": list(found)}
