@@ -11,6 +11,9 @@ sys.path.insert(0, "/usr/lib/troth/lib")
 # OpenSSL loads what a configuration names, from wherever a library was built to look: there is none.
 os.environ["OPENSSL_CONF"] = ""
 
+# One OpenSSL is enough, that of `cryptography`: `hashlib` has hashes of its own, and nobody here asks for
+# `ssl`, which what reads HTTP would load.
+sys.modules["_hashlib"] = sys.modules["_ssl"] = None  # type: ignore[assignment]
 # Nothing that is loaded now is ever let go: looking for what could be is a tenth of the start.
 gc.disable()
 

@@ -7,7 +7,6 @@ import contextlib
 import os
 import re
 import socket
-import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -92,8 +91,7 @@ class Outside:
         _keep(first)
         self._control.settimeout(None)
         # A host that does not read must not keep the machine from its end.
-        limit = struct.pack("@ll", int(_SECONDS), 0)
-        self._control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        linux.send_patience(self._control, int(_SECONDS))
 
     def listen(self, port: int) -> socket.socket:
         """The vsock port."""

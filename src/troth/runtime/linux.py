@@ -167,11 +167,19 @@ def loopback_up() -> None:
 
 def vsock_patience(sock: socket.socket, seconds: int) -> None:
     """How long a vsock connection may take to come about; the kernel's own patience is two seconds."""
-    # Python's own call gives this family's options as numbers, and this one is a `struct timeval`.
-    option = struct.pack("=qq", seconds, 0)
-    number = ctypes.c_int(_SO_VM_SOCKETS_CONNECT_TIMEOUT)
-    done = _libc.setsockopt(sock.fileno(), socket.AF_VSOCK, number, option, len(option))
-    _check(done, "setsockopt")
+    _time_option(sock, socket.AF_VSOCK, _SO_VM_SOCKETS_CONNECT_TIMEOUT, seconds)
+
+
+def send_patience(sock: socket.socket, seconds: int) -> None:
+    """How long one send may wait for a peer that does not read, on a socket that is waited for."""
+    _time_option(sock, socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
+
+
+def _time_option(sock: socket.socket, level: int, name: int, seconds: int) -> None:
+    # Python's own call takes numbers only for sockets of vsock, and this is a `struct timeval`.
+    option = struct.pack("@ll", seconds, 0)
+    numbers = (ctypes.c_int(number) for number in (sock.fileno(), level, name))
+    _check(_libc.setsockopt(*numbers, option, ctypes.c_uint(len(option))), "setsockopt")
 
 
 def close_from(first: int, *, keep: tuple[int, ...] = ()) -> None:
