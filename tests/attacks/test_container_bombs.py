@@ -13,6 +13,7 @@ from tests.image.containers import (
     index,
     laid,
     layout,
+    link,
     member,
     program,
     tar,
@@ -49,6 +50,19 @@ def test_the_same_files_taken_away_again_and_again(
     path = as_tar(layout(layer), tmp_path / "image.tar")
     monkeypatch.setattr(foreign, "_MOST_LOOKED", MANY * MANY // 2)
     with pytest.raises(Malformed, match="again and again"):
+        laid(path)
+
+
+def test_paths_through_links_that_turn_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = "a/../" * 800
+    links = [link(f"l{number}", f"{turns}l{number + 1}") for number in range(30)]
+    files = [member(f"l0/{number}") for number in range(MANY)]
+    layer = tar(folder("a"), *links, folder("l30"), *files)
+    path = as_tar(layout(layer), tmp_path / "image.tar")
+    monkeypatch.setattr(foreign, "_MOST_STEPS", 1_000_000)
+    with pytest.raises(Malformed, match="too many links to follow"):
         laid(path)
 
 
