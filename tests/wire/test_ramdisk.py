@@ -92,3 +92,10 @@ def test_all_of_an_image_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(Malformed, match="unpack to more than") as caught:
         list(ramdisk.read_all(disks))
     assert caught.value.offset == 30
+
+
+def test_names_of_an_image_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpio, "MAX_ENTRIES", 4)
+    assert len(list(ramdisk.read_all([(GZIP, 0), (PLAIN, 0)]))) == 2
+    with pytest.raises(Malformed, match="have more than 4 entries"):
+        list(ramdisk.read_all([(GZIP, 0), (PLAIN, 0), (GZIP, 0)]))

@@ -51,12 +51,18 @@ def read_all(
         devices: as for `read`.
 
     Raises:
-        Malformed: as `read`; or they have more than `MAX_TOGETHER` bytes of files.
+        Malformed: as `read`; or they have more than `MAX_TOGETHER` bytes of files, or more files than
+            one may have.
     """
-    left = MAX_TOGETHER
+    left, names = MAX_TOGETHER, cpio.MAX_ENTRIES
     for data, base in disks:
         entries = read(data, devices=devices, base=base)
         left -= sum(len(entry.data) for entry in entries)
+        names -= len(entries)
+        if names < 0:
+            raise Malformed(
+                f"have more than {cpio.MAX_ENTRIES} entries", field="ramdisks", offset=base
+            )
         if left < 0:
             raise Malformed(
                 f"unpack to more than {MAX_TOGETHER >> 30} GiB", field="ramdisks", offset=base
