@@ -86,5 +86,8 @@ def test_an_image_without_modules_has_a_kernel_that_needs_none(load, alone) -> N
 
 
 def test_what_is_said_to_the_kernel() -> None:
-    assert booted.appended(khz=2596096) == "quiet panic=-1 reboot=t tsc_early_khz=2596096"
-    assert booted.appended(khz=None) == "quiet panic=-1 reboot=t"
+    always = "quiet panic=-1 reboot=t"
+    emulated = f"{always} tsc_early_khz=2596096 mitigations=off"
+    assert booted.appended(fast=True, khz=None, cpus=1) == always
+    assert booted.appended(fast=False, khz=2596096, cpus=2) == emulated
+    assert booted.appended(fast=False, khz=2596096, cpus=1) == f"{emulated} nolapic_timer"
