@@ -19,7 +19,8 @@ def ps(*, json: bool = False) -> int:
         out(strict.canonical([run.to_dict() for run in runs]).decode())
         return 0
     for run in runs:
-        ports = ", ".join(f"{p.port} -> https://{p.address}" for p in run.published) or "no ports"
+        scheme = "tcp" if run.raw_nsm else "https"
+        ports = ", ".join(f"{p.port} -> {scheme}://{p.address}" for p in run.published)
         mode = "  DEBUG" if run.debug else ""
-        out(f"{run.id}  {run.seen} on {run.on}{mode}  since {run.started}  {ports}")
+        out(f"{run.id}  {run.seen} on {run.on}{mode}  since {run.started}  {ports or 'no ports'}")
     return 0

@@ -62,13 +62,14 @@ def run(
         detach=detach,
     ) as started:
         say(f"{started.id} on {on}: {kind.says}")
+        scheme = "tcp" if started.raw_nsm else "https"
         if started.raw_nsm:
             say("its app has the security module itself: its ports are not the attested channel")
         if json:
             out(strict.canonical(started.state.to_dict()).decode())
         else:
             for port in started.published:
-                out(f"{port.port} -> https://{port.address}")
+                out(f"{port.port} -> {scheme}://{port.address}")
             if kind.development:
                 say(f"trust its evidence with --trust {development.root_file()}")
         if detach:
