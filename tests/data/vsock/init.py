@@ -17,6 +17,9 @@ def set_up():
 def connect(port, cid=3, room=None):
     sock = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
     sock.settimeout(100)
+    # As struct timeval, which Python does not take for vsock: a busy host has longer than Linux's 2 seconds.
+    patience = (ctypes.c_long * 2)(60, 0)
+    libc.setsockopt(sock.fileno(), socket.AF_VSOCK, 6, patience, ctypes.sizeof(patience))
     if room:
         sock.setsockopt(socket.AF_VSOCK, socket.SO_VM_SOCKETS_BUFFER_MIN_SIZE, room)
         sock.setsockopt(socket.AF_VSOCK, socket.SO_VM_SOCKETS_BUFFER_SIZE, room)
