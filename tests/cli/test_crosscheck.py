@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from troth.platforms.nitro.measure import ZERO, measure, pcr3, pcr4, pcr8
 from troth.platforms.nitro.simulate import SimulatedNsm, new_instance
 from troth.platforms.nitro.simulate_pki import DevelopmentPki
 from troth.release.pcr8 import attach, sign
+from troth.runtime import runs
 from troth.runtime.qemu_nitro import PARENT, ROLE
 from troth.wire import cbor, eif
 
@@ -162,6 +164,7 @@ def test_up_ends_at_the_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr(runs, "start", partial(runs.start, timeout=300))  # beside other tests
     work = tmp_path / "work"
     argv = ["up", str(PROBE), "--on", "qemu-nitro", "--kernel", "hardware", "--work", str(work)]
     assert run(argv) == 1
