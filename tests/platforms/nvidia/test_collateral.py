@@ -8,7 +8,7 @@ from tests.platforms.nvidia.made import evidence, file
 
 from troth.errors import Malformed
 from troth.model.collateral import Item, Kind
-from troth.platforms.nvidia import collateral, device, rim
+from troth.platforms.nvidia import collateral, device, fields, rim
 from troth.platforms.nvidia.format import parse
 from troth.wire import x509
 
@@ -41,6 +41,14 @@ def test_documents_bring_questions_about_their_signers(vectors: Path) -> None:
     for question in questions:
         path = question.url.removeprefix(collateral.OCSP)
         assert collateral.asked(path)[:1] == b"\x30"
+
+
+def test_fields_are_said_in_words_and_numbers(vectors: Path) -> None:
+    shown = dict(fields.fields(evidence(vectors, "gpu-h100-550.90.07")))
+    assert shown["driver_version"].startswith("550.90.07 = ")
+    assert " = " not in shown["fwid"]
+    shown = dict(fields.fields(evidence(vectors, "gpu-gb100-575.32")))
+    assert shown["opaque_data_version"].startswith("0 = 0000")
 
 
 @pytest.mark.parametrize("path", ["/%", "/a", "/é", "/MA=", "/!!!!"])

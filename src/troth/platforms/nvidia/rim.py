@@ -145,8 +145,6 @@ def _tree(data: bytes) -> "Element":
         root = etree.fromstring(data, parser)
     except (etree.XMLSyntaxError, UnicodeDecodeError, ValueError) as error:
         raise Malformed(f"is no XML: {str(error)[:120]}", field=FIELD) from None
-    if not all(isinstance(element.tag, str) for element in root.iter()):
-        raise Malformed("has more than elements", field=FIELD)
     if any(len(element.attrib) > _MAX_ATTRIBUTES for element in root.iter()):
         raise Malformed(f"has an element of over {_MAX_ATTRIBUTES} attributes", field=FIELD)
     return root
