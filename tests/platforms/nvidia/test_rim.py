@@ -101,12 +101,13 @@ def signature(data: bytes) -> bytes:
 
 def test_two_signatures(good: bytes) -> None:
     once = signature(good)
-    for data in (
-        good.replace(once, once + once),
-        good.replace(b"<Payload>", b"<Payload>" + once),
-        good.replace(b"</Payload>", once + b"</Payload>"),
+    one_more = "has not one signature at its end"
+    for data, words in (
+        (good.replace(once, once + once), "one entity, meta, payload and signature"),
+        (good.replace(b"<Payload>", b"<Payload>" + once), one_more),
+        (good.replace(b"</Payload>", once + b"</Payload>"), one_more),
     ):
-        with pytest.raises(Malformed):
+        with pytest.raises(Malformed, match=words):
             rim.read(data)
 
 

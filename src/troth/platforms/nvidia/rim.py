@@ -107,10 +107,9 @@ def read(data: bytes) -> Rim:
     product, edition, version = _meta(root)
     golden = _golden(root)
     trouble, signed = _signature(data, signers[0])
-    if not trouble and (signed is None or _meta(signed) != (product, edition, version)):
+    said = (product, edition, version, golden)
+    if not trouble and (signed is None or (*_meta(signed), _golden(signed)) != said):
         trouble = "the signature is not over what the document says"
-    if not trouble and signed is not None and _golden(signed) != golden:
-        trouble = "the signature is not over the document's measurements"
     return Rim(
         product=product,
         edition=edition,
