@@ -3,6 +3,7 @@
     mutants.py                     all of them (half an hour on two idle cores); writes the page
     mutants.py --sample 60         all removed checks, and a fixed sample of the rest (CI)
     mutants.py --only policy/      those whose name has this in it
+    mutants.py --keep FILE         go on where a run that was ended had been
 
 Every removed check must be caught, and 95 in 100 of the others. A survivor needs a reason in
 `scripts/mutants.toml`. Each mutant runs the tests that execute its line, up to the first that fails: those
@@ -122,6 +123,44 @@ class Caught:
     """A mutant that was noticed, and the tests that noticed it."""
 
     tests: tuple[str, ...]
+
+
+class Kept:
+    """Which mutants were caught before, in a file: a line for each, while module and tests are the same.
+
+    What those tests lean on may have changed since. That they pass without a mutant is seen at the end of
+    each run; that they still notice this one, by a run that keeps nothing.
+
+    Args:
+        path: the file, or None to keep nothing.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._lines: dict[str, tuple[str, Caught]] = {}
+        if path is not None and path.exists():
+            for line in path.read_text("utf-8").splitlines():
+                name, digest, tests = json.loads(line)
+                self._lines[name] = digest, Caught(tuple(tests))
+
+    def get(self, mutant: Mutant) -> Caught | None:
+        """The tests that noticed it, if neither they nor its module have changed."""
+        digest, caught = self._lines.get(mutant.name, ("", Caught(())))
+        return caught if digest and digest == self._digest(mutant, caught) else None
+
+    def add(self, mutant: Mutant, caught: Caught) -> None:
+        """Write one down at once: whatever ends this run, the next one knows."""
+        if self._path is not None:
+            line = json.dumps([mutant.name, self._digest(mutant, caught), caught.tests])
+            with self._path.open("a", encoding="utf-8") as out:
+                out.write(line + "\n")
+
+    def _digest(self, mutant: Mutant, caught: Caught) -> str:
+        files = sorted({REPOSITORY / test.partition("::")[0] for test in caught.tests})
+        running = hashlib.sha256()
+        for file in (SOURCE / mutant.path, *files):
+            running.update(hashlib.sha256(file.read_bytes() if file.exists() else b"").digest())
+        return running.hexdigest()
 
 
 def is_checks(path: str) -> bool:
@@ -284,7 +323,9 @@ def copies(folder: Path, jobs: int) -> list[Path]:
     return sources
 
 
-def run(chosen: list[Mutant], base: Baseline, sources: list[Path]) -> tuple[list[Mutant], set[str]]:
+def run(
+    chosen: list[Mutant], base: Baseline, sources: list[Path], kept: Kept
+) -> tuple[list[Mutant], set[str]]:
     """The survivors, and the tests that noticed the others."""
     rooms = [Room(source) for source in sources]
     free: SimpleQueue[Room] = SimpleQueue()
@@ -294,11 +335,16 @@ def run(chosen: list[Mutant], base: Baseline, sources: list[Path]) -> tuple[list
     noticing: set[str] = set()
 
     def one(mutant: Mutant) -> tuple[Mutant, Caught | None]:
+        if before := kept.get(mutant):
+            return mutant, before
         room = free.get()
         try:
-            return mutant, caught(mutant, base, room)
+            noticed = caught(mutant, base, room)
         finally:
             free.put(room)
+        if noticed is not None:
+            kept.add(mutant, noticed)
+        return mutant, noticed
 
     with ThreadPoolExecutor(len(rooms)) as pool:
         for count, (mutant, noticed) in enumerate(pool.map(one, chosen), 1):
@@ -341,6 +387,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="only mutants whose name has this in it")
     parser.add_argument("--page", action="store_true", help="write the page; a whole run does")
+    parser.add_argument("--keep", type=Path, help="a file of what was caught, to go on later")
     given = parser.parse_args()
     made = everything()
     chosen = [mutant for mutant in made if given.only in mutant.name]
@@ -352,7 +399,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         sources = copies(Path(folder), given.jobs)
         base = baseline(sources)
-        survivors, noticing = run(chosen, base, sources)
+        survivors, noticing = run(chosen, base, sources, Kept(given.keep))
         control(sources, noticing)
     reasons: dict[str, str] = tomllib.loads(REASONS.read_text("utf-8"))
     whole = given.sample is None and not given.only
