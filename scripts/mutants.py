@@ -112,8 +112,13 @@ class Baseline:
     took: dict[str, float]
 
     def tests(self, mutant: Mutant) -> list[str]:
-        """The tests for a mutant, its own room's first; for a line that imports run, the module's."""
-        at = self.by_line.get((mutant.path, mutant.line)) or self.by_module.get(mutant.path, set())
+        """The tests for a mutant, its own room's first; for a line that imports run, the module's.
+
+        A test that happens to be the first to import a module executes that line, and asks nothing of it.
+        """
+        module = self.by_module.get(mutant.path, set())
+        imported = mutant.name.startswith(f"{mutant.path}:module: ")
+        at = module if imported else self.by_line.get((mutant.path, mutant.line)) or module
         room = mutant.path.replace("troth/", "tests/", 1).rpartition("/")[0] + "/"
         return sorted(at, key=lambda n: (not n.startswith(room), self.took.get(n, 0.0), n))
 
