@@ -54,3 +54,29 @@ def test_a_quote_in_a_certificate_has_open_enclaves_header(version: int, kind: i
     assert inner._quote(framed(1, 2), "1") == b"quote"
     with pytest.raises(Malformed, match=f"header of version {version} and kind {kind}"):
         inner._quote(framed(version, kind), "1")
+
+
+EUROPE = "https://portal.eu.trustauthority.intel.com"
+TENANT = "https://tenant.weu.attest.azure.net"
+
+
+@pytest.mark.parametrize(
+    ("issuer", "iss", "wanted"),
+    [
+        (issuers.MAA, TENANT, f"{TENANT}/certs"),
+        (issuers.ITA, EUROPE, f"{EUROPE}/certs"),
+        (issuers.ITA, "Intel Trust Authority", issuers.ITA.key_set),
+        (issuers.NRAS, EUROPE, issuers.NRAS.key_set),
+        (issuers.GCS, "https://confidentialcomputing.googleapis.com", issuers.GCS.key_set),
+    ],
+)
+def test_where_key_sets_lie(issuer: issuers.Issuer, iss: str, wanted: str) -> None:
+    assert collateral.address(issuer, iss) == wanted
+    assert collateral.is_address(wanted)
+    for wrong in (f"{wanted}/", wanted[:-1], f"{wanted}?x", wanted.replace("https", "http"), iss):
+        assert not collateral.is_address(wrong)
+
+
+@pytest.mark.parametrize("url", ["", "/certs", "https://host/certs", issuers.MAA.key_set])
+def test_elsewhere_lie_none(url: str) -> None:
+    assert not collateral.is_address(url)
