@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 from tests.platforms.nitro.forge import NONCE, NOW, PCRS, codes, document, judge, payload, policy
+from tests.policy import made
 
 import troth
 from troth.errors import Misuse
 from troth.model.check import Outcome, Waiver
 from troth.model.report import Verdict
+from troth.model.roots import RootClass
 from troth.policy.appraise import Expectation, checks
 
 SECOND = timedelta(seconds=1)
@@ -138,6 +140,22 @@ def test_bindings() -> None:
     assert judged(changes=bound, binding=b"\x05" * 64).verdict is Verdict.ACCEPTED
     assert codes(judged(changes=bound, binding=b"\x06" * 64)) == {"B301"}
     assert codes(judged(binding=b"\x05" * 64)) == {"B301"}
+
+
+@pytest.mark.parametrize("has", [None, b"\5" * 64, b"\6" * 64])
+def test_what_must_belong_to_something_beside_it(has: bytes | None) -> None:
+    wanted = b"\5" * 64
+    found = checks(
+        made.policy("snp"),
+        made.claims("snp", user_data=has),
+        Expectation(nonce=made.NONCE, user_data=wanted),
+        root_class=RootClass.VENDOR,
+        at=made.NOW,
+        logged=False,
+    )
+    (check,) = (one for one in found if one.code.id == "B501")
+    assert check.outcome is (Outcome.PASSED if has == wanted else Outcome.FAILED)
+    assert (check.presented, check.expected) == ("none" if has is None else has.hex(), wanted.hex())
 
 
 def test_unreviewed_and_expired() -> None:

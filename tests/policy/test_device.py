@@ -1,5 +1,6 @@
 """What a policy says of NVIDIA's devices, and what comes of it."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from troth.errors import Misuse
 from troth.model.check import Outcome
 from troth.model.claims import Claims
 from troth.model.tcb import Finding, Tcb
-from troth.policy import Policy
+from troth.policy import Policy, device
 from troth.policy.requirements import Requirements
 
 DRIVER, VBIOS = "580.159.03", "96.00.9F.00.01"
@@ -113,6 +114,35 @@ def test_holds() -> None:
     assert made.wrong(policy(), claims(tcb=HELD)) == {"R205": Outcome.FAILED}
     assert made.wrong(policy(hold="allowed"), claims(tcb=HELD)) == {}
     assert made.wrong(policy(hold="allowed"), claims(tcb=None)) == {"R205": Outcome.UNDECIDED}
+    for hold, expected in (("refused", "none on hold"), ("allowed", "a hold is allowed")):
+        asked = policy() if hold == "refused" else policy(hold=hold)
+        (check,) = (c for c in made.found(asked, claims(tcb=HELD)) if c.code.id == "R205")
+        assert (check.presented, check.expected) == ("on hold: GH100 A01 GSP BROM", expected)
+
+
+def test_a_hold_that_no_part_names_is_one() -> None:
+    other = (Finding(part="GH100", status="good", date=None),)
+    for findings, status, wanted in (
+        (other, "certificateHold", {"R205": Outcome.FAILED}),
+        (HELD.findings, "good", {"R205": Outcome.FAILED}),
+        (other, "good", {}),
+    ):
+        tcb = dataclasses.replace(GOOD, status=status, findings=findings)
+        assert made.wrong(policy(), claims(tcb=tcb)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("named", "why"),
+    [
+        ({}, "or name driver_version and vbios_version"),
+        ({"driver_version": DRIVER}, "or name vbios_version"),
+        ({"driver_version": DRIVER, "vbios_version": VBIOS}, ""),
+    ],
+)
+def test_what_could_be_named_instead_of_a_register(named: dict[str, str], why: str) -> None:
+    asked = Requirements(**{name: frozenset({value}) for name, value in named.items()})  # type: ignore[arg-type]
+    assert device.instead(asked, claims(), "measurements") == why
+    assert device.instead(asked, claims(), "another") == ""
 
 
 def test_the_policy_of_another_platform() -> None:

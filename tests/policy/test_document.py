@@ -237,3 +237,11 @@ def test_registers_cannot_be_changed_afterwards() -> None:
     policy = Policy.for_image({"nitro": {"pcr0": "ab" * 48}})
     with pytest.raises(TypeError):
         policy.registers["nitro"]["pcr0"] = frozenset()  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "parts", [{"gpu": 1}, {"nvidia": 0}, {"nvidia": True}, {"nvidia": 1 << 20}]
+)
+def test_parts_are_of_a_platform_and_counted(parts: dict[str, int]) -> None:
+    with pytest.raises(Misuse, match=r"is no platform|is a whole number"):
+        Policy(name="a", parts=parts)

@@ -127,6 +127,37 @@ def test_what_a_part_must_bind() -> None:
         assert (report.verdict, wrong(report)) == (Verdict.REJECTED, {"B501"})
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_the_callers_key_and_session_are_the_leads(place: int) -> None:
+    """Another part that binds them stands in for nothing."""
+    parts = [part(0), part(1)]
+    evidence, root = document(
+        module_id=f"{INSTANCE}-enc{place:016x}", nonce=NONCE, public_key=b"a key", user_data=DATA
+    )
+    parts[place] = (replace(parts[place][0], evidence=evidence), root)
+    report = judge(machine(*parts), key=b"a key", binding=DATA)
+    wanted = (Verdict.ACCEPTED, set()) if place == 0 else (Verdict.REJECTED, {"B201", "B301"})
+    assert (report.verdict, wrong(report)) == wanted
+
+
+@pytest.mark.parametrize(("logged", "taken_by"), [("", "part-0"), ("part-1", "part-1")])
+def test_the_callers_log_is_of_one_part(
+    monkeypatch: pytest.MonkeyPatch, logged: str, taken_by: str
+) -> None:
+    given: dict[str, Any] = {}
+    judged = composites.judged
+
+    def noted(evidence: Any, *, event_log: bytes | None, **more: Any) -> Any:
+        given[evidence.name] = event_log
+        return judged(evidence, event_log=None, **more)
+
+    monkeypatch.setattr(composites, "judged", noted)
+    composite, roots = machine(part(0), part(1), part(2, event_log=b"its own"))
+    judge((replace(composite, logged=logged), roots), event_log=b"the caller's")
+    others = dict.fromkeys(("part-0", "part-1"), None)
+    assert given == {**others, "part-2": b"its own", taken_by: b"the caller's"}
+
+
 def test_data_over_the_nonce_is_as_fresh_as_the_nonce() -> None:
     """Nitro has a time of its own, so evidence of an hour ago shows what carries the freshness."""
     late = int((NOW.timestamp() - 3600) * 1000)

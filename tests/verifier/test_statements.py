@@ -78,6 +78,9 @@ def test_gpus_are_attested_by_all_of_them_or_not() -> None:
     assert said(replace(made, parts=(gpu(made), gpu(bad))))["gpu_attested"] is Status.REFUTED
     opened = replace(made, checks=(*made.checks, undecided(G104, "signature")))
     assert said(replace(made, parts=(gpu(made), gpu(opened))))["gpu_attested"] is Status.UNKNOWN
+    mixed = replace(made, parts=(gpu(made), gpu(bad, "gpu-1"), gpu(opened, "gpu-2")))
+    (why,) = (one.why for one in statements.derive(mixed) if one.name == "gpu_attested")
+    assert why == "not accepted: gpu-1, gpu-2"
     other = replace(made, root_class=RootClass.DEVELOPMENT)
     assert said(replace(made, parts=(gpu(made), gpu(other))))["gpu_attested"] is Status.UNKNOWN
 

@@ -273,15 +273,11 @@ def _event(reader: Reader, algorithms: Mapping[int, int]) -> Event:
                 offset=where,
             )
         digests[number] = reader.take(algorithms[number], "digest")
-    where = reader.offset
-    size = reader.uint(4, "event size", "little")
-    if size > _MAX_EVENT:
-        raise Malformed(f"is {size}, at most {_MAX_EVENT}", field="event size", offset=where)
     return Event(
         index=index,
         type=kind,
         digests=MappingProxyType(digests),
-        data=reader.take(size, "event"),
+        data=_data(reader),
         offset=start,
     )
 
@@ -312,17 +308,21 @@ def _old_event(reader: Reader) -> Event:
     start = reader.offset
     index, kind = _which(reader)
     digest = reader.take(_SIZES[SHA1], "digest")
-    where = reader.offset
-    size = reader.uint(4, "event size", "little")
-    if size > _MAX_EVENT:
-        raise Malformed(f"is {size}, at most {_MAX_EVENT}", field="event size", offset=where)
     return Event(
         index=index,
         type=kind,
         digests=MappingProxyType({SHA1: digest}),
-        data=reader.take(size, "event"),
+        data=_data(reader),
         offset=start,
     )
+
+
+def _data(reader: Reader) -> bytes:
+    where = reader.offset
+    size = reader.uint(4, "event size", "little")
+    if size > _MAX_EVENT:
+        raise Malformed(f"is {size}, at most {_MAX_EVENT}", field="event size", offset=where)
+    return reader.take(size, "event")
 
 
 def _ended(data: bytes, offset: int) -> bool:

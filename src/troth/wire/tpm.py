@@ -169,7 +169,7 @@ def attest(data: bytes) -> Attest:
     Raises:
         Malformed: the TPM did not generate it, it is no quote, or any departure from the form.
     """
-    reader = _reader(data, "quote")
+    reader = Reader(data)
     magic = reader.uint(4, "magic")
     if magic != GENERATED:
         raise Malformed(f"is {magic:#010x}, should be {GENERATED:#010x}", field="magic", offset=0)
@@ -209,7 +209,7 @@ def selections(data: bytes) -> tuple[Selection, ...]:
     Raises:
         Malformed: too many banks, one twice, an unknown one, or a bitmap of another size.
     """
-    reader = _reader(data, "PCR selection")
+    reader = Reader(data)
     found = _selections(reader)
     reader.end("PCR selection")
     return found
@@ -230,7 +230,7 @@ def signature(data: bytes) -> Signature:
     Raises:
         Malformed: another scheme or hash than attestation keys use, or bytes left.
     """
-    reader = _reader(data, "signature")
+    reader = Reader(data)
     scheme = reader.uint(2, "scheme")
     if scheme not in (RSASSA, RSAPSS, ECDSA):
         raise Malformed(
@@ -249,7 +249,7 @@ def public(data: bytes) -> Public:
     Raises:
         Malformed: another kind of object, an unknown parameter, or bytes left.
     """
-    reader = _reader(data, "public area")
+    reader = Reader(data)
     kind = reader.uint(2, "type")
     if kind not in (RSA, ECC):
         raise Malformed(f"is {kind:#06x}, should be RSA or ECC", field="type", offset=0)
@@ -358,9 +358,3 @@ def _sized(reader: Reader, field: str, limit: int) -> bytes:
     if size > limit:
         raise Malformed(f"is {size}, at most {limit}", field=f"{field}'s size", offset=where)
     return reader.take(size, field)
-
-
-def _reader(data: bytes, field: str) -> Reader:
-    if len(data) > MAX_STRUCTURE:
-        raise Malformed(f"is larger than {MAX_STRUCTURE} bytes", field=field, offset=0)
-    return Reader(data)

@@ -361,3 +361,25 @@ def test_who_can_bring_a_component_up_to_date(component: int, said: str, unsaid:
     assert said in platform.fix
     assert unsaid not in platform.fix
     assert "platform software" not in platform.fix
+
+
+def test_the_nearest_level_is_the_one_with_the_fewest_numbers_short() -> None:
+    """The PCE's own number counts as one of them."""
+    one = bytes((COMPONENTS[0] + 1, *COMPONENTS[1:]))
+    rows = (
+        Level(one, PCE + 1, b"", "UpToDate", NEW, ()),
+        Level(one, PCE, b"", "UpToDate", NEW, ()),
+        Level(COMPONENTS, PCE, b"", "OutOfDate", OLD, ()),
+    )
+    platform = tcb(judged(good(SGX), SGX, tcb_levels=rows)).findings[0]
+    assert platform.status == "OutOfDate"
+    assert [(short.has, short.needs) for short in platform.short] == [
+        (COMPONENTS[0], COMPONENTS[0] + 1)
+    ]
+    rows = (
+        Level(one[:1] + bytes((COMPONENTS[1] + 1, *COMPONENTS[2:])), PCE, b"", "UpToDate", NEW, ()),
+        Level(COMPONENTS, PCE + 1, b"", "UpToDate", NEW, ()),
+        Level(COMPONENTS, PCE, b"", "OutOfDate", OLD, ()),
+    )
+    platform = tcb(judged(good(SGX), SGX, tcb_levels=rows)).findings[0]
+    assert [(short.has, short.needs) for short in platform.short] == [(PCE, PCE + 1)]

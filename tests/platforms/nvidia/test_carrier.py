@@ -91,6 +91,8 @@ def test_a_file_for_several_nonces(vectors: Path) -> None:
 
 def test_a_file_that_contradicts_its_reports(vectors: Path) -> None:
     row = entries(vectors, ONE)[0]
+    both = base64.b64decode(row["evidence"]) + base64.b64decode(row["certificate"])
+    beside = base64.b64encode(both).decode()
     for change, words in (
         ({"nonce": "00" * 32}, "names the nonce"),
         ({"nonce": row["nonce"][2:]}, "names the nonce"),
@@ -104,6 +106,7 @@ def test_a_file_that_contradicts_its_reports(vectors: Path) -> None:
         ({"evidence": "é"}, "no text of ASCII"),
         ({"certificate": base64.b64encode(b"x").decode()}, "no PEM"),
         ({"certificate": row["certificate"][:80]}, "PEM"),
+        ({"evidence": beside}, "holds certificates beside the report"),
     ):
         with pytest.raises(Malformed, match=words):
             carrier.unwrap(dumped([{**row, **change}]))

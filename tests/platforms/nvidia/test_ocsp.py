@@ -7,12 +7,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import ocsp as library
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.platforms.nvidia.made import ANSWERED, AT, START
+from tests.platforms.nvidia.made import ANSWERED, AT, START, ocsp_item
 
 from troth.crypto import issued
 from troth.errors import Malformed
 from troth.platforms.nvidia import ocsp
+from troth.platforms.nvidia.collateral import Shelf
 from troth.platforms.nvidia.ocsp import Status
+from troth.platforms.nvidia.revocation import _answers
 from troth.platforms.nvidia.simulate import Device
 from troth.platforms.nvidia.simulate_pki import (
     ANSWER,
@@ -201,3 +203,19 @@ def test_forms_that_are_not_used(pair: tuple[Authority, Authority]) -> None:
         ocsp.read(_built(pair, sha512=True, critical=False))
     with pytest.raises(Malformed, match=r"critical extension 1\.2\.3\.4"):
         ocsp.read(_built(pair, sha512=False, critical=True))
+
+
+def test_what_is_remembered_of_an_answer_holds_from_its_instant_on(
+    pair: tuple[Authority, Authority],
+) -> None:
+    """Before it was made its responder may not have been one yet; that is worked out each time."""
+    responder = ocsp_responder(pair[1], ANSWERED - timedelta(hours=1))
+    item = ocsp_item(about(pair, responder=responder))
+    link = issued.read(pair[0].der), issued.read(pair[1].der)
+    found = ocsp.read(item.data)
+    shelf = Shelf(rims=(), answers={found.serial: ((item, found),)}, trouble=(), missing="")
+    early = ANSWERED - timedelta(days=2)
+    for at, counts in ((AT, True), (early, False), (AT, True), (early, False)):
+        good, wrong = _answers(*link, shelf, at)
+        assert (bool(good), bool(wrong)) == (counts, not counts)
+    assert list(shelf.remembered.values()) == [""]

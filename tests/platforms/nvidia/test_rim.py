@@ -15,6 +15,7 @@ from troth.platforms.nvidia import rim
 from troth.platforms.nvidia.simulate import measured
 from troth.platforms.nvidia.simulate import rim as made
 from troth.platforms.nvidia.simulate_pki import DevelopmentPki, issue, subject
+from troth.wire.x509 import MAX_CHAIN
 
 pytestmark = pytest.mark.usefixtures("xml")
 GOLDEN = {index: (measured("hopper", index), bytes(48)) for index in (3, 7, 63)}
@@ -101,12 +102,13 @@ def signature(data: bytes) -> bytes:
 
 def test_two_signatures(good: bytes) -> None:
     once = signature(good)
-    for data in (
-        good.replace(once, once + once),
-        good.replace(b"<Payload>", b"<Payload>" + once),
-        good.replace(b"</Payload>", once + b"</Payload>"),
+    one_more = "has not one signature at its end"
+    for data, words in (
+        (good.replace(once, once + once), "one entity, meta, payload and signature"),
+        (good.replace(b"<Payload>", b"<Payload>" + once), one_more),
+        (good.replace(b"</Payload>", once + b"</Payload>"), one_more),
     ):
-        with pytest.raises(Malformed):
+        with pytest.raises(Malformed, match=words):
             rim.read(data)
 
 
@@ -212,9 +214,16 @@ def test_certificates_that_are_none(good: bytes, text: str) -> None:
     first = re.findall(rb"<ds:X509Certificate>([^<]+)<", good)[0]
     with pytest.raises(Malformed):
         rim.read(good.replace(first, text.encode()))
-    alone = re.sub(rb"<ds:X509Certificate>[^<]+</ds:X509Certificate>", b"", good)
+    one = rb"<ds:X509Certificate>[^<]+</ds:X509Certificate>"
+    alone, certificates = re.sub(one, b"", good), re.findall(one, good)
     with pytest.raises(Malformed, match="another form"):
         rim.read(alone)
+    for count in (1, MAX_CHAIN):
+        data = alone.replace(b"</ds:X509Data>", certificates[0] * count + b"</ds:X509Data>")
+        assert len(rim.read(data).signers) == count
+    data = alone.replace(b"</ds:X509Data>", certificates[0] * (count + 1) + b"</ds:X509Data>")
+    with pytest.raises(Malformed, match="another form"):
+        rim.read(data)
 
 
 @pytest.mark.parametrize(

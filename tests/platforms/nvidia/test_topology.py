@@ -222,3 +222,12 @@ def test_gpus_that_speak_over_links_without_their_switches(pki: DevelopmentPki) 
     gpus, _ = fabric(pki, START, gpus=2, switches=2)
     report = together({f"gpu-{n}": one for n, one in enumerate(gpus)})
     assert (report.verdict, open_or_failed(report)) == (Verdict.UNDECIDED, {"B503"})
+
+
+def test_the_certified_name_is_in_the_second_certificate(machine: Machine) -> None:
+    gpu = documents(machine)["gpu-0"]
+    named = topology._certified(gpu)
+    assert any(named)
+    for count, wanted in ((5, named), (2, named), (1, b""), (0, b"")):
+        short = dataclasses.replace(gpu, chain=gpu.chain[:count])
+        assert topology._certified(short) == wanted

@@ -194,3 +194,11 @@ def test_junk_never_raises(junk: bytes) -> None:
 def test_what_is_no_tpms_log() -> None:
     assert not log.of_tpm(b"[]")
     assert not log.of_tpm(bytes(64))
+    sizes = {tcg.SHA1: 20, tcg.SHA256: 32, tcg.SHA384: 48}
+    for algorithms, wanted in (
+        ((tcg.SHA1,), True),
+        ((tcg.SHA256,), True),
+        ((tcg.SHA1, tcg.SHA256), True),
+        ((tcg.SHA384,), False),
+    ):
+        assert log.of_tpm(make_log.header(tuple((a, sizes[a]) for a in algorithms))) is wanted

@@ -10,6 +10,7 @@ from tests.wire.test_jose import RSA, rsa_key, spki
 
 from troth.model.report import Verdict
 from troth.platforms.tokens import simulate_claims as said
+from troth.platforms.tokens.format import _shown
 from troth.platforms.tokens.said import nonces
 from troth.platforms.tokens.simulate import Service, bundle
 from troth.wire.jose import to_url
@@ -365,3 +366,10 @@ def test_any_value_in_any_place_is_no_crash(services: Services, name: str) -> No
             else:
                 data = service.token(changed, MADE, certified=kind.certified)
             judged(data, kind, service)
+
+
+def test_long_claims_are_cut_where_they_are_shown() -> None:
+    """A token may hold a megabyte in one claim; the reader sees its beginning, and how long it is."""
+    assert _shown("x" * 2048) == "x" * 2048
+    assert _shown("x" * 2049) == "x" * 2048 + "… (2049 letters)"
+    assert _shown({"b": [1], "a": None}) == '{"a": null, "b": [1]}'

@@ -214,6 +214,11 @@ def test_a_td_whose_report_is_over_other_claims() -> None:
     assert found is not None
     assert found.hardware == b"a quote of the TD"
     assert found.composite().lead.user_data == hcl.report_data(good.runtime)
+    long = good.tpm.azure(
+        NONCE, hardware=bytes(report), runtime=good.runtime, td_quote=bytes((1 << 16) + 1)
+    )
+    with pytest.raises(Malformed, match="td_quote: is larger than"):
+        azure.read(long)
     report[128] ^= 1
     data = good.tpm.azure(
         NONCE, hardware=bytes(report), runtime=good.runtime, td_quote=b"a quote of the TD"
@@ -240,6 +245,12 @@ def test_old_evidence_has_lists_of_numbers() -> None:
     assert found is not None
     assert same is not None
     assert (found.hardware, found.hcl) == (same.hardware, same.hcl)
-    for wrong in ({"report": [256]}, {"report": [True]}, {"vcek": ""}, {"vcek": old["vcek"] * 2}):
-        with pytest.raises(Malformed):
+    for wrong, words in (
+        ({"report": [256]}, "report"),
+        ({"report": [True]}, "report"),
+        ({"vcek": ""}, "vcek"),
+        ({"vcek": 7}, "vcek: is no text"),
+        ({"vcek": old["vcek"] * 2}, "vcek: holds 2 certificates"),
+    ):
+        with pytest.raises(Malformed, match=words):
             azure.read(json.dumps(old | wrong).encode())

@@ -102,7 +102,7 @@ def test_another_order_of_keys_is_no_document() -> None:
     with pytest.raises(Malformed):
         quotes.parse(cbor.encode_in_order(good))
     assert quotes.parse(cbor.encode(good)).ak == made.key().ak
-    with pytest.raises(Malformed):
+    with pytest.raises(Malformed, match="is larger than"):
         quotes.parse(bytes(quotes.MAX_DOCUMENT + 1))
 
 

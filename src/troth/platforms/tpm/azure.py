@@ -83,12 +83,6 @@ class Azure:
         )
 
 
-def looks_like(data: bytes) -> bool:
-    """Whether this is such evidence, well formed or not."""
-    value = carrier.parsed(data)
-    return value is not None and _version(value) is not None
-
-
 def read(data: bytes) -> Azure | None:
     """Takes the evidence of a confidential VM apart, or None if this is none.
 
