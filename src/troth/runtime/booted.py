@@ -126,7 +126,7 @@ class Booted(ABC):
             cpu="host" if fast.works else "max,-erms",
             memory=job.loaded.memory,
             cpus=job.loaded.cpus,
-            append=" ".join([*append, appended(fast=fast.works, khz=khz, cpus=job.loaded.cpus)]),
+            append=" ".join([*append, appended(fast=fast.works, khz=khz)]),
             more=("-chardev", f"socket,id={CHARDEV},path={_FRONT}", *more),
             files=tuple(files),
             folder=job.folder,
@@ -285,22 +285,18 @@ def check_memory(job: Job, more: int, *, packed: int | None = None) -> None:
         )
 
 
-def appended(*, fast: bool, khz: int | None, cpus: int) -> str:
+def appended(*, fast: bool, khz: int | None) -> str:
     """What is put behind the image's own command line; none of it is measured.
 
     Args:
         fast: whether the processor is the machine's own, and not emulated.
         khz: frequency of the time-stamp counter where it is emulated; see `qemu.tsc_khz`.
-        cpus: how many processors there are.
     """
     words = ["quiet", "panic=-1", "reboot=t"]
     if khz is not None:
         words.append(f"tsc_early_khz={khz}")
     if not fast:
         words.append("mitigations=off")  # what is emulated does not speculate
-        if cpus == 1:
-            # Its frequency is measured for a third of a second; one processor has another timer.
-            words.append("nolapic_timer")
     return " ".join(words)
 
 
