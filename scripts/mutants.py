@@ -29,6 +29,7 @@ from queue import SimpleQueue
 from typing import Final
 
 import coverage
+from mutants_kept import Caught, Kept
 from mutants_make import Mutant, broken, mutants
 from mutants_page import page
 
@@ -121,51 +122,6 @@ class Baseline:
         at = module if imported else self.by_line.get((mutant.path, mutant.line)) or module
         room = mutant.path.replace("troth/", "tests/", 1).rpartition("/")[0] + "/"
         return sorted(at, key=lambda n: (not n.startswith(room), self.took.get(n, 0.0), n))
-
-
-@dataclass(frozen=True)
-class Caught:
-    """A mutant that was noticed, and the tests that noticed it."""
-
-    tests: tuple[str, ...]
-
-
-class Kept:
-    """Which mutants were caught before, in a file: a line for each, while module and tests are the same.
-
-    What those tests lean on may have changed since. That they pass without a mutant is seen at the end of
-    each run; that they still notice this one, by a run that keeps nothing.
-
-    Args:
-        path: the file, or None to keep nothing.
-    """
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._lines: dict[str, tuple[str, Caught]] = {}
-        if path is not None and path.exists():
-            for line in path.read_text("utf-8").splitlines():
-                name, digest, tests = json.loads(line)
-                self._lines[name] = digest, Caught(tuple(tests))
-
-    def get(self, mutant: Mutant) -> Caught | None:
-        """The tests that noticed it, if neither they nor its module have changed."""
-        digest, caught = self._lines.get(mutant.name, ("", Caught(())))
-        return caught if digest and digest == self._digest(mutant, caught) else None
-
-    def add(self, mutant: Mutant, caught: Caught) -> None:
-        """Write one down at once: whatever ends this run, the next one knows."""
-        if self._path is not None:
-            line = json.dumps([mutant.name, self._digest(mutant, caught), caught.tests])
-            with self._path.open("a", encoding="utf-8") as out:
-                out.write(line + "\n")
-
-    def _digest(self, mutant: Mutant, caught: Caught) -> str:
-        files = sorted({REPOSITORY / test.partition("::")[0] for test in caught.tests})
-        running = hashlib.sha256()
-        for file in (SOURCE / mutant.path, *files):
-            running.update(hashlib.sha256(file.read_bytes() if file.exists() else b"").digest())
-        return running.hexdigest()
 
 
 def is_checks(path: str) -> bool:
@@ -404,7 +360,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         sources = copies(Path(folder), given.jobs)
         base = baseline(sources)
-        survivors, noticing = run(chosen, base, sources, Kept(given.keep))
+        survivors, noticing = run(chosen, base, sources, Kept(given.keep, REPOSITORY))
         control(sources, noticing)
     reasons: dict[str, str] = tomllib.loads(REASONS.read_text("utf-8"))
     whole = given.sample is None and not given.only

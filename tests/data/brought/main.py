@@ -10,7 +10,14 @@ import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-AGENTS = ("/usr/lib/troth", "/etc/troth", "/init", "/rootfs", "/usr/bin/python3.13", "/usr/lib/modules")
+AGENTS = (
+    "/usr/lib/troth",
+    "/etc/troth",
+    "/init",
+    "/rootfs",
+    "/usr/bin/python3.13",
+    "/usr/lib/modules",
+)
 
 
 def attempt(step):
@@ -81,10 +88,14 @@ def seen():
         "run_written": attempt(lambda: write("/run/lock/new")),
         "tmp_executed": attempt(lambda: execute("/tmp/program")),
         "run_executed": attempt(lambda: execute("/run/program")),
-        "shell": attempt(lambda: subprocess.run(["sh", "-c", "echo $0"], capture_output=True).stdout),
+        "shell": attempt(
+            lambda: subprocess.run(["sh", "-c", "echo $0"], capture_output=True).stdout
+        ),
         "walked_out": walk_out(),
         "chroot": attempt(lambda: os.chroot("/tmp")),
-        "namespace": attempt(lambda: subprocess.run(["busybox", "unshare", "-U", "true"], check=True)),
+        "namespace": attempt(
+            lambda: subprocess.run(["busybox", "unshare", "-U", "true"], check=True)
+        ),
         "info": ask("GET", "/v1/info"),
         "evidence": ask("POST", "/v1/attest", {"nonce": "00" * 32, "app_data": "ab"})["platform"],
     }

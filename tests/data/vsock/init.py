@@ -1,6 +1,8 @@
 #!/usr/bin/python3.13 -IS
 """The first program of a guest that does to vsock what programs do; says how each came out, and ends."""
+
 import ctypes, hashlib, json, os, sys, threading, time
+
 libc = ctypes.CDLL(None, use_errno=True)
 said = {}
 
