@@ -36,7 +36,7 @@ def empty(tmp_path: Path) -> Path:
     mine = Store.of_user().folder
     there = cache / "troth" / "store" / "sha256"
     there.mkdir(parents=True)
-    for path in mine.iterdir():
+    for path in mine.iterdir() if mine.is_dir() else ():
         if path.name != inputs().kernel.sha256 and len(path.name) == 64:
             (there / path.name).symlink_to(path)
     return cache
