@@ -35,7 +35,7 @@ check: .venv/ready ## lint, format, types, architecture, house rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest --quiet tests/house
+	$(BIN)/python -m pytest --quiet -m "not slow" tests/house
 
 kernel: .venv/ready ## the hardware kernel, built twice and compared; some minutes
 	$(BIN)/troth kernel build --check
