@@ -1,6 +1,10 @@
 """Ramdisks are compressed by the image's interpreter: the same bytes whatever Python builds."""
 
+import json
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 
 import pytest
 from tests.image.conftest import Sample
@@ -31,3 +35,19 @@ def test_what_comes_out_is_what_went_in(sample: Sample) -> None:
 def test_without_an_interpreter() -> None:
     with pytest.raises(Misuse, match="no loader"):
         squeeze.squeeze(ARCHIVES, interpreter=Tree(), python="3.13")
+
+
+@pytest.mark.parametrize("name", ["absent", "a\0b"])
+def test_whatever_goes_wrong_in_a_thread_is_no_success(tmp_path: Path, name: str) -> None:
+    there = tmp_path / "there"
+    there.write_bytes(b"x")
+    jobs = [[str(there), f"{there}.gz"], [f"{tmp_path}/{name}", f"{tmp_path}/out.gz"]]
+    done = subprocess.run(
+        [sys.executable, "-S", squeeze_worker.__file__],
+        input="".join(json.dumps(job) + "\n" for job in jobs),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"{tmp_path}/out.gz: " in done.stderr
