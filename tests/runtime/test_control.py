@@ -1,6 +1,7 @@
 """The host's end of the control channel, before agents that keep the rules and such that do not."""
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -64,6 +65,20 @@ def test_a_whole_life(host: Control, path: Path) -> None:
         assert host.code == 143
     assert host.met
     assert host.trouble == ""
+
+
+def test_an_agent_that_comes_over_vsock(listener: socket.socket, path: Path) -> None:
+    # Python takes other options for sockets of that family, and goes by what it is told of it.
+    told = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM, fileno=os.dup(listener.fileno()))
+    made = Control(told, {})
+    made.start()
+    with agent(path) as sock:
+        assert wire.take(sock.recv) == ("free", {})
+        sock.sendall(wire.pack({"ready": True}))
+        until(lambda: made.ready)
+        made.stop()
+        assert wire.take(sock.recv) == ("stop", True)
+    made.close()
 
 
 @pytest.mark.parametrize(

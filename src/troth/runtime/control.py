@@ -6,12 +6,12 @@ far as whether it is ready and how its app ended.
 
 import contextlib
 import socket
-import struct
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse
+from troth.runtime import linux
 from troth.wire import control
 
 _BEAT_SECONDS: Final = 10.0
@@ -90,9 +90,7 @@ class Control:
             try:
                 agent.sendall(self._first)
                 agent.settimeout(None)
-                agent.setsockopt(
-                    socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", _WORD_SECONDS, 0)
-                )
+                linux.send_patience(agent, _WORD_SECONDS)
                 self.met = True
                 self._listen(agent)
             except Malformed as error:
