@@ -12,6 +12,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from tests.platforms.nitro.forge import NONCE, NOW, PCRS, document, payload
 from tests.platforms.nitro.signer import DAY, Identity, identity, image, signature, with_section
+from tests.runtime.test_load import GOOD
+from tests.runtime.test_load import image as booting
 
 from troth.cli.main import run
 from troth.platforms.nitro.measure import ZERO, measure, pcr8
@@ -98,6 +100,20 @@ def test_the_machine_with_the_key_needs_no_image(desk: Desk) -> None:
     assert desk.attach("-o", desk.path("signed.eif"), section="b.pcr8") == 0
     assert measure(eif.read((desk.folder / "signed.eif").read_bytes())).pcr8 == pcr8(desk.by.der)
     assert measure(eif.read((desk.folder / "app.eif").read_bytes())).pcr8 is None
+
+
+def test_an_app_with_the_module_itself_has_a_signer_and_no_policy(
+    desk: Desk, says: pytest.CaptureFixture[str]
+) -> None:
+    desk.put("app.eif", eif.pack(booting(GOOD | {"raw_nsm": True})))
+    assert run(["measure", desk.path("app.eif"), "-o", desk.path("b.measurements.json")]) == 0
+    for source in ("app.eif", "b.measurements.json"):
+        assert desk.sign(source, out=f"{source}.pcr8") == 0
+        assert desk.attach("-o", desk.path(f"{source}.eif"), section=f"{source}.pcr8") == 0
+        says.readouterr()
+        for signed in (f"{source}.eif", f"{source}.measurements.json"):
+            assert run(["policy", "new", "--image", desk.path(signed)]) == 2
+            assert "raw_nsm" in says.readouterr().err
 
 
 def test_it_is_signed_again(desk: Desk) -> None:

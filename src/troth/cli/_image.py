@@ -50,6 +50,14 @@ def expected(path: Path) -> Measurements:
         Malformed: it is neither.
         Misuse: it is one of those; or its app has the security module itself; or the file beside an EIF says something else than the EIF measures to.
     """
+    found, has_it = measured(path)
+    if has_it:
+        raise Misuse(RAW.format(path), fix=RAW_FIX)
+    return found
+
+
+def measured(path: Path) -> tuple[Measurements, bool]:
+    """As `expected`, for what is no policy: also whether the image's app has the security module itself."""
     from troth.platforms.tdx import dstack_image
     from troth.wire import eif, ovmf
 
@@ -63,9 +71,7 @@ def expected(path: Path) -> Measurements:
             "then name that file",
         )
     image = eif.read(data)
-    if has_module(image):
-        raise Misuse(RAW.format(path), fix=RAW_FIX)
-    return {"nitro": measure_eif(path, image)}
+    return {"nitro": measure_eif(path, image)}, has_module(image)
 
 
 def has_module(image: "Eif") -> bool:
@@ -166,7 +172,7 @@ def read(path: Path) -> memoryview:
     return memoryview(data)
 
 
-def read_measurements(data: bytes, *, field: str) -> dict[str, dict[str, tuple[str, ...]]]:
+def read_measurements(data: bytes, *, field: str) -> tuple[Measurements, bool]:
     """What a file of measurements says, as `troth build` and `troth measure -o` write it.
 
     Names and sizes of registers are checked by the policy that it goes into.
@@ -175,9 +181,11 @@ def read_measurements(data: bytes, *, field: str) -> dict[str, dict[str, tuple[s
         data: the file.
         field: its name, for errors.
 
+    Returns:
+        The measurements, and whether the image's app has the security module itself.
+
     Raises:
         Malformed: it is not such a file, or says nothing.
-        Misuse: the image's app has the security module itself.
     """
     from troth.policy.names import REGISTERS
     from troth.wire import json
@@ -189,9 +197,6 @@ def read_measurements(data: bytes, *, field: str) -> dict[str, dict[str, tuple[s
             field=field,
             fix="`troth build` and `troth measure -o` write such files",
         )
-    about = document.get("image")
-    if isinstance(about, dict) and about.get("raw_nsm", False) is not False:
-        raise Misuse(RAW.format(field), fix=RAW_FIX)
     platforms = {name: value for name, value in document.items() if name not in _ABOUT}
     for name, registers in platforms.items():
         if name not in REGISTERS:
@@ -200,10 +205,11 @@ def read_measurements(data: bytes, *, field: str) -> dict[str, dict[str, tuple[s
             raise Malformed(f"says nothing of {name}", field=field)
     if not platforms:
         raise Malformed("holds no measurements", field=field)
+    about = document.get("image")
     return {
         platform: {name: _values(value, f"{field}: {name}") for name, value in registers.items()}
         for platform, registers in platforms.items()
-    }
+    }, isinstance(about, dict) and about.get("raw_nsm", False) is not False
 
 
 def _values(value: Any, field: str) -> tuple[str, ...]:
