@@ -1,10 +1,17 @@
 """A console is shown as it comes: whole lines, spelled out, also when its file is begun anew or taken away."""
 
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.runtime.test_state import record
 
 from troth.cli._tail import Tail
+from troth.cli.main import run as troth
+from troth.runtime import state
 
 
 @pytest.fixture
@@ -71,3 +78,47 @@ def test_nothing_is_followed_out_of_the_folder(tmp_path: Path, shown) -> None:
     Tail(tmp_path / "absent").show(ended=True)
     assert shown() == []
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> state.RunState:
+    """A run that has shown one line and half of another."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    run = record(status=state.STARTING)
+    run.folder.mkdir(parents=True)
+    run.write(run.folder)
+    (run.folder / state.CONSOLE).write_bytes(b"one\ntw")
+    return run
+
+
+def end(run: state.RunState) -> None:
+    with (run.folder / state.CONSOLE).open("ab") as file:
+        file.write(b"o\nthree")
+    replace(run, status=state.ENDED, exit_code=0).write(run.folder)
+
+
+@pytest.mark.parametrize("argv", [("logs",), ("console", "--once")])
+def test_what_is_there(argv: tuple[str, ...], starting: state.RunState, shown) -> None:
+    name, *flags = argv
+    assert troth([name, starting.id, *flags]) == 0
+    assert shown() == ["one", "tw"]
+
+
+@pytest.mark.parametrize("argv", [("logs", "-f"), ("console",)])
+@pytest.mark.parametrize("ends", [end, lambda run: shutil.rmtree(run.folder)])
+def test_it_is_followed_from_its_start_to_its_end(
+    argv: tuple[str, ...],
+    ends: Callable[[state.RunState], object],
+    starting: state.RunState,
+    shown,
+) -> None:
+    name, *flags = argv
+    code: list[int] = []
+    thread = threading.Thread(target=lambda: code.append(troth([name, starting.id, *flags])))
+    thread.start()
+    thread.join(0.3)
+    assert thread.is_alive()
+    ends(starting)
+    thread.join(30)
+    assert code == [0]
+    assert shown() == ["one", *(["two", "three"] if ends is end else ["tw"])]

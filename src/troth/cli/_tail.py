@@ -1,10 +1,14 @@
 """What a run prints, as it comes: hostile text, in whole lines, with nothing in it that acts on a screen."""
 
 import os
+import time
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from troth.cli._console import out
+
+if TYPE_CHECKING:
+    from troth.runtime.state import RunState
 
 _PIECE: Final = 1 << 20
 _LONGEST: Final = 1 << 16
@@ -60,6 +64,29 @@ class Tail:
             self._file.close()
         self._file = found
         return True
+
+
+def follow(run: "RunState", *, once: bool) -> None:
+    """Shows a run's console until the run ends, or what is there.
+
+    Args:
+        run: the run.
+        once: return when what is there was shown.
+    """
+    from troth.errors import Misuse
+    from troth.runtime import state
+
+    tail = Tail(run.folder / state.CONSOLE)
+    while True:
+        try:
+            # Asked first: what came before the end is then shown.
+            live = state.read(run.id).seen in (state.STARTING, state.RUNNING)
+        except Misuse:  # it has ended, and its folder was removed
+            live = False
+        tail.show(ended=once or not live)
+        if once or not live:
+            return
+        time.sleep(0.1)
 
 
 def _print(line: bytes) -> None:

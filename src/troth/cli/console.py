@@ -18,19 +18,11 @@ def console(run: str, *, once: Annotated[bool, Parameter(name=["--once", "-1"])]
         run: its name, as `troth ps` lists it.
         once: show what is there, and return.
     """
-    import time
-
     from troth.cli._console import say
-    from troth.cli._tail import Tail
+    from troth.cli._tail import follow
     from troth.runtime import grounds, state
 
     record = state.read(run)
     say(f"{record.id} on {record.on}: {grounds.kind(record.on).says}")
-    tail = Tail(record.folder / state.CONSOLE)
-    while True:
-        # Asked first: what came before the end is then shown.
-        live = record.folder.exists() and state.read(run).seen in (state.STARTING, state.RUNNING)
-        tail.show(ended=once or not live)
-        if once or not live:
-            return 0
-        time.sleep(0.1)
+    follow(record, once=once)
+    return 0

@@ -15,16 +15,8 @@ def logs(run: str, *, follow: Annotated[bool, Parameter(name=["--follow", "-f"])
         run: its name, as `troth ps` lists it.
         follow: go on showing until it ends.
     """
-    import time
-
-    from troth.cli._tail import Tail
+    from troth.cli import _tail
     from troth.runtime import state
 
-    record = state.read(run)
-    tail = Tail(record.folder / state.CONSOLE)
-    while True:
-        live = record.folder.exists() and state.read(run).seen == state.RUNNING
-        tail.show(ended=not follow or not live)
-        if not follow or not live:
-            return 0
-        time.sleep(0.2)
+    _tail.follow(state.read(run), once=not follow)
+    return 0
