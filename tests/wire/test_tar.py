@@ -146,6 +146,17 @@ def test_a_folder_of_the_oldest_form() -> None:
     assert found.kind is Kind.FOLDER
 
 
+def test_a_folder_may_say_so_twice() -> None:
+    ((found, _),) = read(header(b"a/", b"5") + END)
+    assert found.kind is Kind.FOLDER
+
+
+def test_a_size_of_twenty_digits() -> None:
+    long = record("size", b"%020d" % 3)
+    ((found, data),) = read(extended(long) + header() + b"abc" + bytes(509) + END)
+    assert (found.size, data) == (3, b"abc")
+
+
 def test_a_prefix_counts_in_one_form_only() -> None:
     ((found, _),) = read(header(at={345: b"far"}) + END)
     assert found.name == "far/a"
@@ -184,6 +195,15 @@ def test_a_prefix_counts_in_one_form_only() -> None:
         (extended(record("path", b"b"), b"g") + header() + END, "path of a member in more than one"),
         (extended(record("size", b"x")) + header() + END, "size that is no number"),
         (extended(record("size", "١".encode())) + header() + END, "size that is no number"),
+        (extended(record("size", b"0" * 20 + b"9")) + header() + END, "size that is no number"),
+        (extended(record("size", b"9" * 5000)) + header() + END, "size that is no number"),
+        (extended(record("size", b"")) + header() + END, "an empty size"),
+        (extended(record("path", b"")) + header() + END, "an empty path"),
+        (extended(record("linkpath", b"")) + header(kind=b"2") + END, "an empty linkpath"),
+        (header(b"L", b"L", b"1") + bytes(512) + header() + END, "an empty path"),
+        (header(b"a/") + END, "'a/' is a file by its kind, a folder by its name"),
+        (header(b"a/", b"7") + END, "'a/' is a file by its kind, a folder by its name"),
+        (extended(record("path", b"a/")) + header(size=b"1") + END, "a file by its kind"),
         (extended(record("GNU.sparse.major", b"1")) + header() + END, "holds a sparse file"),
         (extended(b"9 path=b\n\n") + header() + END, "extended header that is none"),
         (extended(b"99 path=b\n") + header() + END, "extended header that is none"),

@@ -26,6 +26,7 @@ _MAGIC: Final = slice(257, 265)
 _PREFIX: Final = slice(345, 500)
 _XATTR: Final = ("SCHILY.xattr.", "LIBARCHIVE.xattr.", "SCHILY.acl.")
 _SPARSE: Final = "GNU.sparse."
+_MOST_DIGITS: Final = 20  # of a size below 2**64
 
 
 class Kind(Enum):
@@ -180,6 +181,8 @@ class Archive:
             if key.startswith(_SPARSE):
                 raise self._malformed("holds a sparse file, which is not read here", at)
             steers = key in ("path", "linkpath", "size")
+            if steers and not value:  # to some it is an empty one, to others none
+                raise self._malformed(f"has an empty {key} in an extended header", at)
             if steers and (overall or key in extra):
                 raise self._malformed(f"has the {key} of a member in more than one place", at)
             if steers or key.startswith(_XATTR):
@@ -195,10 +198,13 @@ class Archive:
             raise self._malformed(f"{name!r} is {what}, which is not read here", at)
         size = self._number(block, _SIZE, "size")
         if "size" in extra:
-            if not (extra["size"].isdecimal() and extra["size"].isascii()):
+            digits = extra["size"]
+            if not (digits.isdecimal() and digits.isascii() and len(digits) <= _MOST_DIGITS):
                 raise self._malformed("has a size that is no number", at)
-            size = int(extra["size"][:20])
-        if kind is Kind.FILE and not letter and name.endswith("/"):
+            size = int(digits)
+        if kind is Kind.FILE and name.endswith("/"):
+            if letter:
+                raise self._malformed(f"{name!r} is a file by its kind, a folder by its name", at)
             kind = Kind.FOLDER  # as archives before 1988 have it
         if kind is not Kind.FILE and size:
             raise self._malformed(f"{name!r} is a {kind.value}, and says that data follow", at)
@@ -215,13 +221,9 @@ class Archive:
         )
 
     def _text(self, block: bytes, extra: dict[str, str], key: str, plain: str, at: int) -> str:
-        text = extra.get(key) or plain
-        if (
-            key == "path"
-            and not extra.get(key)
-            and block[_MAGIC] == _USTAR
-            and block[_PREFIX.start]
-        ):
+        text = extra.get(key, plain)
+        whole = key != "path" or key in extra or block[_MAGIC] != _USTAR
+        if not whole and block[_PREFIX.start]:
             text = f"{_cut(block[_PREFIX])}/{text}"
         try:
             text.encode("utf-8")
