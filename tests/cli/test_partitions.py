@@ -8,8 +8,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from tests.platforms.nitro.forge import NONCE, NOW, PCRS, document, specs
 
+from troth.cli import _expect
 from troth.cli.main import run
 from troth.platforms.nitro.format import parse
+from troth.trust import parse_roots
 
 PARTITIONS = {
     "aws-cn": ("cn-north-1", "cnn1-az1"),
@@ -115,6 +117,17 @@ def test_a_bundle_keeps_what_they_count_for(
     capsys.readouterr()
     assert run(["verify", wrong, "--replay"]) == 1
     assert "G101" in capsys.readouterr().out
+
+
+def test_a_file_that_narrows_its_roots_narrows_no_other_ones(partition: Partition) -> None:
+    own = partition.put("own.pem", b"# platform: snp\n" + Path(partition.root).read_bytes())
+    for files in ((own, partition.root), (partition.root, own)):
+        counted, text = _expect.roots(files)
+        again = parse_roots(text, source="in a bundle")
+        assert {(root.platform, root.sha256) for root in again} == {
+            (root.platform, root.sha256) for root in counted
+        }
+        assert "nitro" in {root.platform for root in again}
 
 
 def test_what_stands_before_the_colon(

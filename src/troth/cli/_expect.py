@@ -109,15 +109,17 @@ def roots(files: Iterable[str]) -> tuple[tuple["Root", ...], bytes]:
     """
     from troth.trust import parse_roots, scoped
 
-    named = [_scope(file) for file in files]
-    narrowed = any(platform for platform, _ in named)
+    named = [
+        (platform, path, read_source(path, limit=1024 * 1024))
+        for platform, path in map(_scope, files)
+    ]
+    # Put together, one file must not narrow what another one says.
+    narrowed = any(platform or b"# platform:" in text for platform, _, text in named)
     found: list[Root] = []
     texts = []
-    for platform, path in named:
-        text = read_source(path, limit=1024 * 1024)
-        keys = text.lstrip().startswith(b"{")
-        if platform or (narrowed and not keys):
-            text = scoped(text, platform)
+    for platform, path, said in named:
+        keys = said.lstrip().startswith(b"{")
+        text = scoped(said, platform) if platform or (narrowed and not keys) else said
         found.extend(parse_roots(text, source=path))
         texts.append(text if text.endswith(b"\n") else text + b"\n")
     texts.sort(
