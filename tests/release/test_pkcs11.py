@@ -167,3 +167,26 @@ def test_tokens_that_refuse(token: Token, tmp_path: Path) -> None:
         with pytest.raises(kind, match=words) as caught:
             sign(PCR0, pem=by.pem, key=from_uri(uri), at=NOW)
         assert caught.value.fix
+
+
+@pytest.mark.softhsm
+def test_a_key_that_was_made_for_something_else(token: Token) -> None:
+    import pkcs11 as library
+    from pkcs11.util.ec import encode_named_curve_parameters
+
+    unsigning = {library.Attribute.SIGN: False}
+    with (
+        library.lib(str(softhsm_module()))
+        .get_token(token_label="release")
+        .open(user_pin=PIN, rw=True) as session
+    ):
+        curve = {library.Attribute.EC_PARAMS: encode_named_curve_parameters("secp384r1")}
+        session.create_domain_parameters(library.KeyType.EC, curve, local=True).generate_keypair(
+            store=True,
+            label="other",
+            private_template=unsigning,
+            mechanism=library.Mechanism.EC_KEY_PAIR_GEN,
+        )
+    with pytest.raises(Misuse, match="for something else") as caught:
+        sign(PCR0, pem=token.identities["ES384"].pem, key=from_uri(token.uri("other")), at=NOW)
+    assert caught.value.fix

@@ -22,6 +22,7 @@ _PATH: Final = frozenset({"token", "serial", "object", "id", "type"})
 _QUERY: Final = frozenset({"module-path", "pin-source"})
 _PART: Final = re.compile(r"([a-z-]+)=((?:[A-Za-z0-9._~:\[\]@!$'()*+,=/-]|%[0-9A-Fa-f]{2})+)")
 _MOST_PIN: Final = 256
+_SIGNS: Final = "name a key that was made for signing (CKA_SIGN)"
 _FIX: Final = "write pkcs11:token=NAME;object=NAME?module-path=FILE&pin-source=file:FILE"
 
 
@@ -51,6 +52,8 @@ class TokenKey:
         """
         try:
             import pkcs11
+            from pkcs11.mechanisms import Mechanism
+            from pkcs11.types import SignMixin
         except ImportError:
             raise Unavailable(
                 "keys in tokens need the package python-pkcs11",
@@ -61,14 +64,16 @@ class TokenKey:
         pin = None if self.pin_file is None else _pin(self.pin_file)
         try:
             module = pkcs11.lib(self.module)
-        except Exception as error:  # noqa: BLE001 - the loader's errors have no class in common
+        except RuntimeError as error:  # as all errors of this library's are
             raise Unavailable(
                 f"the module {self.module} does not load: {error}", fix="name another module-path"
             ) from None
         try:
             with module.get_token(**self.token).open(user_pin=pin) as session:
                 key = session.get_key(object_class=pkcs11.ObjectClass.PRIVATE_KEY, **self.key)
-                made = key.sign(digest.finalize(), mechanism=pkcs11.Mechanism.ECDSA)  # type: ignore[attr-defined]
+                if not isinstance(key, SignMixin):  # CKA_SIGN is false
+                    raise Misuse("the token keeps this key for something else", fix=_SIGNS)
+                made = key.sign(digest.finalize(), mechanism=Mechanism.ECDSA)
                 return bytes(made)
         except pkcs11.exceptions.PKCS11Error as error:
             raise _explained(type(error).__name__, str(error)) from None
