@@ -10,7 +10,7 @@ from troth.policy import Policy
 
 
 def _run(data: bytes) -> None:
-    found = read_measurements(data, field="measurements")
+    found, _ = read_measurements(data, field="measurements")
     registers = Policy.for_image(found).registers
     must(bool(registers), "a file of measurements expects something")
     for platform, values in found.items():
