@@ -13,6 +13,8 @@ from troth.platforms.nitro.measure import measure, signature
 from troth.wire import cpio, eif, json, ramdisk
 
 CONFIG: Final = "etc/troth/app.json"
+MODULES: Final = "usr/lib/modules/load"
+"""Lists what a kernel must load that has not all of it built in; see `troth.agent.machine`."""
 _DEVICES: Final = frozenset({"dev/console", "dev/null"})
 # Both become names of files on the host.
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -52,6 +54,12 @@ class Loaded:
     def registers(self) -> dict[int, bytes]:
         """Those that the image alone decides, by their numbers."""
         return dict(enumerate(self.pcrs)) | ({} if self.pcr8 is None else {8: self.pcr8})
+
+    @property
+    def self_contained(self) -> bool:
+        """Whether its kernel has all that it needs built in, as troth's own has, and no ACPI."""
+        listed = next((entry for entry in self.entries if entry.path == MODULES), None)
+        return listed is None or not bytes(listed.data).strip()
 
 
 def load(image: Path) -> Loaded:

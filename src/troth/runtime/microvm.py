@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from troth.errors import Misuse
 from troth.runtime import kvm, local_ramdisk, module, qemu
-from troth.runtime.booted import CHARDEV, Booted, check_memory, path_of, self_contained
+from troth.runtime.booted import CHARDEV, Booted, check_memory, memory_to_boot, path_of
 from troth.runtime.grounds import Job
 from troth.wire import control, cpio
 
@@ -20,21 +20,23 @@ class Microvm(Booted):
     def plan(self, job: Job) -> qemu.Machine:
         """The image's kernel, and its ramdisks with the local one behind them."""
         program = qemu.find()
-        local = local_ramdisk.make(
-            {} if self_contained(job) else local_ramdisk.modules_of(job.image)
-        )
+        alone = job.loaded.self_contained
+        local = local_ramdisk.make({} if alone else local_ramdisk.modules_of(job.image))
+        more = _size(local)
         image = job.loaded.image
         # Devices are found by ACPI, or by the command line where the kernel lacks it: see the
         # hardware kernel's page.
-        acpi = "off" if self_contained(job) else "on"
+        acpi = "off" if alone else "on"
         machine = f"microvm,acpi={acpi},pcie=off,rtc=on"
         fast = kvm.probe(program, machine, image.kernel.data)
         ramdisks: Sequence[bytes | memoryview] = [section.data for section in image.ramdisks]
         if not fast.works:
-            # An emulated processor takes a second to decompress them. It gets what was read already.
-            ramdisks = cpio.pack(job.loaded.entries)
-        more = sum(map(len, local))
-        check_memory(job, more, packed=sum(map(len, ramdisks)) + more)
+            # An emulated processor takes a second to decompress them. It gets what was read already,
+            # where there is room for that.
+            whole = cpio.pack(job.loaded.entries)
+            if memory_to_boot(job, more, packed=_size(whole) + more) <= job.loaded.memory:
+                ramdisks = whole
+        check_memory(job, more, packed=_size(ramdisks) + more)
         kernel = self.in_memory("kernel", image.kernel.pieces)
         initrd = self.in_memory("ramdisk", [*ramdisks, *local])
         line = os.fsdecode(bytes(image.command_line.data))
@@ -60,3 +62,7 @@ class Microvm(Booted):
     def serve(self, job: Job) -> None:
         """The security module."""
         module.serve(job, path_of(control.MODULE_PORT))
+
+
+def _size(pieces: Sequence[bytes | memoryview]) -> int:
+    return sum(map(len, pieces))

@@ -27,8 +27,6 @@ POLL_SECONDS: Final = 5.0
 """Between questions whether the enclave is still there, beside the watch on its process."""
 _ANY_CID: Final = 0xFFFF_FFFF
 _LOWEST_CID: Final = 1 << 16
-_MODULES: Final = "usr/lib/modules/load"
-"""What an image has whose kernel loads its drivers as modules: Debian's."""
 _KILL_TRIES: Final = 3
 _KILL_PAUSE: Final = 1.0
 _NO_WORD: Final = 70
@@ -88,7 +86,7 @@ class Nitro:
 
     def launch(self, job: Job) -> None:
         """Checks what this host can give, and has `nitro-cli` start the enclave."""
-        if any(entry.path == _MODULES for entry in job.loaded.entries):
+        if not job.loaded.self_contained:  # it loads its drivers as modules
             raise Misuse(
                 f"{job.image} has Debian's kernel, which finds no devices on Nitro hardware",
                 fix='set kernel = "hardware" in troth.toml, and build the image again',

@@ -9,7 +9,7 @@ from typing import Final
 
 from troth.errors import Misuse
 from troth.runtime import kvm, qemu, qemu_nitro_found
-from troth.runtime.booted import CHARDEV, Booted, check_memory, self_contained
+from troth.runtime.booted import CHARDEV, Booted, check_memory
 from troth.runtime.grounds import Job
 
 ROLE: Final = "arn:aws:iam::000000000000:role/troth"
@@ -32,7 +32,7 @@ class QemuNitro(Booted):
         program = qemu_nitro_found.find()
         check_memory(job, 0)
         # Devices are found by ACPI, or by the command line where the kernel lacks it.
-        acpi = "off" if self_contained(job) else "on"
+        acpi = "off" if job.loaded.self_contained else "on"
         return self.machine(
             job,
             program=program,
