@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from troth.errors import Malformed
+from troth.image.tree import Tree
 from troth.wire.reader import Reader
 
 _MAGIC: Final = b"!<arch>\n"
@@ -54,6 +55,25 @@ def members(deb: bytes, *, name: str) -> Iterator[Member]:
                 raise Malformed("has a damaged archive", field=name, offset=archive.offset)
     except (tarfile.TarError, EOFError, UnicodeDecodeError) as error:
         raise Malformed(f"has a damaged archive: {error}", field=name) from None
+
+
+def place(member: Member, tree: Tree, path: str, *, owner: str) -> None:
+    """Puts a member into a tree; folders come with what is in them.
+
+    Raises:
+        Malformed: it is a second name of what the tree lacks.
+        Misuse: another package brings something else there.
+    """
+    if member.kind == "link":
+        tree.add_link(path, member.target, owner=owner)
+    elif member.kind == "hard":
+        there = tree.resolve(member.target)
+        if there is None:
+            raise Malformed(f"{path} is a name of {member.target}, which it lacks", field=owner)
+        first = tree[there]
+        tree.add_file(path, first.data, owner=owner, executable=bool(first.mode & 0o100))
+    elif member.kind == "file":
+        tree.add_file(path, member.data, owner=owner, executable=member.executable)
 
 
 def control(deb: bytes, *, name: str) -> dict[str, str]:

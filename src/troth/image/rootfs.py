@@ -129,16 +129,7 @@ def _install(tree: Tree, data: bytes, *, owner: str, base: bool) -> None:
             raise Malformed(f"holds /{path}, which no package of Debian's has", field=owner)
         if not path or slim.unread(path) or (base and not slim.kept_of_base(path)):
             continue
-        if member.kind == "link":
-            tree.add_link(path, member.target, owner=owner)
-        elif member.kind == "hard":
-            there = tree.resolve(member.target)
-            if there is None:
-                raise Malformed(f"{path} is a name of {member.target}, which it lacks", field=owner)
-            first = tree[there]
-            tree.add_file(path, first.data, owner=owner, executable=bool(first.mode & 0o100))
-        elif member.kind == "file":
-            tree.add_file(path, member.data, owner=owner, executable=member.executable)
+        deb.place(member, tree, path, owner=owner)
 
 
 def _wheels(tree: Tree, wheels: tuple[Wheel, ...], store: Store, into: str) -> None:

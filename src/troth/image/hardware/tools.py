@@ -43,16 +43,7 @@ def _install(made: Tree, data: bytes, *, owner: str) -> None:
         path = merged(member.path)
         if not path or member.path in MERGED or path.startswith(_UNREAD):
             continue
-        if member.kind == "link":
-            made.add_link(path, member.target, owner=owner)
-        elif member.kind == "hard":
-            there = made.resolve(member.target)
-            if there is None:
-                raise Malformed(f"{path} is a name of {member.target}, which it lacks", field=owner)
-            first = made[there]
-            made.add_file(path, first.data, owner=owner, executable=bool(first.mode & 0o100))
-        elif member.kind == "file":
-            made.add_file(path, member.data, owner=owner, executable=member.executable)
+        deb.place(member, made, path, owner=owner)
 
 
 def write(made: Tree, folder: Path) -> None:
