@@ -103,7 +103,7 @@ def same(one: Section | None, other: Section | None) -> bool:
     """Whether two sections have the same data, or neither is there."""
     if one is None or other is None:
         return one is other
-    return _first_difference(one.data, other.data) is None
+    return first_difference(one.data, other.data) is None
 
 
 def _all(one: Eif, other: Eif) -> Iterator[Difference]:
@@ -155,7 +155,7 @@ def _content(name: str, left: Section, right: Section) -> Iterator[Difference]:
 
 def _line(name: str, left: Section, right: Section) -> Iterator[Difference]:
     first, second = _cut(*(bytes(s.data).decode("utf-8", "replace") for s in (left, right)))
-    at = _first_difference(left.data, right.data)
+    at = first_difference(left.data, right.data)
     yield Difference(section=name, what="text", first=first, second=second, offset=at)
 
 
@@ -208,7 +208,7 @@ def _entries(
         yield Difference(
             section=name, path=path, what="device", first=next(numbers), second=next(numbers)
         )
-    if S_IFMT(a.mode) != S_IFMT(b.mode) or _first_difference(a.data, b.data) is None:
+    if S_IFMT(a.mode) != S_IFMT(b.mode) or first_difference(a.data, b.data) is None:
         return
     if S_ISLNK(a.mode):
         targets = [bytes(x.data).decode("utf-8", "replace") for x in (a, b)]
@@ -232,7 +232,7 @@ def _entry(entry: cpio.Entry | None) -> str | None:
 
 
 def _bytes(name: str, path: str, a: Piece, b: Piece) -> Difference:
-    at = _first_difference(a, b)
+    at = first_difference(a, b)
     assert at is not None  # noqa: S101 - the caller saw that they differ
     begin = at - at % _ROW
     rows = tuple(bytes(data[begin : begin + _ROW * _ROWS]) for data in (a, b))
@@ -263,7 +263,7 @@ def _text_line(a: Piece, b: Piece, at: int) -> tuple[int, str, str] | None:
     return one.count(b"\n", 0, at) + 1, lines[0], lines[1]
 
 
-def _first_difference(a: Piece, b: Piece) -> int | None:
+def first_difference(a: Piece, b: Piece) -> int | None:
     """The first byte that differs, or None if there is none."""
     shorter = min(len(a), len(b))
     for begin in range(0, shorter, _CHUNK):
@@ -330,7 +330,7 @@ def _cut(first: str, second: str) -> tuple[str, str]:
     """Two texts, if they are long from shortly before where they differ."""
     if max(len(first), len(second)) <= _LONGEST_VALUE:
         return first, second
-    at = _first_difference(first.encode("utf-32-be"), second.encode("utf-32-be")) or 0
+    at = first_difference(first.encode("utf-32-be"), second.encode("utf-32-be")) or 0
     begin = max(at // 4 - _BEFORE, 0)
     one, other = (text[begin : begin + _LONGEST_VALUE] for text in (first, second))
     return (f"…{one}", f"…{other}") if begin else (one, other)

@@ -14,6 +14,7 @@ from typing import Final
 
 from troth.errors import Unavailable
 from troth.image.apt import Mirrors
+from troth.image.compare import first_difference
 from troth.image.fetched import Gone
 from troth.image.files import disk
 from troth.image.hardware import kept, options, plan, tools
@@ -211,9 +212,7 @@ def _same(first: Made, second: Made) -> None:
     """Refuses two kernels that differ."""
     found = []
     if first.image != second.image:
-        pairs = enumerate(zip(first.image, second.image, strict=False))
-        shorter = min(len(first.image), len(second.image))
-        at = next((i for i, (a, b) in pairs if a != b), shorter)
+        at = first_difference(first.image, second.image)
         sizes = f"{len(first.image)} and {len(second.image)} bytes"
         found.append(f"the image from byte {at} on ({sizes})")
     mine, theirs = options.settings(first.config), options.settings(second.config)
