@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from troth.errors import Malformed
-from troth.image.foreign import File, Folder, Foreign, Link
-from troth.image.oci import Image, Layer
+from troth.image.foreign import COVERED, SCRATCH, File, Folder, Foreign, Link
+from troth.image.oci import ANEW, Image, Layer
 from troth.image.unpacked import Budget, Unpacked
 from troth.wire import tar
 from troth.wire.cpio import MAX_PATH
@@ -20,12 +20,13 @@ from troth.wire.cpio import MAX_PATH
 _WHITEOUT: Final = ".wh."
 _OF_AUFS: Final = ".wh..wh."
 _OPAQUE: Final = ".wh..wh..opq"
-_SET_IDS: Final = 0o6000
-_HIDDEN: Final = ("dev/", "proc/", "sys/", "run/", "tmp/")
+SET_IDS: Final = 0o6000
+NO_SET_IDS: Final = "programs lose their set-user or set-group bit"
+NO_ATTRIBUTES: Final = "files lose their extended attributes"
+_HIDDEN: Final = tuple(f"{name}/" for name in (*COVERED, *SCRATCH))
 _SHOWN: Final = 3
 _PIECE: Final = 1024 * 1024
 _DEVICES: Final = (tar.Kind.CHARACTER_DEVICE, tar.Kind.BLOCK_DEVICE, tar.Kind.PIPE)
-ANEW: Final = "do not use this image; save or download it anew"
 MADE_ANEW: Final = "make the image again with a tool that writes plain layers"
 
 
@@ -132,10 +133,10 @@ class _Laying:
             return
         if member.kind in _DEVICES:
             self._left_out.add(f"{member.kind.value}s are left out", path)
-        elif member.kind is tar.Kind.FILE and member.mode & _SET_IDS:
-            self._left_out.add("programs lose their set-user or set-group bit", path)
+        elif member.kind is tar.Kind.FILE and member.mode & SET_IDS:
+            self._left_out.add(NO_SET_IDS, path)
         if member.attributes:
-            self._left_out.add("files lose their extended attributes", path)
+            self._left_out.add(NO_ATTRIBUTES, path)
 
     def _plain(self, name: str, member: tar.Member) -> str:
         """A name as a relative path; one that climbs is refused, not bent."""

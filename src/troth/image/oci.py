@@ -37,6 +37,7 @@ _LAYERS: Final = re.compile(
     r"|oci\.image\.layer\.nondistributable\.v1\.tar(\+gzip|\+zstd)?"
     r"|docker\.image\.rootfs\.(foreign\.)?diff\.tar(\.gzip|\.zstd)?)"
 )
+ANEW: Final = "do not use this image; save or download it anew"
 _ATTESTATION: Final = "vnd.docker.reference.type"
 
 
@@ -305,7 +306,7 @@ def _wrong(name: str, said: str, found: str) -> Malformed:
     return Malformed(
         f"is {found}, and is named {said}",
         field=name,
-        fix="do not use this image; save or download it anew",
+        fix=ANEW,
     )
 
 

@@ -32,6 +32,14 @@ def check_machine(data: bytes, *, name: str, wanted: str = elf.X86_64) -> None:
         )
 
 
+def interpreter(data: bytes) -> str | None:
+    """What the first line of a script names, perhaps an empty text; None if the file is no script."""
+    if not data.startswith(_SCRIPT):
+        return None
+    line = data[len(_SCRIPT) : _MOST_LINE].partition(b"\n")[0].decode("utf-8", "replace")
+    return (line.split() or [""])[0]
+
+
 def check_entry(tree: Tree, path: str, *, wanted: str = elf.X86_64) -> None:
     """Refuse an entry that the kernel does not start.
 
@@ -48,16 +56,15 @@ def check_entry(tree: Tree, path: str, *, wanted: str = elf.X86_64) -> None:
     if elf.is_elf(data):
         check_machine(data, name=f"/{path}", wanted=wanted)
         return
-    if not data.startswith(_SCRIPT):
+    program = interpreter(data)
+    if program is None:
         raise Misuse(
             f"the entry /{path} is neither a Linux program nor a script with a #! line",
             fix=_COMPILE.format(wanted),
         )
-    line = data[len(_SCRIPT) : _MOST_LINE].split(b"\n")[0].decode("utf-8", "replace")
-    interpreter = (line.split() or [""])[0]
-    if not PurePosixPath(interpreter).is_absolute() or tree.resolve(interpreter) is None:
+    if not PurePosixPath(program).is_absolute() or tree.resolve(program) is None:
         raise Misuse(
-            f"the entry /{path} is a script for {interpreter!r}, which is not in the image",
+            f"the entry /{path} is a script for {program!r}, which is not in the image",
             fix="add the Debian package that has it to debian.packages in troth.toml, or correct the "
             "first line of the script",
         )

@@ -6,9 +6,9 @@ from troth.errors import Misuse
 from troth.image import elf
 from troth.image.architecture import AMD64, Architecture
 from troth.image.foreign import File, Folder, Foreign
+from troth.image.startable import interpreter as script_interpreter
 from troth.image.tree import normal
 
-_ELF: Final = b"\x7fELF"
 _PT_INTERP: Final = 3
 _MOST_HEADERS: Final = 64
 _MOST_SCRIPTS: Final = 4  # a script's interpreter may be a script, as Linux has it
@@ -61,21 +61,16 @@ def folder(root: Foreign, path: str) -> None:
 
 def _startable(root: Foreign, file: File, name: str, scripts: int, machine: Architecture) -> None:
     head = bytes(file.data[:_HEAD])
-    if head.startswith(b"#!"):
-        words = head[2:].partition(b"\n")[0].split()
-        interpreter = words[0].decode("utf-8", "replace") if words else ""
-        what = "interpreter"
-    elif head.startswith(_ELF):
+    interpreter, what = script_interpreter(head), "interpreter"
+    if elf.is_elf(head):
         if (found := elf.machine(head)) != machine.elf:
             raise Misuse(
                 f"{name} is a program for {found}, and this image is for {machine.elf}",
                 fix=f"build the container for linux/{machine.name}",
             )
         interpreter, what = _loader(file.data), "loader"
-    else:
-        return  # the kernel will say
     if not interpreter:
-        return
+        return  # the kernel will say
     there = root.follow(interpreter)
     if not isinstance(there, File) or not there.executable:
         raise Misuse(

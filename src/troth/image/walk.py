@@ -10,12 +10,11 @@ from typing import Final, TypeVar
 from troth.errors import Misuse, Unavailable
 from troth.image.files import disk
 from troth.image.foreign import COVERED, SCRATCH, File, Folder, Foreign, Link
-from troth.image.layers import LeftOut
+from troth.image.layers import NO_ATTRIBUTES, NO_SET_IDS, SET_IDS, LeftOut
 from troth.image.unpacked import Budget
 
 T = TypeVar("T")
 
-_SET_IDS: Final = stat.S_ISUID | stat.S_ISGID
 _KINDS: Final = {
     stat.S_IFCHR: "character devices are left out",
     stat.S_IFBLK: "block devices are left out",
@@ -117,10 +116,10 @@ def _file(walk: _Walk, handle: int, name: str, place: str) -> None:
         data = _readable(file.readall, place)
         if _stamp(os.fstat(inner)) != _stamp(before) or len(data) != before.st_size:
             raise _changed(place)
-        if before.st_mode & _SET_IDS:
-            walk.left_out.add("programs lose their set-user or set-group bit", place)
+        if before.st_mode & SET_IDS:
+            walk.left_out.add(NO_SET_IDS, place)
         if _attributes(inner):
-            walk.left_out.add("files lose their extended attributes", place)
+            walk.left_out.add(NO_ATTRIBUTES, place)
     walk.tree.put(place, File(data, executable=bool(before.st_mode & 0o111)))
 
 
