@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterable
 
 from fuzz.target import Target, must
-from troth.cli._image import SCHEMA, read_measurements
+from troth.cli._image import read_measurements
 from troth.errors import Malformed, Misuse
+from troth.image.companions import SCHEMA
 from troth.policy import Policy
 
 

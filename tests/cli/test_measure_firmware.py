@@ -11,10 +11,11 @@ from tests.platforms.tdx.test_dstack_image import made as dstack
 from tests.wire import firmware
 from tests.wire.firmware import PAGE, SEV
 
-from troth.cli import _expect, _image
+from troth.cli import _expect
 from troth.cli.main import run
 from troth.cli.measure import measure as command
 from troth.errors import Malformed, Misuse
+from troth.image.companions import SCHEMA
 from troth.platforms.snp.measure import CPU_TYPES, Vmm, launch_digest
 from troth.platforms.tdx import dstack_image
 from troth.platforms.tdx.measure import Order, mrtd
@@ -198,7 +199,7 @@ def test_options_of_firmware_are_not_for_an_enclave(
     out = tmp_path / "app.measurements.json"
     assert run(["measure", str(path), "-o", str(out)]) == 0
     document = json.loads(out.read_bytes())
-    assert document["schema"] == _image.SCHEMA
+    assert document["schema"] == SCHEMA
     data = path.read_bytes()
     about = {"name": "app", "sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
     assert document["image"] == about
@@ -301,7 +302,7 @@ def test_a_dstack_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_files_that_say_nothing_clear(tmp_path: Path, document: Any, why: str) -> None:
     path = tmp_path / "x.measurements.json"
     if isinstance(document, dict):
-        document = json.dumps({"schema": _image.SCHEMA} | document).encode()
+        document = json.dumps({"schema": SCHEMA} | document).encode()
     path.write_bytes(document)
     with pytest.raises(Malformed, match=why):
         _expect.policy(None, image=path)
@@ -318,7 +319,7 @@ def test_files_that_say_nothing_clear(tmp_path: Path, document: Any, why: str) -
 )
 def test_registers_that_no_platform_has(tmp_path: Path, registers: dict[str, Any]) -> None:
     path = tmp_path / "x.measurements.json"
-    path.write_text(json.dumps({"schema": _image.SCHEMA} | registers))
+    path.write_text(json.dumps({"schema": SCHEMA} | registers))
     with pytest.raises(Misuse):
         _expect.policy(None, image=path)
 
@@ -326,7 +327,7 @@ def test_registers_that_no_platform_has(tmp_path: Path, registers: dict[str, Any
 def test_a_file_of_measurements_needs_its_name(tmp_path: Path) -> None:
     """What lies under the name of an image is measured and never believed."""
     path = tmp_path / "app.eif"
-    path.write_text(json.dumps({"schema": _image.SCHEMA, "nitro": {"pcr0": A}}))
+    path.write_text(json.dumps({"schema": SCHEMA, "nitro": {"pcr0": A}}))
     with pytest.raises(Malformed, match=r"eif\.magic"):
         _expect.policy(None, image=path)
 
@@ -359,7 +360,7 @@ def test_a_quote_of_predicted_firmware(vectors: Path, tmp_path: Path) -> None:
     presented = quote.read_bytes()[48 + 136 : 48 + 184].hex()
     at = ["--at", "2026-11-01T00:00:00Z", "--format", "json"]
     for values, outcome in (([A, presented], "passed"), ([A, B], "failed")):
-        mine.write_text(json.dumps({"schema": _image.SCHEMA, "tdx": {"mrtd": values}}))
+        mine.write_text(json.dumps({"schema": SCHEMA, "tdx": {"mrtd": values}}))
         report = tmp_path / f"{outcome}.json"
         run(["verify", str(quote), "--image", str(mine), *at, "-o", str(report)])
         checks = json.loads(report.read_bytes())["checks"]

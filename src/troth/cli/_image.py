@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from troth.cli._console import read_source
 from troth.errors import Malformed, Misuse, Unavailable
+from troth.image import companions
 
 if TYPE_CHECKING:
     from troth.platforms.nitro.signature import Problem
     from troth.wire.eif import Eif
 
 MAX_IMAGE: Final = 4 << 30
-SCHEMA: Final = "troth/measurements/1"
 RAW: Final = (
     "{}: its app has the security module itself (raw_nsm), so its evidence is bound to what the app "
     "likes, and no policy of troth's fits it"
@@ -21,7 +21,7 @@ RAW: Final = (
 RAW_FIX: Final = (
     "set raw_nsm = false in its troth.toml and build it again, or judge by rules of your own"
 )
-ENDING: Final = ".measurements.json"
+ENDING: Final = companions.MEASUREMENTS
 Measurements = Mapping[str, Mapping[str, str | tuple[str, ...]]]
 """Platform to register to its value, or to several that stand for the same image."""
 
@@ -191,9 +191,9 @@ def read_measurements(data: bytes, *, field: str) -> tuple[Measurements, bool]:
     from troth.wire import json
 
     document = json.parse(data, field=field)
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+    if not isinstance(document, dict) or document.get("schema") != companions.SCHEMA:
         raise Malformed(
-            f"is not a file of measurements ({SCHEMA})",
+            f"is not a file of measurements ({companions.SCHEMA})",
             field=field,
             fix="`troth build` and `troth measure -o` write such files",
         )
@@ -227,7 +227,7 @@ def _values(value: Any, field: str) -> tuple[str, ...]:
 def _agrees(path: Path, measured: dict[str, str]) -> None:
     from troth.wire import json
 
-    beside = path.with_suffix(ENDING)
+    beside = companions.of(path, ENDING)
     if not beside.is_file():
         return
     document = json.parse(read_source(str(beside), limit=_MAX_SMALL), field=str(beside))

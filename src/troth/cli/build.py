@@ -45,6 +45,7 @@ def build(
         json: print the result as JSON.
     """
     from troth.image import build as builder
+    from troth.image import companions
     from troth.image.recipe import load
     from troth.wire import json as strict
 
@@ -64,7 +65,7 @@ def build(
             built = builder.build(app, kernel=used, root=root, say=tell)
             builder.write(built, place)
         measurements, sha256 = built.measurements, built.sha256
-    beside = place.with_name(f"{place.name.removesuffix('.eif')}.build.json")
+    beside = companions.of(place, companions.RECORD)
     record = strict.parse(beside.read_bytes(), field=beside.name)
     notes(record, listens=bool(recipe.listen))
     summary = {

@@ -131,19 +131,20 @@ def _one_or_all(values: tuple[str, ...]) -> str | list[str]:
 def _document(image: Path, data: memoryview, found: "Prediction") -> dict[str, Any]:
     import hashlib
 
-    from troth.cli._image import SCHEMA, has_module
+    from troth.cli._image import has_module
+    from troth.image import companions
     from troth.wire import eif
 
-    name, size = image.stem, len(data)
-    about: dict[str, Any] = {"name": name, "sha256": hashlib.sha256(data).hexdigest(), "size": size}
-    if bytes(data[: len(eif.MAGIC)]) == eif.MAGIC and has_module(eif.read(data)):
-        about["raw_nsm"] = True
-    return {
-        "schema": SCHEMA,
-        "image": about,
-        **({"assumed": found.assumed} if found.assumed else {}),
-        **{
-            platform: {register: _one_or_all(values) for register, values in registers.items()}
-            for platform, registers in found.measurements.items()
+    return companions.measurements(
+        {
+            **({"assumed": found.assumed} if found.assumed else {}),
+            **{
+                platform: {register: _one_or_all(values) for register, values in registers.items()}
+                for platform, registers in found.measurements.items()
+            },
         },
-    }
+        name=image.stem,
+        sha256=hashlib.sha256(data).hexdigest(),
+        size=len(data),
+        raw_nsm=bytes(data[: len(eif.MAGIC)]) == eif.MAGIC and has_module(eif.read(data)),
+    )

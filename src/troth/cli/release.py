@@ -108,6 +108,7 @@ def attach(
     import hashlib
     from datetime import UTC, datetime
 
+    from troth.image import companions
     from troth.image.files import write_together
     from troth.platforms.nitro.measure import measure
     from troth.release import pcr8 as signing
@@ -127,17 +128,17 @@ def attach(
     running = hashlib.sha256()
     for piece in eif.pieces(signed):
         running.update(piece)
-    about = {
-        "name": place.stem,
-        "sha256": running.hexdigest(),
-        "size": signed.size,
-        **({"raw_nsm": True} if _image.has_module(parsed) else {}),
-    }
-    measurements = {"schema": _image.SCHEMA, "image": about, "nitro": registers}
+    measurements = companions.measurements(
+        {"nitro": registers},
+        name=place.stem,
+        sha256=running.hexdigest(),
+        size=signed.size,
+        raw_nsm=_image.has_module(parsed),
+    )
     write_together(
         place.parent,
         {
-            f"{place.stem}{_image.ENDING}": [json.canonical(measurements)],
+            companions.of(place, _image.ENDING).name: [json.canonical(measurements)],
             place.name: eif.pieces(signed),
         },
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from troth._version import __version__
-from troth.image import locking, record, rootfs
+from troth.image import companions, locking, record, rootfs
 from troth.image import recipe as recipes
 from troth.image.brought import bring
 from troth.image.files import write_together
@@ -116,22 +116,18 @@ def write(built: Built, out: Path) -> None:
         built: from `build`.
         out: path of the image; the others stand beside it.
     """
-    stem = out.name.removesuffix(".eif")
-    measurements = {
-        "schema": "troth/measurements/1",
-        "image": {
-            "name": built.name,
-            "sha256": built.sha256,
-            "size": built.image.size,
-            **({"raw_nsm": True} if built.raw_nsm else {}),
-        },
-        **built.measurements,
-    }
+    measurements = companions.measurements(
+        built.measurements,
+        name=built.name,
+        sha256=built.sha256,
+        size=built.image.size,
+        raw_nsm=built.raw_nsm,
+    )
     write_together(
         out.parent,
         {
-            f"{stem}.measurements.json": [json.canonical(measurements)],
-            f"{stem}.build.json": [json.canonical(built.record)],
+            companions.of(out, companions.MEASUREMENTS).name: [json.canonical(measurements)],
+            companions.of(out, companions.RECORD).name: [json.canonical(built.record)],
             out.name: eif.pieces(built.image),
         },
     )

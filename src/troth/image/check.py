@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from troth.errors import Malformed, Misuse, TrothError, Unavailable
-from troth.image import locking
+from troth.image import companions, locking
 from troth.image.compare import differences
 from troth.image.files import disk, write_together
 from troth.image.store import Store, digest
@@ -22,7 +22,7 @@ from troth.wire import eif
 
 _SOURCE: Final = str(Path(__file__).parent.parent.parent)
 _TIMEOUT: Final = 900
-_BESIDE: Final = (".measurements.json", ".build.json")
+_BESIDE: Final = (companions.MEASUREMENTS, companions.RECORD)
 # As another user who still may read what this one may: identity 4242 in a namespace of its own.
 _RENAMED: Final = (
     ("unshare", "--user", "--map-user=4242", "--map-group=4242", "--keep-caps", "--uts"),
@@ -160,8 +160,10 @@ def build_twice(
             for ending in _BESIDE
             if first.with_suffix(ending).read_bytes() != second.with_suffix(ending).read_bytes()
         )
-        stem = out.name.removesuffix(".eif")
-        files = {f"{stem}{ending}": [first.with_suffix(ending).read_bytes()] for ending in _BESIDE}
+        files = {
+            companions.of(out, ending).name: [companions.of(first, ending).read_bytes()]
+            for ending in _BESIDE
+        }
         write_together(out.parent, {**files, out.name: [data]})
     return Twice(
         sha256=digest(data),

@@ -10,7 +10,7 @@ from stat import S_IFDIR, S_IFREG
 from typing import Final
 
 from troth.errors import Malformed, TrothError
-from troth.image import deb
+from troth.image import companions, deb
 from troth.image.files import cache_folder, write_together
 from troth.image.store import DIGEST, Store
 from troth.wire import cpio, json
@@ -48,7 +48,7 @@ def modules_of(image: Path) -> dict[str, bytes]:
     came without its record, or whose package is not in this user's store, gets none. Unpacking a whole
     kernel package takes a second, so what was found is kept in the cache.
     """
-    record = image.with_name(f"{image.name.removesuffix('.eif')}.build.json")
+    record = companions.of(image, companions.RECORD)
     try:
         if record.stat().st_size > _MAX_RECORD:
             return {}
