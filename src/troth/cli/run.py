@@ -1,9 +1,10 @@
 """`troth run`: start an image."""
 
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from cyclopts import Parameter
 
@@ -12,6 +13,8 @@ from troth.errors import Misuse, TrothError
 
 if TYPE_CHECKING:
     from troth.runtime.runs import Run
+
+_PORT: Final = re.compile("[0-9]{1,5}")
 
 
 def run(
@@ -116,7 +119,7 @@ def _ports(items: Sequence[str]) -> dict[int, int] | None:
     ports = {}
     for item in items:
         inside, outside = _pair(item, "IMAGE_PORT:HOST_PORT")
-        if not (inside.isdigit() and outside.isdigit() and int(outside) < 65536):
+        if not (_PORT.fullmatch(inside) and _PORT.fullmatch(outside) and int(outside) < 65536):
             raise Misuse(f"{item!r} is not IMAGE_PORT:HOST_PORT", fix="write it like 8080:0")
         ports[int(inside)] = int(outside)
     return ports
