@@ -23,7 +23,7 @@ from tests.runtime.vsock.front import (
 )
 from tests.runtime.vsock.guest import Guest
 
-from fuzz.target import must
+from fuzz.target import Broken, must
 from troth.runtime.vsock import host
 from troth.runtime.vsock.backend import Backend
 from troth.runtime.vsock.device import MOST_STREAMS
@@ -48,7 +48,7 @@ class Rig:
         self.takes = self._listen(TAKES, 64)
         self.stuck = self._listen(STUCK, 1)
         self.friends: list[socket.socket] = []
-        self.front = Front(folder / "front", turn=lambda: self.backend.turn(0))
+        self.front = Front(folder / "front", turn=lambda: self.turn(1))
         self.spare = os.memfd_create("spare", os.MFD_ALLOW_SEALING)
         os.ftruncate(self.spare, GUARD + SIZE)
         self.files = [self.front.file, self.front.file, *self._odd_files(folder)]
@@ -171,9 +171,16 @@ class Rig:
         self.turn(1)
 
     def turn(self, times: int) -> None:
-        """Lets the back end work."""
+        """Lets the back end work.
+
+        Raises:
+            Broken: it lets out what would end its thread.
+        """
         for _ in range(times):
-            self.backend.turn(0)
+            try:
+                self.backend.turn(0)
+            except (OSError, EOFError) as error:  # of a step's own these are no finding
+                raise Broken(f"the back end lets {error!r} out") from error
 
     def send(self, request: int, payload: bytes, files: tuple[int, ...], flags: int = 1) -> None:
         """Sends a message and throws the answer away."""
