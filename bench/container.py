@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bench.timing import Line
+from bench.timing import Line, peak
 
 from troth.errors import TrothError
 from troth.image import brought, deb
@@ -142,12 +142,6 @@ def _read_and_hash(path: Path) -> None:
     running.digest()
 
 
-def _peak() -> int:
-    """Most memory this process has held, in bytes; unlike `getrusage`, without its parent's."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(next(line.split()[1] for line in status.splitlines() if "VmHWM" in line)) * 1024
-
-
 def becoming() -> list[Line] | str:
     """Memory as a multiple of the content, in a fresh process; time as a multiple of the floor."""
     packages = _packages()
@@ -181,6 +175,6 @@ def becoming() -> list[Line] | str:
 
 
 if __name__ == "__main__":
-    _before = _peak()
+    _before = peak()
     _size = _become(Path(sys.argv[1]), brought.pin(Path(sys.argv[1])), Path(sys.argv[2]))
-    print(_peak() - _before, _size)
+    print(peak() - _before, _size)

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from stat import S_IFDIR, S_IFREG
 
-from bench.timing import Line
+from bench.timing import Line, peak
 
 from troth.platforms.nitro.measure import measure
 from troth.wire import cpio, eif
@@ -52,12 +52,6 @@ def _inputs() -> tuple[list[list[cpio.Entry]], bytes]:
     return [_tree(BOOT, 1), _tree(SYSTEM, 2)], random.Random(0).randbytes(KERNEL)  # noqa: S311
 
 
-def _peak() -> int:
-    """Most memory this process has held, in bytes; unlike `getrusage`, without its parent's."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(next(line.split()[1] for line in status.splitlines() if "VmHWM" in line)) * 1024
-
-
 def writing() -> list[Line]:
     """Time as a share of one hash pass, memory as a multiple of the image."""
     trees, kernel = _inputs()
@@ -84,12 +78,12 @@ def writing() -> list[Line]:
 
 def _alone() -> None:
     """In a process of its own: the ready tree counts as part of the image it becomes."""
-    before = _peak()
+    before = peak()
     trees, kernel = _inputs()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "image.eif")
         _write(trees, kernel, out)
-        print(_peak() - before, out.stat().st_size)
+        print(peak() - before, out.stat().st_size)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,9 @@ def _down(sock: socket.socket) -> None:
     sock.sendall(b"s")
     left = SIZE
     while left:
-        left -= len(sock.recv(_CHUNK))
+        data = sock.recv(_CHUNK)
+        assert data, "the other end has gone"
+        left -= len(data)
 
 
 def _up(sock: socket.socket) -> None:
