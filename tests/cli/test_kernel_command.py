@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from troth.cli import kernel
+from troth.cli import _kernel, kernel
 from troth.image.hardware import kept
 from troth.image.hardware.inputs import inputs
 from troth.image.store import Store, digest
@@ -131,6 +131,14 @@ def test_up_takes_debians_while_the_other_is_not_built(tmp_path: Path, empty: Pa
     record = json.loads((tmp_path / "work" / "sample.build.json").read_bytes())["kernel"]
     assert (record["asked"], record["kind"]) == ("hardware", "debian")
     assert kept.find(Store(folder=empty / "troth" / "store" / "sha256")) is None
+
+
+def test_a_kernel_that_went_away_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--out` names a file that is written, or there is an error."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(_kernel, "ensure", lambda *_, **__: {})
+    with pytest.raises(kept.Missing):
+        kernel.build(out=tmp_path / "vmlinuz")
 
 
 def test_two_builds_that_differ_are_an_answer(capsys: pytest.CaptureFixture[str]) -> None:

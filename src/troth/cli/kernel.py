@@ -55,7 +55,9 @@ def build(
     except Differs as error:
         return _differs(error.differences, json=json)
     kernel = kept.find(store)
-    if out is not None and kernel is not None:
+    if kernel is None:
+        raise kept.Missing
+    if out is not None:
         from troth.image.files import write_together
 
         write_together(

@@ -1,5 +1,7 @@
 """The steps: fixed where they decide bytes, different where two builds must differ."""
 
+import hashlib
+from dataclasses import asdict
 from pathlib import Path
 
 from troth.image.hardware import plan
@@ -53,3 +55,11 @@ def test_only_what_is_made_can_be_written() -> None:
 def test_as_many_at_once_as_asked_for() -> None:
     assert "-j5" in plan.compile_kernel(ROOT, SOURCE, BUILD, plan.plain(5)).argv
     assert "-j6" in plan.compile_kernel(ROOT, SOURCE, BUILD, plan.strange(5)).argv
+
+
+def test_a_step_that_changes_has_another_version() -> None:
+    """`made_from` has the version alone: whoever changes a step raises it, and builds and locks anew."""
+    told = repr(([asdict(job) for job in jobs(plan.plain(1))], plan.LINKS))
+    digest = hashlib.sha256(told.encode()).hexdigest()
+    assert plan.VERSION == 1
+    assert digest == "13528fa75b210569b0a9904ed13591e0f11a686344fd918b8e0c6aef5e757969"
