@@ -55,5 +55,9 @@ def test_the_wheel_holds_what_is_needed_and_nothing_else(tmp_path: Path) -> None
     names = zipfile.ZipFile(wheel).namelist()
     assert "troth/py.typed" in names
     assert any(name.startswith("troth/platforms/nitro/roots/") for name in names)
+    templates = REPOSITORY / "src" / "troth" / "cli" / "templates"
+    for path in templates.rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            assert f"troth/cli/templates/{path.relative_to(templates).as_posix()}" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"troth"}
