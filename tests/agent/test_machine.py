@@ -1,7 +1,9 @@
-"""A machine of its own: its clock is looked at, and its console is no app's terminal."""
+"""A machine of its own: its files and its clock are looked at, and its console is no app's terminal."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,55 @@ from troth.agent import machine
 from troth.errors import Unavailable
 
 DAY = 24 * 60 * 60
+FULL = """
+import os, sys
+from troth.agent import machine
+from troth.errors import Unavailable
+from troth.runtime import linux
+
+place, options, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
+user, group = os.geteuid(), os.getegid()
+linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNS)
+linux.map_user(inside=0, user=user, group=group)
+linux.mount("tmpfs", place, "tmpfs", 0, options)
+machine.check_unpacked(os.statvfs(place))
+try:
+    for number in range(64):
+        with open(f"{place}/{number}", "wb", buffering=0) as file:
+            while size > file.tell():
+                file.write(bytes(3000))
+except OSError as error:
+    print("full:", error.strerror)
+try:
+    machine.check_unpacked(os.statvfs(place))
+    print("all there")
+except Unavailable as error:
+    print(error)
+"""
+
+
+@pytest.mark.namespaces
+@pytest.mark.parametrize(
+    ("options", "size", "said"),
+    [
+        ("size=64k", 2000, "cut off"),
+        ("size=64k", 1 << 20, "cut off"),
+        ("nr_inodes=20", 1, "cut off"),
+        ("size=1m", 2000, "all there"),
+        ("size=0,nr_inodes=0", 2000, "all there"),
+    ],
+)
+def test_files_that_the_kernel_left_out(tmp_path: Path, options: str, size: int, said: str) -> None:
+    """What a kernel does while it unpacks an image, and what is seen of it then."""
+    argv = [sys.executable, "-c", FULL, str(tmp_path), options, str(size)]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, check=True, timeout=60)
+    *full, last = done.stdout.decode().splitlines()
+    assert last.endswith("cut off or missing" if said == "cut off" else said)
+    assert bool(full) is (said == "cut off")
+
+
+def test_a_root_without_a_limit_is_not_full() -> None:
+    machine.check_unpacked(os.statvfs_result((4096, 4096, 0, 0, 0, 0, 0, 0, 0, 255)))
 
 
 @pytest.mark.parametrize("now", [RELEASED - DAY, RELEASED, RELEASED + 3650 * DAY])

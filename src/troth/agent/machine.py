@@ -32,8 +32,9 @@ def set_up() -> None:
 
     Raises:
         OSError: a mount or a module was refused; the enclave must not go on without it.
-        Unavailable: the clock is wrong.
+        Unavailable: the image's files may not all be there, or the clock is wrong.
     """
+    check_unpacked(os.statvfs("/"))
     # Made by the archive that every kernel has in it; the image's own folders are not empty.
     with contextlib.suppress(OSError):
         Path("/root").rmdir()
@@ -57,6 +58,25 @@ def set_up() -> None:
     with contextlib.suppress(FileNotFoundError):  # whoever needs it will say so in better words
         Path("/dev/nsm").chmod(0o600)
     linux.loopback_up()
+
+
+def check_unpacked(root: os.statvfs_result) -> None:
+    """Refuses a machine with so little memory that the kernel may have left files of the image out.
+
+    How much there is, is the host's choice and not measured. Where the initial file system is full, Linux
+    says so on the console, leaves the rest of the archives away, and starts what is there.
+
+    Args:
+        root: of the initial file system, before anything in it was changed.
+
+    Raises:
+        Unavailable: it is full. One without a limit has no blocks, and cannot be full.
+    """
+    if root.f_blocks and not (root.f_bfree and root.f_ffree):
+        raise Unavailable(
+            "this machine has too little memory for the image's files: some may be cut off or missing",
+            fix="give the enclave more memory",
+        )
 
 
 def check_clock(now: float) -> None:
