@@ -2,7 +2,8 @@
 
 The jail is forked off before the agent has a key or a thread, and waits for the word to start. In it
 the app sees the read-only image, a private /tmp, a /dev without the security module (unless the image
-says that it has it), and the agent's socket. Nothing writable can be executed, and no further user namespace can be made to undo that.
+says that it has it), and the agent's socket. Nothing writable can be executed, and no further user
+namespace can be made to undo that.
 
 Where a file system was brought for the app, that folder of the image becomes its root, and nothing of
 the agent's is left to be seen.

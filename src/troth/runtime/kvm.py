@@ -1,8 +1,8 @@
 """Whether this machine's KVM boots a kernel: tried, since that it can be opened says nothing.
 
 Some hosts offer `/dev/kvm` and cannot run a stock kernel in it. So the image's own kernel is booted
-without a file system, confined as any other, up to the panic in which that must end. What came of it is remembered for this
-kernel, QEMU and host.
+without a file system, confined as any other, up to the panic in which that must end. What came of it is
+remembered for this kernel, QEMU and host.
 """
 
 import contextlib

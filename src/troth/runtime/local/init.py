@@ -161,6 +161,7 @@ class Bridge:
     def serve(self) -> None:
         """One request for each connection, one after the other."""
         while True:
+            # What `socket` itself calls for this, and `_socket` has no other; the Python is the image's.
             descriptor, _ = self.listener._accept()  # type: ignore[attr-defined]
             sock = _socket.socket(_AF_UNIX, _STREAM, 0, descriptor)
             try:
