@@ -149,6 +149,14 @@ def test_a_folder(tmp_path: Path) -> None:
     assert again is not None and set(again.entries) == set(found.entries)
 
 
+def test_an_image_that_no_lock_pins(tmp_path: Path) -> None:
+    """Nor is a folder that it was saved to taken for a root."""
+    place = as_folder(layout(BASE), tmp_path / "image")
+    recipe = parse({"app": {"name": "a", "from_oci": "image", "entry": ["app"]}}, folder=tmp_path)
+    with pytest.raises(Misuse, match="the lock names no container image"):
+        brought.bring(tmp_path, recipe, None, source=place)
+
+
 def test_an_app_that_brings_nothing(tmp_path: Path) -> None:
     recipe = parse({"app": {"name": "a", "entry": ["x"]}}, folder=tmp_path)
     assert brought.bring(tmp_path, recipe, None) is None

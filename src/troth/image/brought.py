@@ -9,7 +9,7 @@ from troth.errors import Misuse
 from troth.image import layers, oci, oci_files, process, starting, walk
 from troth.image.architecture import AMD64, ARCHITECTURES, Architecture
 from troth.image.foreign import Foreign
-from troth.image.lock import Pin
+from troth.image.lock import RELOCK, Pin
 from troth.image.process import Process
 from troth.image.recipe import Recipe
 from troth.image.unpacked import MAX_UNPACKED
@@ -58,13 +58,14 @@ def bring(
         source: where the image or folder is, in the place of where the recipe says.
 
     Raises:
+        Misuse: it is a container image, and none is pinned.
         Misuse, Malformed, Unavailable: as `from_oci` and `from_rootfs`.
     """
     if not recipe.brings:
         return None
     place = source or folder / recipe.brings
     machine = ARCHITECTURES[recipe.architecture]
-    if pinned is None:
+    if recipe.from_rootfs:
         return from_rootfs(
             place,
             entry=recipe.entry,
@@ -72,6 +73,8 @@ def bring(
             environment=recipe.environment,
             machine=machine,
         )
+    if pinned is None:
+        raise Misuse("the lock names no container image, and the recipe brings one", fix=RELOCK)
     return from_oci(
         place,
         pinned=pinned,

@@ -151,9 +151,11 @@ class Lock:
 
     def fits(self, recipe: Recipe) -> bool:
         """Whether it was made for this recipe and under the keys that this troth pins."""
-        return (self.suite, self.recipe) == (recipe.suite, recipe.pinned()) and (
-            (self.keys, self.oci is not None) == (pinned_keys(self.suite), bool(recipe.from_oci))
-        )
+        try:
+            self.check(recipe)
+        except Misuse:
+            return False
+        return True
 
     def check(self, recipe: Recipe) -> None:
         """Hold the lock against a recipe and against the keys that this troth pins.

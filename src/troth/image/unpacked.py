@@ -14,7 +14,9 @@ MAX_UNPACKED: Final = 4 << 30
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPED: Final = tuple(bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50, 0x60))
-_WINDOW: Final = 27  # log2 of the bytes a zstd stream may look back; the format's own advice
+_WINDOW: Final = (
+    27  # log2 of the bytes a zstd stream may look back; what zstd itself takes at most, unasked
+)
 
 
 class Blob(Protocol):
