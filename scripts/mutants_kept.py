@@ -1,5 +1,6 @@
 """What `mutants.py` remembers from one run to the next, so that one that was ended can go on."""
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
@@ -32,8 +33,10 @@ class Kept:
         self._lines: dict[str, tuple[str, Caught]] = {}
         if path is not None and path.exists():
             for line in path.read_text("utf-8").splitlines():
-                name, digest, tests = json.loads(line)
-                self._lines[name] = digest, Caught(tuple(tests))
+                # A line that was cut short is one mutant more to run.
+                with contextlib.suppress(json.JSONDecodeError):
+                    name, digest, tests = json.loads(line)
+                    self._lines[name] = digest, Caught(tuple(tests))
 
     def get(self, mutant: Mutant) -> Caught | None:
         """The tests that noticed it, if neither they nor its module have changed."""
