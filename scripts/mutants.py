@@ -140,6 +140,22 @@ def everything() -> list[Mutant]:
     return found
 
 
+def forgotten(made: list[Mutant], reasons: dict[str, str]) -> list[str]:
+    """What stands for nothing any more: a module that was renamed would not be looked at, unseen."""
+    names = {mutant.name for mutant in made}
+    removed = {m.path.removeprefix("troth/") for m in made if m.kind == "removed"}
+    there = {file.relative_to(SOURCE / "troth").as_posix() for file in SOURCE.rglob("*.py")}
+    return [
+        *(f"no mutant has the name {name}" for name in reasons if name not in names),
+        *(f"no check is removed in {word}" for word in CHECKS if not _begin(removed, word)),
+        *(f"no module is {word}" for word in LEFT_OUT if not _begin(there, word)),
+    ]
+
+
+def _begin(paths: set[str], word: str) -> bool:
+    return any(path.startswith(word) for path in paths)
+
+
 def drawn(mutants: list[Mutant], many: int, seed: int) -> frozenset[str]:
     """So many of them, by their names: a change elsewhere in the code draws hardly any others."""
     by_lot = sorted(m.name for m in mutants)
@@ -351,7 +367,10 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="a file of what was caught, to go on later")
     given = parser.parse_args()
     made = everything()
+    reasons: dict[str, str] = tomllib.loads(REASONS.read_text("utf-8"))
     chosen = [mutant for mutant in made if given.only in mutant.name]
+    if wrong := [*forgotten(made, reasons), *([] if chosen else ["no mutant is chosen"])]:
+        raise SystemExit("\n".join(f"error: {line}" for line in wrong))
     if given.sample is not None:
         rest = [mutant for mutant in chosen if mutant.kind != "removed"]
         kept = drawn(rest, given.sample, given.seed)
@@ -362,7 +381,6 @@ def main() -> int:
         base = baseline(sources)
         survivors, noticing = run(chosen, base, sources, Kept(given.keep, REPOSITORY))
         control(sources, noticing)
-    reasons: dict[str, str] = tomllib.loads(REASONS.read_text("utf-8"))
     whole = given.sample is None and not given.only
     wrong = judge(chosen, survivors, reasons, whole=whole)
     if whole or given.page:
