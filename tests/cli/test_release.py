@@ -221,6 +221,9 @@ def test_nothing_is_overwritten(desk: Desk) -> None:
     assert desk.sign() == 2
     assert (desk.folder / "app.pcr8").read_bytes() == before
     assert desk.attach("-o", desk.path("cert.pem")) == 2
+    desk.put("other.measurements.json", b"mine")
+    assert desk.attach("-o", desk.path("other.eif")) == 2
+    assert (desk.folder / "other.measurements.json").read_bytes() == b"mine"
     assert desk.attach("-o", desk.path("signed.bin")) == 2
     assert (
         desk.attach("-o", desk.path("no/such/folder.eif")) == 0

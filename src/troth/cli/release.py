@@ -102,7 +102,7 @@ def attach(
     Args:
         image: an EIF.
         signature: from `troth release sign`.
-        output: file to write; it must not exist. Default: the image itself.
+        output: file to write; neither it nor its file of measurements must exist. Default: the image itself.
     """
     import contextlib
     import hashlib
@@ -115,8 +115,10 @@ def attach(
     from troth.wire import eif, json
 
     place = image if output is None else output
-    if output is not None and exists(output):
-        raise Misuse(f"{output} exists", fix="name another file, or remove it first")
+    beside = companions.of(place, companions.MEASUREMENTS)
+    for path in () if output is None else (output, beside):
+        if exists(path):
+            raise Misuse(f"{path} exists", fix="name another file, or remove it first")
     if place.suffix != ".eif":
         raise Misuse(f"{place} would not be taken for an image", fix="end its name in .eif")
     parsed = eif.read(_image.read(image))
@@ -138,7 +140,7 @@ def attach(
     write_together(
         place.parent,
         {
-            companions.of(place, _image.ENDING).name: [json.canonical(measurements)],
+            beside.name: [json.canonical(measurements)],
             place.name: eif.pieces(signed),
         },
     )
