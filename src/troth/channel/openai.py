@@ -90,7 +90,7 @@ def openai(
         Malformed, Misuse, Unavailable: the host attests itself in no known way, or is not there; or the
             extra `openai` is not installed.
     """
-    return _client(  # type: ignore[no-any-return]
+    made: OpenAI = _client(
         base_url,
         asynchronous=False,
         api_key=api_key,
@@ -104,6 +104,7 @@ def openai(
         keep=keep,
         at=at,
     )
+    return made
 
 
 def async_openai(
@@ -121,7 +122,7 @@ def async_openai(
     **client: Any,
 ) -> "AsyncOpenAI":
     """`openai` for asyncio: the same, with each request on a thread. It verifies before it returns."""
-    return _client(  # type: ignore[no-any-return]
+    made: AsyncOpenAI = _client(
         base_url,
         asynchronous=True,
         api_key=api_key,
@@ -135,6 +136,7 @@ def async_openai(
         keep=keep,
         at=at,
     )
+    return made
 
 
 def _client(
