@@ -38,6 +38,14 @@ def test_a_damaged_copy_is_removed_and_said(tmp_path: Path) -> None:
         store.get(sha256=SHA, name="p.deb")
 
 
+def test_what_is_put_takes_the_place_of_a_damaged_copy(tmp_path: Path) -> None:
+    """Else a kernel that was just built and compared would be lost to the one that is there."""
+    store = Store(folder=tmp_path)
+    (tmp_path / SHA).write_bytes(DATA[:-1])
+    store.put(DATA, sha256=SHA, name="p.deb")
+    assert store.get(sha256=SHA, name="p.deb") == DATA
+
+
 def test_a_vendored_file_comes_first_and_must_be_right(tmp_path: Path) -> None:
     store = Store(folder=tmp_path / "store", vendored=tmp_path)
     (tmp_path / "p.deb").write_bytes(DATA)

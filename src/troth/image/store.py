@@ -63,14 +63,13 @@ class Store:
             return data
 
     def put(self, data: bytes, *, sha256: str, name: str) -> None:
-        """Keep bytes under their digest.
+        """Keep bytes under their digest; what is there under it takes their place, for it may be damaged.
 
         Raises:
             Malformed: they have another one.
         """
         check(data, sha256=sha256, name=name)
-        if not (self.folder / sha256).is_file():
-            write_together(self.folder, {sha256: [data]})
+        write_together(self.folder, {sha256: [data]})
 
 
 def check(data: bytes, *, sha256: str, name: str) -> None:

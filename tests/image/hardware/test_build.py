@@ -174,6 +174,15 @@ def test_a_kernel_that_was_changed_in_the_store(pinned: Inputs, store: Store) ->
     assert kept.find(store) is None
 
 
+def test_a_damaged_kernel_is_mended_by_a_build(pinned: Inputs, store: Store) -> None:
+    for name in (pinned.kernel.sha256, pinned.kernel.config_sha256):
+        (store.folder / name).write_bytes(b"damaged")
+    build.build(store, sandbox=Compiler(), twice=True)
+    found = kept.find(store)
+    assert found is not None
+    assert digest(kept.config(store)) == pinned.kernel.config_sha256
+
+
 def test_a_source_without_an_archive(store: Store, scratch: Path) -> None:
     loose = lock(store)
     odd = replace(loose, source=replace(loose.source, name="linux-source-6.13"))
