@@ -35,7 +35,9 @@ def test_two_builds_differ_in_all_that_must_not_matter() -> None:
     one, other = plan.plain(2), plan.strange(2)
     for name in ("name", "source", "build", "hostname", "umask", "jobs"):
         assert getattr(one, name) != getattr(other, name)
-    assert one.variables["TZ"] != other.variables["TZ"]
+    for name in ("TZ", "LC_ALL", "USER"):
+        assert one.variables[name] != other.variables[name]
+    assert "SOURCE_DATE_EPOCH" in other.variables.keys() - one.variables.keys()
     assert one.source.count("/") != other.source.count("/")
 
 
