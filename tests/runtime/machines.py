@@ -4,6 +4,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from stat import S_IFREG
 
@@ -12,6 +13,7 @@ from troth.image import build as builder
 from troth.model.report import Verdict
 from troth.platforms.nitro.measure import measure
 from troth.runtime import development, qemu, runs, state
+from troth.runtime.booted import Booted
 from troth.runtime.console import Console
 from troth.runtime.grounds import Job
 from troth.runtime.load import load
@@ -79,26 +81,32 @@ def with_init(image: Path, path: Path, script: bytes) -> Path:
     return rewritten(image, path, change)
 
 
+def job(image: Path, folder: Path, *, memory: int | None = None) -> Job:
+    """What a ground is asked to run; `memory` in place of what the recipe gives."""
+    loaded = load(image)
+    return Job(
+        image=image,
+        loaded=loaded if memory is None else replace(loaded, memory=memory),
+        folder=folder,
+        free={},
+        pki=development.nitro().to_pem_bundle(),
+        debug=False,
+        unless_stopped=lambda: None,
+    )
+
+
 @contextlib.contextmanager
-def ground(image: Path, folder: Path) -> Iterator[tuple[Microvm, Console]]:
+def ground(
+    image: Path, folder: Path, *, kind: type[Booted] = Microvm, memory: int | None = None
+) -> Iterator[tuple[Booted, Console]]:
     """The ground alone, launched, without the process that otherwise owns it."""
     folder.mkdir()
     os.chdir(folder)
     words = Console()
-    made = Microvm(words)
+    made = kind(words)
     words.start(folder / state.CONSOLE)
     try:
-        made.launch(
-            Job(
-                image=image,
-                loaded=load(image),
-                folder=folder,
-                free={},
-                pki=development.nitro().to_pem_bundle(),
-                debug=False,
-                unless_stopped=lambda: None,
-            )
-        )
+        made.launch(job(image, folder, memory=memory))
         yield made, words
     finally:
         made.kill()

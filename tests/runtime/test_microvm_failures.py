@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.runtime.machines import ask, ground, machines, start, until, with_init
+from tests.runtime.machines import ask, ground, job, machines, start, until, with_init
 
 from troth.errors import Misuse, Unavailable
 from troth.runtime import booted, console, qemu, runs
+from troth.runtime.microvm import Microvm
 
 pytestmark = [pytest.mark.microvm, pytest.mark.network, pytest.mark.usefixtures("nothing_left")]
 
@@ -138,3 +139,25 @@ def test_a_boot_without_a_sign_of_life_is_begun_anew_once(
             until(made.ready, 60)
         assert made.fileno() != first
     assert "less busy" in raised.value.fix
+
+
+def test_archives_stay_packed_where_there_is_no_room(
+    probe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An emulated processor boots sooner from what is unpacked already, but not in any memory."""
+    monkeypatch.setattr("troth.runtime.kvm.DEVICE", str(tmp_path / "absent"))
+    sizes = []
+    given = job(probe_file, tmp_path)
+    unpacked = sum(len(entry.data) for entry in given.loaded.entries)
+    packed = sum(section.size for section in given.loaded.image.ramdisks)
+    plenty = booted.memory_to_boot(given, 1 << 20, packed=2 * unpacked)
+    least = booted.memory_to_boot(given, 1 << 20, packed=packed + (1 << 20))
+    for memory in (plenty, least):
+        made = Microvm(console.Console())
+        machine = made.plan(job(probe_file, tmp_path, memory=memory))
+        sizes.append(os.stat(machine.files[1]).st_size)  # noqa: PTH116 - a descriptor
+        made.close()
+    assert packed <= sizes[1] < packed + (1 << 20)
+    assert sizes[1] < unpacked < sizes[0]
+    with pytest.raises(Misuse, match="MiB to boot, and its recipe gives it"):
+        Microvm(console.Console()).plan(job(probe_file, tmp_path, memory=least - 6))

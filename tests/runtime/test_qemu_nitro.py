@@ -12,17 +12,19 @@ from stat import S_IFREG
 
 import pytest
 from tests.agent.conftest import PROBE
+from tests.runtime import machines
 from tests.runtime.test_load import image, kept
 from tests.runtime.test_qemu_nitro_found import WITH, WITHOUT, put
 
 from troth.errors import Malformed, Misuse, Unavailable
 from troth.image import build as builder
 from troth.runtime import qemu_nitro_found, runs, state
+from troth.runtime.booted import memory_to_boot
 from troth.runtime.console import Console
 from troth.runtime.grounds import Job
 from troth.runtime.load import MODULES, Loaded, load
 from troth.runtime.qemu_nitro import MODULE, PARENT, ROLE, QemuNitro
-from troth.wire import cpio
+from troth.wire import cpio, eif, ramdisk
 
 
 @pytest.fixture
@@ -189,3 +191,30 @@ def test_qemu_killed_in_mid_boot(
         runs.start(probe, pki=None, on="qemu-nitro")
     killer.join()
     assert list(state.root().glob("*")) == []
+
+
+@pytest.mark.qemu_nitro
+@pytest.mark.hardware_kernel
+@pytest.mark.network
+@pytest.mark.slow
+@pytest.mark.usefixtures("elsewhere")
+def test_no_image_runs_without_some_of_its_files(
+    probe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host gives little memory, the kernel leaves files away, and the registers are as ever."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr("troth.runtime.qemu_nitro.check_memory", lambda *_: None)
+    whole = eif.read(probe.read_bytes())
+    last = whole.ramdisks[-1]
+    entries = list(ramdisk.read(last.data))
+    entries.append(cpio.Entry(path="zz", mode=S_IFREG | 0o644, data=bytes(100 << 20)))
+    larger = eif.Section(kind=eif.Kind.RAMDISK, pieces=cpio.pack(entries))
+    sections = [larger if section is last else section for section in whole.sections]
+    path = tmp_path / "larger.eif"
+    path.write_bytes(eif.pack(eif.Eif(sections=tuple(sections))))
+    # Half of what is missing are pages of that last file, and not of a file without which nothing starts.
+    little = memory_to_boot(machines.job(path, tmp_path), 0) - 120
+    with machines.ground(path, tmp_path / "run", kind=QemuNitro, memory=little) as (made, _):
+        with pytest.raises(Unavailable, match="too little memory for the image's files"):
+            machines.until(made.ready, 120)
+        assert b"Initramfs unpacking failed" in Path(state.CONSOLE).read_bytes()
