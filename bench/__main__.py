@@ -11,6 +11,8 @@ from bench.timing import Line, shown
 
 VECTORS = Path(os.environ.get("TROTH_VECTORS", Path(__file__).parents[2] / "shared" / "vectors"))
 
+Part = Callable[[], list[Line] | str]
+
 
 def _handshake() -> list[Line] | str:
     if importlib.util.find_spec("bench.handshake") is None:
@@ -35,13 +37,16 @@ def _print(line: Line) -> None:
 
 def main() -> int:
     """Print all; exit 1 if a limit of ours is broken."""
-    parts: dict[str, Callable[[], list[Line] | str]] = {
+    of_vectors: dict[str, Part] = {
         "Nitro evidence": lambda: nitro.verification(VECTORS),
         "beside a peer": lambda: nitro.peer(VECTORS),
         "Intel quotes": lambda: quotes.intel(VECTORS),
         "AMD reports": lambda: quotes.amd(VECTORS),
         "NVIDIA reports": nvidia.gpus,
         "batches": lambda: quotes.many(VECTORS),
+        "starting": lambda: process.starting(VECTORS),
+    }
+    alone: dict[str, Part] = {
         "an image": image.writing,
         "a container": container.becoming,
         "a handshake": _handshake,
@@ -50,22 +55,10 @@ def main() -> int:
         "a boot, the hardware kernel": lambda: boot.booting("hardware"),
         "receipts of AI services": receipts.checking,
         "the package openai": receipts.requests,
-        "starting": lambda: process.starting(VECTORS),
     }
-    alone = (
-        "an image",
-        "a container",
-        "a handshake",
-        "vsock",
-        "a boot, Debian's kernel",
-        "a boot, the hardware kernel",
-        "receipts of AI services",
-        "the package openai",
-    )
     broken = 0
-    for title, part in parts.items():
-        needs_vectors = title not in alone
-        if needs_vectors and not (VECTORS / "nitro").is_dir():
+    for title, part in (of_vectors | alone).items():
+        if title in of_vectors and not (VECTORS / "nitro").is_dir():
             result: list[Line] | str = f"no vectors at {VECTORS}; name them with TROTH_VECTORS"
         else:
             result = part()
