@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from troth.errors import Unavailable
-from troth.runtime.forward import Forwarder, connect_unix
+from troth.runtime.forward import Forwarder, connect_unix, listen_unix
 
 
 def inner(path: Path, handle: Callable[[socket.socket], None]) -> socket.socket:
@@ -46,6 +46,12 @@ def connect(forwarder: Forwarder) -> socket.socket:
     sock = socket.create_connection(("127.0.0.1", forwarder.published.host_port), 10)
     sock.settimeout(10)
     return sock
+
+
+def test_a_socket_is_its_owners_alone(tmp_path) -> None:
+    path = tmp_path / "s"
+    with listen_unix(str(path)), connect_unix(str(path)):
+        assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_both_ways_and_half_closed(forwarder, tmp_path) -> None:

@@ -18,6 +18,7 @@ from troth.errors import Misuse, Unavailable
 from troth.runtime import kvm, qemu, state
 from troth.runtime.console import Console
 from troth.runtime.control import Control, answer_heartbeats
+from troth.runtime.forward import listen_unix
 from troth.runtime.grounds import Job
 from troth.runtime.vsock import Vsock
 from troth.wire import control
@@ -85,10 +86,10 @@ class Booted(ABC):
         """Plans, makes what the guest will reach, and boots."""
         self._machine = self.plan(job)
         self._log.start(job.folder / LOG)
-        self._control = Control(_listen(path_of(control.CONTROL_PORT)), job.free)
+        self._control = Control(listen_unix(path_of(control.CONTROL_PORT)), job.free)
         self._held.callback(self._control.close)
         self._control.start()
-        heartbeat = _listen(path_of(control.HEARTBEAT_PORT))
+        heartbeat = listen_unix(path_of(control.HEARTBEAT_PORT))
         self._held.callback(_shut, heartbeat)
         answer_heartbeats(heartbeat)
         self.serve(job)
@@ -147,6 +148,7 @@ class Booted(ABC):
         self._signs = _size(state.CONSOLE)
         self._alive_at = time.monotonic()
         self._process = qemu.Process(self._machine, console=self._console.write_end, log=self._log)
+        self._held.callback(self._process.close)
         self._worked = 0.0
 
     def ready(self) -> bool:
@@ -322,14 +324,6 @@ def _available() -> int | None:
     except (OSError, ValueError, IndexError):
         pass
     return None
-
-
-def _listen(path: str) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    os.fchmod(listener.fileno(), 0o600)
-    listener.bind(path)
-    listener.listen(16)
-    return listener
 
 
 def _shut(listener: socket.socket) -> None:

@@ -83,6 +83,16 @@ class Forwarder:
             self._slots.release()
 
 
+def listen_unix(path: str) -> socket.socket:
+    """A listening socket that is its owner's alone from the start."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # Before it has a name: the file gets this mode when it is made.
+    os.fchmod(listener.fileno(), 0o600)
+    listener.bind(path)
+    listener.listen(_BACKLOG)
+    return listener
+
+
 def connect_unix(path: str) -> socket.socket:
     """Connects to a socket that the image made; a link of its making would lead to one of the host's.
 

@@ -1,10 +1,9 @@
 """The simulated security module of a run, on a unix socket of mode 0600."""
 
-import socket
 import threading
 from datetime import UTC, datetime
-from pathlib import Path
 
+from troth.runtime.forward import listen_unix
 from troth.runtime.grounds import Job
 
 
@@ -28,10 +27,5 @@ def serve(job: Job, path: str) -> None:
         new_instance(),
         lambda: datetime.now(UTC),
     )
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(path)
-    Path(path).chmod(0o600)
-    listener.listen(16)
-    threading.Thread(
-        target=serve_nsm, args=(listener, module, threading.Event()), daemon=True
-    ).start()
+    served = (listen_unix(path), module, threading.Event())
+    threading.Thread(target=serve_nsm, args=served, daemon=True).start()
