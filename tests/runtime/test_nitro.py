@@ -46,6 +46,11 @@ class Listener:
         self.callers.put(None)
 
 
+def as_vsock(sock: socket.socket) -> socket.socket:
+    """The same, to Python a socket of vsock: it takes other options for those."""
+    return socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM, fileno=sock.detach())
+
+
 class Wire(Vsock):
     """A vsock between this process and itself."""
 
@@ -62,13 +67,13 @@ class Wire(Vsock):
 
     def connect(self, cid: int, port: int) -> socket.socket:
         self.asked.append((cid, port))
-        return socket.socketpair()[0]
+        return as_vsock(socket.socketpair()[0])
 
     def call(self, cid: int) -> socket.socket:
         """The agent's end of a connection from this address."""
         ours, theirs = socket.socketpair()
         ours.settimeout(10)
-        self.listener.callers.put((theirs, (cid, 1024)))
+        self.listener.callers.put((as_vsock(theirs), (cid, 1024)))
         return ours
 
 
