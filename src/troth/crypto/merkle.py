@@ -6,7 +6,7 @@ error or a check.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, Self
 
 SIZE: Final = 32
 """Bytes of a digest."""
@@ -41,6 +41,14 @@ class Frontier:
         self.size = size
         self.peaks = list(peaks)
 
+    @classmethod
+    def of(cls, digests: Iterable[bytes]) -> Self:
+        """A tree of these leaves, by their digests."""
+        frontier = cls()
+        for digest in digests:
+            frontier.append(digest)
+        return frontier
+
     def append(self, digest: bytes) -> None:
         """Adds one leaf by its digest."""
         size = self.size
@@ -62,10 +70,7 @@ class Frontier:
 
 def root(digests: Iterable[bytes]) -> bytes:
     """The root of a tree of these leaves, by their digests."""
-    frontier = Frontier()
-    for digest in digests:
-        frontier.append(digest)
-    return frontier.root()
+    return Frontier.of(digests).root()
 
 
 def path(index: int, size: int) -> list[tuple[int, int]]:

@@ -10,13 +10,9 @@ class Disk:
     Nothing is durable before its `sync`: of a file its content, of a folder the names in it.
     """
 
-    def make(self, folder: Path) -> bool:
-        """Makes a folder in one that is there; whether it was absent."""
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            return False
-        return True
+    def make(self, folder: Path) -> None:
+        """Makes a folder in one that is there; one that is there already is no trouble."""
+        folder.mkdir(exist_ok=True)
 
     def write(self, file: Path, data: bytes) -> None:
         """Writes a file from its beginning."""
@@ -43,3 +39,54 @@ class Disk:
     def remove_folder(self, folder: Path) -> None:
         """Takes an empty folder away."""
         folder.rmdir()
+
+
+class Together:
+    """Files that are on the disk, with their names, before any step after them.
+
+    All are written before the first is waited for, which asks the disk to settle once and not once a file.
+    """
+
+    def __init__(self, disk: Disk, root: Path) -> None:
+        self._disk = disk
+        self._root = root
+        self._durable = {root}  # folders whose own names are on the disk
+        self._written: list[Path] = []
+        self._touched: set[Path] = set()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Writes a file beside its place, which is named from the root on."""
+        path = self._root / name
+        self._make(path.parent)
+        self._disk.write(_beside(path), data)
+        self._written.append(path)
+        self._touched.add(path.parent)
+
+    def settle(self) -> None:
+        """Moves all to their places, and returns when that is on the disk.
+
+        Raises:
+            OSError: the disk failed, and nobody knows which of the files are there.
+        """
+        for path in self._written:
+            self._disk.sync(_beside(path))
+        for path in self._written:
+            self._disk.rename(_beside(path), path)
+        for folder in sorted(self._touched):
+            self._disk.sync(folder)
+        # Folders of parts of tiles come and go, and are asked for anew.
+        self._durable.update(folder for folder in self._touched if folder.suffix != ".p")
+        self._written.clear()
+        self._touched.clear()
+
+    def _make(self, folder: Path) -> None:
+        if folder in self._durable or folder in self._touched:
+            return
+        self._make(folder.parent)
+        # One that is there may be of a process that was killed before its name was on the disk.
+        self._disk.make(folder)
+        self._touched.update((folder, folder.parent))
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.new")

@@ -24,7 +24,7 @@ from troth.tlog import checkpoint as checkpoints
 from troth.tlog import note as notes
 from troth.tlog import read, tiles
 from troth.tlog.checkpoint import Checkpoint
-from troth.tlog.disk import Disk
+from troth.tlog.disk import Disk, Together
 from troth.tlog.note import Kind, Note, Signature
 from troth.tlog.signer import SigningKey
 from troth.tlog.writing import Writing
@@ -59,6 +59,7 @@ class Log:
         self.reader = read.from_folder(folder)
         self._key = key
         self._disk = disk
+        self._files = Together(disk, folder)
         self._lock = lock
         self._broken = False
         self.published: Checkpoint
@@ -212,7 +213,6 @@ class Log:
         # A process that was killed may have left what is seen here and not on the disk yet.
         if pending is not None:
             self._disk.sync(self.folder / PENDING)
-        self._disk.make(self.folder / tiles.HISTORY)
         self._disk.sync(self.folder)
         if published is None and newest.size == 0:
             self._publish(None)
@@ -243,11 +243,12 @@ class Log:
         """Makes it durable that this size has this root, before anything says so that others believe."""
         text = _INTENT + checkpoint.text()
         note = Note(text=text, signatures=(self._key.sign(text),))
-        self._replace(self.folder / PENDING, note.encode())
+        self._files.write(PENDING, note.encode())
+        self._files.settle()
 
     def _write(self, entries: Sequence[bytes]) -> None:
         with self._unless_it_fails():
-            writing = self._writing.grown(entries, self.folder, self._disk)
+            writing = self._writing.grown(entries, self._files)
             checkpoint = Checkpoint(
                 origin=self._key.verifier.name, size=writing.size, root=writing.root()
             )
@@ -265,7 +266,7 @@ class Log:
                 self.published.size,
                 lambda old: self.reader.consistency(old, self.pending),
             )
-        history = self.folder / tiles.HISTORY / str(self.pending.size)
+        history = f"{tiles.HISTORY}/{self.pending.size}"
         signatures = _kept([*self._cosignatures(history, text), *fresh])
         data = Note(text=text, signatures=(*note.signatures, *signatures)).encode()
         try:
@@ -273,29 +274,23 @@ class Log:
         except Malformed as error:
             raise Misuse(f"what the witnesses gave can't be published: {error}") from error
         with self._unless_it_fails():
-            self._replace(history, data)
-            self._replace(self.folder / tiles.CHECKPOINT, data)
+            self._files.write(history, data)
+            self._files.write(tiles.CHECKPOINT, data)
+            self._files.settle()
             before, self.published = self.published, self.pending
             self._writing.forget(before.size, self.published.size, self.folder, self._disk)
         return data
 
-    def _cosignatures(self, history: Path, text: str) -> list[Signature]:
+    def _cosignatures(self, history: str, text: str) -> list[Signature]:
         """Those that this very checkpoint was published with before."""
-        if not os.path.lexists(history):
+        if not os.path.lexists(self.folder / history):
             return []
         with _doing(self.folder):
-            note = notes.parse(_bytes(history), field=f"{tiles.HISTORY}/{history.name}")
+            note = notes.parse(_bytes(self.folder / history), field=history)
         mine = (self._key.verifier.name, self._key.verifier.id)
         return (
             [s for s in note.signatures if (s.name, s.key_id) != mine] if note.text == text else []
         )
-
-    def _replace(self, path: Path, data: bytes) -> None:
-        new = path.with_name(f".{path.name}.new")
-        self._disk.write(new, data)
-        self._disk.sync(new)
-        self._disk.rename(new, path)
-        self._disk.sync(path.parent)
 
     def _new(self, entries: Sequence[bytes]) -> tuple[list[bytes], list[int]]:
         """Those that are not among the last ones, and the index that each has or will have."""

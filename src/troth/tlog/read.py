@@ -111,7 +111,7 @@ class _Tree:
         for level, full, width in tiles.widths(self.size):
             self.edge.append(self._digests(level, full, width) if width else ())
         for digests in reversed(self.edge):
-            self.peaks += _frontier(digests).peaks
+            self.peaks += Frontier.of(digests).peaks
         if Frontier(self.size, self.peaks).root() != self.digest:
             raise Malformed("the tiles do not lead to the checkpoint's root", field="tile")
 
@@ -140,7 +140,7 @@ class _Tree:
         if known is None:
             known = self._digests(level, index, WIDTH)
             above = self.tile(level + 1, index // WIDTH)
-            if _frontier(known).root() != above[index % WIDTH]:
+            if Frontier.of(known).root() != above[index % WIDTH]:
                 raise Malformed(
                     "the tile does not lead to the checkpoint's root",
                     field=tiles.tile(level, index),
@@ -155,7 +155,7 @@ class _Tree:
     def _node(self, height: int, index: int) -> bytes:
         level, rest = divmod(height, _HEIGHT)
         tile, place = divmod(index << rest, WIDTH)
-        return _frontier(self.tile(level, tile)[place : place + (1 << rest)]).root()
+        return Frontier.of(self.tile(level, tile)[place : place + (1 << rest)]).root()
 
     def _digests(self, level: int, index: int, width: int) -> tuple[bytes, ...]:
         path = tiles.tile(level, index, width)
@@ -174,13 +174,6 @@ class _Tree:
             except Unavailable:
                 pass
             raise
-
-
-def _frontier(digests: tuple[bytes, ...]) -> Frontier:
-    frontier = Frontier()
-    for digest in digests:
-        frontier.append(digest)
-    return frontier
 
 
 def from_folder(folder: Path) -> Reader:

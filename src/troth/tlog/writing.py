@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -10,7 +10,7 @@ from troth.crypto import merkle
 from troth.crypto.merkle import Frontier
 from troth.tlog import tiles
 from troth.tlog.checkpoint import Checkpoint
-from troth.tlog.disk import Disk
+from troth.tlog.disk import Disk, Together
 from troth.tlog.read import Reader
 from troth.tlog.tiles import WIDTH
 
@@ -48,10 +48,10 @@ class Writing:
         """The root of the tree."""
         peaks: list[bytes] = []
         for digests in reversed(self.edge):
-            peaks += _frontier(digests).peaks
+            peaks += Frontier.of(digests).peaks
         return Frontier(self.size, peaks).root()
 
-    def grown(self, entries: Sequence[bytes], folder: Path, disk: Disk) -> Self:
+    def grown(self, entries: Sequence[bytes], files: Together) -> Self:
         """Writes the files that these entries make, durably, and says where the log goes on then.
 
         Only new files are written: what an earlier checkpoint speaks of is never touched.
@@ -59,7 +59,6 @@ class Writing:
         Raises:
             OSError: the disk fails.
         """
-        files = _Files(folder, disk)
         edge = [list(level) for level in self.edge]
         changed: set[int] = set()
         last = list(self.entries)
@@ -106,7 +105,7 @@ class Writing:
 
 
 def _push(
-    edge: list[list[bytes]], digest: bytes, size: int, files: "_Files", changed: set[int]
+    edge: list[list[bytes]], digest: bytes, size: int, files: Together, changed: set[int]
 ) -> None:
     """Adds a digest to the first level, and the root of every tile that is full to the level above."""
     level = 0
@@ -119,43 +118,6 @@ def _push(
             return
         digests = edge[level]
         files.write(tiles.tile(level, (size >> 8 * (level + 1)) - 1), b"".join(digests))
-        digest = _frontier(digests).root()
+        digest = Frontier.of(digests).root()
         digests.clear()
         level += 1
-
-
-@dataclass(slots=True)
-class _Files:
-    """Files of which none counts before all are on the disk."""
-
-    folder: Path
-    disk: Disk
-    touched: set[Path] = field(default_factory=set)
-
-    def write(self, name: str, data: bytes) -> None:
-        path = self.folder / name
-        self._make(path.parent)
-        new = path.with_name(f".{path.name}.new")
-        self.disk.write(new, data)
-        self.disk.sync(new)
-        self.disk.rename(new, path)
-        self.touched.add(path.parent)
-
-    def settle(self) -> None:
-        for folder in sorted(self.touched, reverse=True):
-            self.disk.sync(folder)
-
-    def _make(self, folder: Path) -> None:
-        if folder in self.touched or folder == self.folder:
-            return
-        self._make(folder.parent)
-        # Even one that is there may be of a process that was killed before it was on the disk.
-        self.disk.make(folder)
-        self.touched.update((folder, folder.parent))
-
-
-def _frontier(digests: Sequence[bytes]) -> Frontier:
-    frontier = Frontier()
-    for digest in digests:
-        frontier.append(digest)
-    return frontier
