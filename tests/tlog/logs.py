@@ -1,9 +1,10 @@
 """A log in memory, whose keeper may lie: any entries, any past, any checkpoint, signed with the true key."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from troth.crypto import merkle
-from troth.crypto.merkle import Frontier
+from troth.tlog import tiles
 from troth.tlog.checkpoint import Checkpoint
 from troth.tlog.note import Note
 from troth.tlog.signer import SigningKey
@@ -39,8 +40,22 @@ def _subproof(old: int, leaves: list[bytes], *, whole: bool) -> tuple[bytes, ...
     return (*_subproof(old - cut, leaves[cut:], whole=False), merkle.root(leaves[:cut]))
 
 
-def frontier(entries: Sequence[bytes]) -> Frontier:
-    made = Frontier()
-    for entry in entries:
-        made.append(merkle.leaf(entry))
-    return made
+def publish(
+    folder: Path, entries: Sequence[bytes], *, note: bytes | None = None, key: SigningKey = KEY
+) -> None:
+    """Writes a log's files as whoever keeps it likes: these entries, under this checkpoint."""
+    digests = [merkle.leaf(e) for e in entries]
+    files = {tiles.CHECKPOINT: signed(entries, key) if note is None else note}
+    for level, full, rest in tiles.widths(len(entries)):
+        for index in range(full + bool(rest)):
+            width = tiles.WIDTH if index < full else rest
+            part = slice(index * tiles.WIDTH, index * tiles.WIDTH + width)
+            files[tiles.tile(level, index, width)] = b"".join(digests[part])
+            if level == 0:
+                files[tiles.bundle(index, width)] = tiles.pack(entries[part])
+        digests = [
+            merkle.root(digests[n * tiles.WIDTH : (n + 1) * tiles.WIDTH]) for n in range(full)
+        ]
+    for path, data in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)

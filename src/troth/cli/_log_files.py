@@ -93,7 +93,9 @@ class Files:
                 )
                 os.close(at)
                 at = inner
-            handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
+            handle = os.open(
+                name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at
+            )
         finally:
             os.close(at)
         file = open(handle, "rb")  # noqa: SIM115, PTH123 - closed when it was sent
