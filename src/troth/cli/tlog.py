@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 from troth.cli import _log_source
 from troth.cli._console import exists, out, read_source, say, write_file
 from troth.errors import Malformed, Misuse, TrothError
+from troth.render.escape import visible
 
 if TYPE_CHECKING:
     from troth.tlog.signer import SigningKey
@@ -123,7 +124,7 @@ def append(
     asking = None
     if witness:
         keys = [_log_source.key(text, name="--witness-key") for text in witness_key]
-        asking = _log_source.Asking(witness, keys, threshold=witness_threshold, tell=say)
+        asking = _log_source.Asking(witness, keys, threshold=witness_threshold, tell=_tell)
     elif witness_key or witness_threshold:
         raise Misuse("no witness is named", fix="add --witness")
     if not read and asking is None:
@@ -229,8 +230,12 @@ app.command("troth.cli._log_witness:witness", name="witness")
 app.command("troth.cli._log_check:check", name="check")
 
 
+def _tell(words: str) -> None:
+    say(visible(words))
+
+
 def _complain(error: TrothError) -> None:
-    say(f"an answer could not be given: {error}")
+    say(f"an answer could not be given: {visible(str(error))}")
 
 
 def _key(path: Path) -> "SigningKey":
