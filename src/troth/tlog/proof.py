@@ -19,6 +19,7 @@ MOST_BYTES: Final = 2 * MOST_NOTE
 
 _FIRST: Final = "c2sp.org/tlog-proof@v1"
 _INDEX: Final = re.compile(r"index (0|[1-9][0-9]{0,18})")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/=]*")
 _MOST_HASHES: Final = 62
 
 
@@ -96,13 +97,13 @@ def parse(data: bytes, *, field: str = "proof") -> Proof:
         raise Malformed(f"is no proof: begins with {_FIRST}, ends in a checkpoint", field=field)
     extra = None
     if lines and lines[0].startswith("extra "):
-        extra = from_base64(lines.pop(0).removeprefix("extra ").encode(), field=f"{field}.extra")
+        extra = _bytes(lines.pop(0).removeprefix("extra "), field=f"{field}.extra")
     match = _INDEX.fullmatch(lines.pop(0)) if lines else None
     if match is None:
         raise Malformed("does not say which entry it is of", field=f"{field}.index")
     if len(lines) > _MOST_HASHES:
         raise Malformed(f"has more than {_MOST_HASHES} digests", field=field)
-    hashes = tuple(from_base64(line.encode(), field=f"{field}.hashes") for line in lines)
+    hashes = tuple(_bytes(line, field=f"{field}.hashes") for line in lines)
     if any(len(digest) != merkle.SIZE for digest in hashes):
         raise Malformed(f"a digest is not {merkle.SIZE} bytes", field=f"{field}.hashes")
     return Proof(index=int(match[1]), hashes=hashes, checkpoint=checkpoint, extra=extra)
@@ -139,6 +140,12 @@ def check(
     if why := merkle.included(merkle.leaf(entry), proof.index, tree.size, proof.hashes, tree.root):
         raise NotIncluded(f"does not show that the entry is in {log.name}: {why}", field=field)
     return Proved(index=proof.index, signed=signed)
+
+
+def _bytes(text: str, *, field: str) -> bytes:
+    if not _BASE64.fullmatch(text):
+        raise Malformed("is not base64", field=field)
+    return from_base64(text.encode(), field=field)
 
 
 def _base64(data: bytes) -> str:
