@@ -5,8 +5,8 @@ error or a check.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, Self
 
 SIZE: Final = 32
 """Bytes of a digest."""
@@ -41,6 +41,14 @@ class Frontier:
         self.size = size
         self.peaks = list(peaks)
 
+    @classmethod
+    def of(cls, digests: Iterable[bytes]) -> Self:
+        """A tree of these leaves, by their digests."""
+        frontier = cls()
+        for digest in digests:
+            frontier.append(digest)
+        return frontier
+
     def append(self, digest: bytes) -> None:
         """Adds one leaf by its digest."""
         size = self.size
@@ -62,10 +70,69 @@ class Frontier:
 
 def root(digests: Iterable[bytes]) -> bytes:
     """The root of a tree of these leaves, by their digests."""
-    frontier = Frontier()
-    for digest in digests:
-        frontier.append(digest)
-    return frontier.root()
+    return Frontier.of(digests).root()
+
+
+def path(index: int, size: int) -> list[tuple[int, int]]:
+    """Which parts of a tree prove that an entry is in it (RFC 6962, 2.1.1).
+
+    Args:
+        index: of the entry, from 0.
+        size: leaves of the tree.
+
+    Returns:
+        Leaves from, and up to but without, of each part whose root the proof has; in the proof's order.
+    """
+    start, end, parts = 0, size, list[tuple[int, int]]()
+    while end - start > 1:
+        middle = start + _half(end - start)
+        if index < middle:
+            parts.append((middle, end))
+            end = middle
+        else:
+            parts.append((start, middle))
+            start = middle
+    return parts[::-1]
+
+
+def growth(old_size: int, size: int) -> list[tuple[int, int]]:
+    """Which parts of a tree prove that it begins with an earlier one (RFC 6962, 2.1.2).
+
+    Args:
+        old_size: leaves of the earlier tree.
+        size: leaves of the later one.
+
+    Returns:
+        As `path` does; nothing where nothing needs to be proved.
+    """
+    if old_size in (0, size):
+        return []
+    start, end, parts = 0, size, list[tuple[int, int]]()
+    while old_size != end:
+        middle = start + _half(end - start)
+        if old_size <= middle:
+            parts.append((middle, end))
+            end = middle
+        else:
+            parts.append((start, middle))
+            start = middle
+    # The earlier root itself is known to who asks, and is no part of the proof.
+    return [*([(start, end)] if start else []), *parts[::-1]]
+
+
+def perfect(start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The perfect trees that a part of a tree is made of: the height of each, and its index at that height."""
+    while start < end:
+        height = (end - start).bit_length() - 1
+        if start:
+            height = min(height, (start & -start).bit_length() - 1)
+        yield height, start >> height
+        start += 1 << height
+
+
+def _half(size: int) -> int:
+    """The largest power of two below it."""
+    return 1 << (size - 1).bit_length() - 1
 
 
 def included(digest: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> str:

@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Final
 
 from troth.crypto import merkle
-from troth.errors import Malformed
+from troth.errors import Malformed, Misuse
 from troth.tlog import note as notes
 from troth.tlog.note import Kind, Note, VerifierKey
 from troth.wire.text import from_base64
 
 _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}")
+_DIGEST: Final = re.compile(r"[A-Za-z0-9+/=]{1,100}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,8 @@ def parse(text: str, *, field: str = "checkpoint") -> Checkpoint:
     origin, size, root, *extensions = lines
     if not _SIZE.fullmatch(size) or int(size) > merkle.MOST_LEAVES:
         raise Malformed(f"{size[:30]!r} is no size of a log", field=field)
+    if not _DIGEST.fullmatch(root):
+        raise Malformed(f"{root[:60]!r} is no root of a log", field=field)
     digest = from_base64(root.encode(), field=field)
     if len(digest) != merkle.SIZE:
         raise Malformed(f"the root has {len(digest)} bytes, should have 32", field=field)
@@ -94,11 +97,15 @@ def opened(
         field: for errors.
 
     Raises:
+        Misuse: two of the witnesses are one key: what it signs does not say under which name.
         Malformed: it is no checkpoint.
         NotSigned: it is another log's, or its log's signature is missing or wrong.
 
     Does not verify: that the log has such a tree, that enough witnesses signed, or that it is new.
     """
+    counted = {w for w in witnesses if w.kind is Kind.COSIGNATURE}
+    if len({w.public for w in counted}) != len(counted):
+        raise Misuse("two witnesses have the same public key", fix="name each witness once")
     note = notes.parse(data, field=field)
     checkpoint = parse(note.text, field=field)
     if checkpoint.origin != log.name:
@@ -107,7 +114,7 @@ def opened(
         )
     if log.kind is not Kind.ED25519 or log not in notes.signers(note, [log]):
         raise NotSigned(f"{log.name} did not sign it with the key {log.id.hex()}", field=field)
-    found = notes.signers(note, (w for w in witnesses if w.kind is Kind.COSIGNATURE))
+    found = notes.signers(note, counted)
     times = {}
     for witness, signatures in found.items():
         stated = [notes.time_of(s) for s in signatures]

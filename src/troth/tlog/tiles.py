@@ -5,16 +5,27 @@ tile that is not full yet has its width in its name, so that a file's content ne
 covers it. The entries themselves lie in bundles of 256, each behind its length in two bytes.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from troth.crypto import merkle
 from troth.errors import Malformed, Misuse
+from troth.tlog import note
 
 WIDTH: Final = 256
 CHECKPOINT: Final = "checkpoint"
+HISTORY: Final = "checkpoints"
+"""Where troth keeps every checkpoint that it published; the format has no such folder."""
 MOST_ENTRY: Final = 65535
 MOST_BUNDLE: Final = WIDTH * (2 + MOST_ENTRY)
+
+_NUMBER: Final = r"(?:0|[1-9][0-9]{0,18})"
+_FILE: Final = re.compile(
+    rf"(?:(?P<note>checkpoint|checkpoints/{_NUMBER})"
+    r"|tile/(?:entries|(?P<level>[0-9]|[1-5][0-9]|6[0-3]))/(?:x[0-9]{3}/){0,6}[0-9]{3}"
+    r"(?:\.p/(?:[1-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5]))?)"
+)
 
 
 def tile(level: int, index: int, width: int = WIDTH) -> str:
@@ -41,6 +52,20 @@ def _path(index: int, width: int) -> str:
         index //= 1000
         name = f"x{index % 1000:03}/{name}"
     return name if width == WIDTH else f"{name}.p/{width}"
+
+
+def most(path: str) -> int:
+    """How many bytes a file of a log may have, by its path.
+
+    Raises:
+        Misuse: no log has such a file.
+    """
+    match = _FILE.fullmatch(path)
+    if match is None:
+        raise Misuse(f"{path[:80]!r} is no file of a log")
+    if match["note"]:
+        return note.MOST_BYTES
+    return MOST_BUNDLE if match["level"] is None else WIDTH * merkle.SIZE
 
 
 def widths(size: int) -> Iterator[tuple[int, int, int]]:
@@ -74,9 +99,18 @@ def pack(entries: Sequence[bytes]) -> bytes:
         Misuse: an entry is too long.
     """
     for entry in entries:
-        if len(entry) > MOST_ENTRY:
-            raise Misuse(f"an entry has {len(entry)} bytes, at most {MOST_ENTRY} fit")
+        fits(entry)
     return b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries)
+
+
+def fits(entry: bytes) -> None:
+    """Asks whether an entry is short enough.
+
+    Raises:
+        Misuse: it is not.
+    """
+    if len(entry) > MOST_ENTRY:
+        raise Misuse(f"an entry has {len(entry)} bytes, at most {MOST_ENTRY} fit")
 
 
 def unpack(data: bytes, width: int, *, field: str) -> tuple[bytes, ...]:

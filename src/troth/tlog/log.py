@@ -1,0 +1,371 @@
+"""Keeping a log: a folder of plain files that only grows, and never says two things of one size.
+
+    checkpoint            the newest that was published, with all signatures
+    checkpoints/<size>    every one that was published
+    tile/…                digests and entries (see tiles.py)
+    pending               what will be signed next: this root for this size, and no other
+    .lock                 held by the one process that appends
+
+The order of what is made durable is all there is to it. First the tiles and bundles, to which nothing points
+yet. Then `pending`: from here on a crash can't make the log forget which root this size has. Only then is a
+checkpoint signed and shown to witnesses, and the published file replaced; and only then is an entry acknowledged.
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, Self
+
+from troth.crypto import merkle
+from troth.errors import Malformed, Misuse, Unavailable
+from troth.tlog import checkpoint as checkpoints
+from troth.tlog import note as notes
+from troth.tlog import read, tiles
+from troth.tlog.checkpoint import Checkpoint
+from troth.tlog.disk import Disk, Together
+from troth.tlog.note import Kind, Note, Signature
+from troth.tlog.signer import SigningKey
+from troth.tlog.writing import Writing
+
+Proof = tuple[bytes, ...]
+Cosign = Callable[[bytes, int, Callable[[int], Proof]], Sequence[Signature]]
+"""Asks witnesses. It is given a checkpoint that the log signed, the size of the last one that was published,
+and what proves that the log grew from any size; it returns cosignatures *that it verified*, and raises
+`Unavailable` where there are too few."""
+
+PENDING: Final = "pending"
+LOCK: Final = ".lock"
+REMEMBERED: Final = 4096
+"""How many of the last entries `append(dedupe=True)` looks at."""
+
+_INTENT: Final = "troth-log-pending/1\n"  # no checkpoint begins so: its second line is a size
+
+
+class Log:
+    """A log that this process may append to; the folder is locked until `close`.
+
+    Attributes:
+        folder: where it lies.
+        published: the newest checkpoint that readers see.
+        pending: the newest state that is on the disk: what `published` is, or will be.
+        reader: reads the log's own files.
+    """
+
+    def __init__(self, folder: Path, key: SigningKey, *, disk: Disk, lock: int) -> None:
+        """Made by `create` and `open`."""
+        self.folder = folder
+        self.reader = read.from_folder(folder)
+        self._key = key
+        self._disk = disk
+        self._files = Together(disk, folder)
+        self._lock = lock
+        self._broken = False
+        self.published: Checkpoint
+        self.pending: Checkpoint
+        self._writing: Writing
+        self._recent: dict[bytes, int] | None = None
+
+    @classmethod
+    def create(cls, folder: Path, key: SigningKey, *, disk: Disk | None = None) -> Self:
+        """A new log without entries, whose name is its key's.
+
+        Raises:
+            Misuse: something is in the folder, or the key signs no log.
+            Unavailable: the folder can't be written, or another process has it.
+        """
+        return cls._locked(folder, key, disk or Disk(), new=True)
+
+    @classmethod
+    def open(cls, folder: Path, key: SigningKey, *, disk: Disk | None = None) -> Self:
+        """A log that is there. What a crash left behind its last state is written again.
+
+        Raises:
+            Misuse: there is no log, or it is another key's.
+            Malformed: its files do not lead to the root that it signed; nothing is ever appended then.
+            Unavailable: the folder can't be written, or another process has it.
+
+        Does not verify: that the folder is not an older copy of itself. Only witnesses remember that.
+        """
+        return cls._locked(folder, key, disk or Disk(), new=False)
+
+    def append(
+        self, entries: Sequence[bytes], *, cosign: Cosign | None = None, dedupe: bool = False
+    ) -> Sequence[int]:
+        """Adds entries, in their order, all under one new checkpoint.
+
+        Args:
+            entries: at most 65,535 bytes each.
+            cosign: asks witnesses before the checkpoint is published.
+            dedupe: an entry that is among the last 4,096 is not added again.
+
+        Returns:
+            The index of each entry. When it returns, they are on the disk and published.
+
+        Raises:
+            Misuse: an entry is too long; none is added.
+            Unavailable: the disk failed: open the log again; or witnesses are missing: the entries are on
+                the disk, and `publish` asks again.
+        """
+        self._usable()
+        for entry in entries:
+            tiles.fits(entry)
+        added, indices = self._new(entries) if dedupe else (entries, None)
+        first = self.pending.size
+        if added:
+            self._write(added)
+        self.publish(cosign)
+        return range(first, first + len(added)) if indices is None else indices
+
+    def publish(self, cosign: Cosign | None = None) -> bytes:
+        """Signs and publishes what is pending, if anything is; the newest checkpoint's note.
+
+        Raises:
+            Unavailable: as `append` does.
+        """
+        self._usable()
+        if self.pending == self.published:
+            return self.note()
+        return self._publish(cosign)
+
+    def refresh(self, cosign: Cosign) -> bytes:
+        """Asks witnesses about the newest checkpoint again, so that it shows how new it is.
+
+        Of each witness its earliest cosignature is kept, which says since when the entries are known, and its
+        latest.
+        """
+        self._usable()
+        return self._publish(cosign)
+
+    def note(self) -> bytes:
+        """The newest checkpoint that is published, with its signatures."""
+        return self.reader.checkpoint()
+
+    def close(self) -> None:
+        """Lets go of the folder."""
+        self._broken = True
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @classmethod
+    def _locked(cls, folder: Path, key: SigningKey, disk: Disk, *, new: bool) -> Self:
+        if key.verifier.kind is not Kind.ED25519:
+            raise Misuse(f"{key.verifier.name} is a witness's key, and a log signs with its own")
+        if not new and not folder.is_dir():
+            raise Misuse(f"no log is in {folder}", fix="make one with `troth tlog init`")
+        with _doing(folder):
+            folder = folder.resolve()
+            if new:
+                _make(folder, disk)
+            lock = os.open(
+                folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644
+            )
+        log = cls(folder, key, disk=disk, lock=lock)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise Unavailable(
+                    f"another process appends to the log in {folder}", fix="wait until it has ended"
+                ) from None
+            with _doing(folder):
+                if new:
+                    log._begin()
+                log._load()
+        except BaseException:
+            log.close()
+            raise
+        return log
+
+    def _begin(self) -> None:
+        """The state without entries."""
+        there = {path.name for path in self.folder.iterdir()} - {LOCK, f".{PENDING}.new"}
+        if there:
+            raise Misuse(
+                f"{self.folder} is not empty: {min(there)}",
+                fix="name a new folder, or open the log that is there",
+            )
+        self._intend(Checkpoint(origin=self._key.verifier.name, size=0, root=merkle.EMPTY))
+
+    def _load(self) -> None:
+        """The state that was last made durable, from the right edge of its tree."""
+        published, pending = self._signed(), self._intended()
+        newest = max((c for c in (published, pending) if c), key=lambda c: c.size, default=None)
+        if newest is None:
+            raise Misuse(f"no log is in {self.folder}", fix="make one with `troth tlog init`")
+        self._writing = Writing.at(self.reader, newest)
+        self.pending = newest
+        self.published = published or Checkpoint(origin=newest.origin, size=0, root=merkle.EMPTY)
+        if self.reader.root(self.published.size, newest) != self.published.root:
+            raise Malformed(
+                f"the log was to sign another root for {self.published.size} entries; nothing is appended",
+                field=PENDING,
+                fix="keep the folder as it is, and tell those who rely on the log",
+            )
+        # A process that was killed may have left what is seen here and not on the disk yet.
+        if pending is not None:
+            self._disk.sync(self.folder / PENDING)
+        self._disk.sync(self.folder)
+        if published is None and newest.size == 0:
+            self._publish(None)
+
+    def _signed(self) -> Checkpoint | None:
+        if not os.path.lexists(self.folder / tiles.CHECKPOINT):
+            return None
+        try:
+            return checkpoints.opened(self.note(), log=self._key.verifier).checkpoint
+        except checkpoints.NotSigned as error:
+            raise Misuse(str(error), fix="name the key that the log was made with") from error
+
+    def _intended(self) -> Checkpoint | None:
+        path = self.folder / PENDING
+        if not os.path.lexists(path):
+            return None
+        note = notes.parse(_bytes(path), field=PENDING)
+        if self._key.verifier not in notes.signers(note, [self._key.verifier]):
+            raise Misuse(
+                f"{PENDING}: is not signed with the key {self._key.verifier.name}",
+                fix="name the key that the log was made with",
+            )
+        if not note.text.startswith(_INTENT):
+            raise Malformed("says nothing of a size", field=PENDING)
+        return checkpoints.parse(note.text.removeprefix(_INTENT), field=PENDING)
+
+    def _intend(self, checkpoint: Checkpoint) -> None:
+        """Makes it durable that this size has this root, before anything says so that others believe."""
+        text = _INTENT + checkpoint.text()
+        note = Note(text=text, signatures=(self._key.sign(text),))
+        self._files.write(PENDING, note.encode())
+        self._files.settle()
+
+    def _write(self, entries: Sequence[bytes]) -> None:
+        with self._unless_it_fails():
+            writing = self._writing.grown(entries, self._files)
+            checkpoint = Checkpoint(
+                origin=self._key.verifier.name, size=writing.size, root=writing.root()
+            )
+            self._intend(checkpoint)
+            self._remember(entries)
+            self._writing, self.pending = writing, checkpoint
+
+    def _publish(self, cosign: Cosign | None) -> bytes:
+        text = self.pending.text()
+        note = Note(text=text, signatures=(self._key.sign(text),))
+        fresh: Sequence[Signature] = ()
+        if cosign is not None:
+            fresh = cosign(
+                note.encode(),
+                self.published.size,
+                lambda old: self.reader.consistency(old, self.pending),
+            )
+        history = f"{tiles.HISTORY}/{self.pending.size}"
+        signatures = _kept([*self._cosignatures(history, text), *fresh])
+        data = Note(text=text, signatures=(*note.signatures, *signatures)).encode()
+        try:
+            checkpoints.opened(data, log=self._key.verifier)
+        except Malformed as error:
+            raise Misuse(f"what the witnesses gave can't be published: {error}") from error
+        with self._unless_it_fails():
+            self._files.write(history, data)
+            self._files.write(tiles.CHECKPOINT, data)
+            self._files.settle()
+            before, self.published = self.published, self.pending
+            self._writing.forget(before.size, self.published.size, self.folder, self._disk)
+        return data
+
+    def _cosignatures(self, history: str, text: str) -> list[Signature]:
+        """Those that this very checkpoint was published with before."""
+        if not os.path.lexists(self.folder / history):
+            return []
+        with _doing(self.folder):
+            note = notes.parse(_bytes(self.folder / history), field=history)
+        mine = (self._key.verifier.name, self._key.verifier.id)
+        return (
+            [s for s in note.signatures if (s.name, s.key_id) != mine] if note.text == text else []
+        )
+
+    def _new(self, entries: Sequence[bytes]) -> tuple[list[bytes], list[int]]:
+        """Those that are not among the last ones, and the index that each has or will have."""
+        if self._recent is None:
+            end = self.pending.size
+            start = max(end - REMEMBERED, 0)
+            found = self.reader.entries(start, end, self.pending)
+            self._recent = {merkle.leaf(entry): index for index, entry in enumerate(found, start)}
+        oldest = self.pending.size - REMEMBERED
+        added: list[bytes] = []
+        places: dict[bytes, int] = {}
+        indices: list[int] = []
+        for entry in entries:
+            digest = merkle.leaf(entry)
+            index = places.get(digest, self._recent.get(digest, -1))
+            if index < max(oldest, 0):
+                index = places[digest] = self.pending.size + len(added)
+                added.append(entry)
+            indices.append(index)
+        return added, indices
+
+    def _remember(self, entries: Sequence[bytes]) -> None:
+        if self._recent is None:
+            return
+        self._recent |= {merkle.leaf(e): i for i, e in enumerate(entries, self.pending.size)}
+        if len(self._recent) > 4 * REMEMBERED:
+            last = self.pending.size + len(entries) - REMEMBERED
+            self._recent = {digest: i for digest, i in self._recent.items() if i >= last}
+
+    def _usable(self) -> None:
+        if self._broken:
+            raise Misuse(f"the log in {self.folder} is closed", fix="open it again")
+
+    @contextlib.contextmanager
+    def _unless_it_fails(self) -> Iterator[None]:
+        """After a step that failed nobody knows what is on the disk: the log is opened again, or not used."""
+        try:
+            with _doing(self.folder):
+                yield
+        except BaseException:
+            self.close()
+            raise
+
+
+def _kept(signatures: Sequence[Signature]) -> list[Signature]:
+    """Of each witness the earliest cosignature and the latest."""
+    by_key: dict[tuple[str, bytes], list[Signature]] = {}
+    for signature in signatures:
+        by_key.setdefault((signature.name, signature.key_id), []).append(signature)
+    kept: list[Signature] = []
+    for mine in by_key.values():
+        mine.sort(key=lambda s: s.data)  # time comes first
+        kept += [mine[0]] if mine[0] == mine[-1] else [mine[0], mine[-1]]
+    return kept
+
+
+def _make(folder: Path, disk: Disk) -> None:
+    """Makes a folder and those above it, durably."""
+    if not folder.parent.exists():
+        _make(folder.parent, disk)
+    disk.make(folder)
+    disk.sync(folder.parent)
+
+
+def _bytes(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(notes.MOST_BYTES + 1)
+
+
+@contextlib.contextmanager
+def _doing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise Unavailable(
+            f"the log in {folder}: {why}", fix="see to the disk, then open the log again"
+        ) from error
