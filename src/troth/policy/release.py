@@ -61,7 +61,7 @@ def choose(policy: Policy, state: Governed, parts: Sequence[Claims]) -> tuple[Ch
             text = f"{_called(release)}, signed by {release.signed} of {state.owners} owners"
             return passed(M501, state.app, presented=text, source=state.log), release
     if not named:
-        why = f"none of the {len(state.releases)} releases of {state.app} names all of it"
+        why = f"releases of {state.app} in the log: {len(state.releases)}; none names all of it"
         return failed(M501, state.app, presented="none", source=state.log, why=why), None
     return _barred(state, named, last), None
 
@@ -104,10 +104,8 @@ def _barred(state: Governed, named: Sequence[Logged], last: int) -> Check:
     match release.standing:
         case Standing.UNSIGNED:
             expected, why = f"signed by {needs} owners", f"signed by {release.signed}"
-        case Standing.WAITING if release.active_from is not None:
-            expected, why = "a release that is active", f"active at {stamp(release.active_from)}"
         case Standing.WAITING:
-            expected, why = "a release that is active", "its notice never ends"
+            expected, why = "a release that is active", _when(release)
         case Standing.UNSEEN:
             expected, why = (
                 "a release that is active",
@@ -123,6 +121,11 @@ def _barred(state: Governed, named: Sequence[Logged], last: int) -> Check:
     return make(
         code, state.app, presented=_called(release), expected=expected, source=state.log, why=why
     )
+
+
+def _when(release: Logged) -> str:
+    known = f"known since {stamp(release.known_since)}, " if release.known_since else ""
+    return f"{known}active at {stamp(release.active_from) if release.active_from else 'no time'}"
 
 
 def _called(release: Logged) -> str:

@@ -95,7 +95,10 @@ def together(
             errors.append(error)
     order = [part.name for part in composite.parts]
     found = released.settled(
-        [reports[name] for name in order], policy=policy, collateral=collateral, at=reports[order[0]].at
+        [reports[name] for name in order],
+        policy=policy,
+        collateral=collateral,
+        at=reports[order[0]].at,
     )
     reports = dict(zip(order, found, strict=True))
     known = [one for one in (channel, composite.channel) if one is not None]
