@@ -18,6 +18,7 @@ BOOTED = "boot-it-on-your-laptop.md"
 BUILT = "any-language.md"
 BROUGHT = "bring-a-container.md"
 SIGNED = "sign-an-image.md"
+LOGGED = "keep-a-log.md"
 CHECKED = "cross-check-with-qemu.md"
 _FIVE_MINUTES = 300
 
@@ -39,6 +40,14 @@ def test_an_image_is_signed_as_the_guide_says(tmp_path: Path) -> None:
     (tmp_path / "app.eif").write_bytes(eif.pack(image()))
     shown = transcripts.of(GUIDES / SIGNED)
     assert len(shown) > 5
+    for command, output in shown:
+        wrong = transcripts.differs(output, transcripts.run(command, tmp_path))
+        assert not wrong, f"{command}\n{wrong}"
+
+
+def test_a_log_is_kept_as_the_guide_says(tmp_path: Path) -> None:
+    shown = transcripts.of(GUIDES / LOGGED)
+    assert len(shown) > 15
     for command, output in shown:
         wrong = transcripts.differs(output, transcripts.run(command, tmp_path))
         assert not wrong, f"{command}\n{wrong}"
@@ -118,7 +127,7 @@ def _processors() -> float:
 
 def test_no_guide_shows_a_transcript_that_is_not_run() -> None:
     shown = {page.name for page in GUIDES.glob("*.md") if transcripts.of(page)}
-    assert shown == {*SERVED, BOOTED, BUILT, BROUGHT, SIGNED, CHECKED}
+    assert shown == {*SERVED, BOOTED, BUILT, BROUGHT, SIGNED, LOGGED, CHECKED}
 
 
 def test_what_differs_is_found() -> None:

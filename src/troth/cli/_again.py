@@ -7,20 +7,29 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from troth.channel.client import AttestedStream
+    from troth.model.collateral import Collateral
     from troth.policy import Policy
     from troth.verifier.bundle import Bundle
 
 
-def bundle_of(stream: "AttestedStream", *, policy: "Policy", pem: bytes) -> "Bundle":
+def bundle_of(
+    stream: "AttestedStream",
+    *,
+    policy: "Policy",
+    pem: bytes,
+    collateral: "Collateral | None" = None,
+) -> "Bundle":
     """The evidence that a channel was opened on, with the report on it.
 
     Args:
         stream: an accepted channel.
         policy: what it was judged by.
         pem: the roots that were added.
+        collateral: what it was judged with; what the report rests on goes along.
     """
+    from troth.model.collateral import NONE
     from troth.render.json import report_json
-    from troth.verifier.bundle import Bundle, Maker
+    from troth.verifier.bundle import Bundle, Maker, used
 
     proof = stream.proof
     maker = Maker(
@@ -32,7 +41,8 @@ def bundle_of(stream: "AttestedStream", *, policy: "Policy", pem: bytes) -> "Bun
         binding=proof.binding,
         report=report_json(stream.verified.report).encode("utf-8"),
     )
-    return Bundle(evidence=proof.evidence, maker=maker)
+    kept = NONE if collateral is None else used(collateral, stream.verified.report)
+    return Bundle(evidence=proof.evidence, maker=maker, collateral=kept)
 
 
 def command(

@@ -160,7 +160,9 @@ def _channel(source: str, flags: Flags) -> "Judged":
             collateral=flags.collateral,
             name=target.authority,
         ) as stream:
-            made = _again.bundle_of(stream, policy=flags.policy, pem=flags.pem)
+            made = _again.bundle_of(
+                stream, policy=flags.policy, pem=flags.pem, collateral=flags.collateral
+            )
             return stream.verified.report, made.evidence, made
     except (Rejected, Undecided) as judged:
         return judged.report, b"", Bundle(evidence=b"")

@@ -9,13 +9,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from troth.cli import _again, _expect
+from troth.cli import _again, _expect, _release_log
 from troth.cli._console import coloured, out, read_source, say, write_file
 from troth.errors import Misuse, TrothError, Unavailable
 
 if TYPE_CHECKING:
     from troth.channel.client import AttestedStream
     from troth.channel.http import Response
+    from troth.model.collateral import Collateral
     from troth.policy import Policy
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -29,6 +30,7 @@ def connect(
     measurement: Sequence[str] = (),
     policy: str | None = None,
     trust: Sequence[str] = (),
+    log: str | None = None,
     at_most_age: str | None = None,
     request: str | None = None,
     data: str | None = None,
@@ -56,6 +58,8 @@ def connect(
         policy: a policy file, or the name of a built-in profile.
         trust: a PEM file with a root to trust beside the vendors', or nitro:FILE where it shall count for
             that platform alone; may be repeated.
+        log: the log of releases, where the policy asks for one: a file of `troth tlog prove --whole`, or folder or
+            address of the log. It is read anew for each connection.
         at_most_age: how old evidence may be, such as 90s or 5m; only shortens what the policy says.
         request: the HTTP method; GET by default, POST where there is --data.
         data: the request's body: text, @FILE, or @- for stdin.
@@ -76,14 +80,24 @@ def connect(
             fix="leave --request, --data, --header and --json away, or --proxy",
         )
 
+    def logged() -> "Collateral":
+        return _release_log.load(log, wanted, offline=False)
+
     def opened() -> "AttestedStream":
-        return client.connect(target.dialler(), policy=wanted, trust=roots, name=target.authority)
+        return client.connect(
+            target.dialler(),
+            policy=wanted,
+            trust=roots,
+            collateral=logged(),
+            name=target.authority,
+        )
 
     def first() -> "AttestedStream":
         stream = opened()
         _say_verdict(stream)
         if save_bundle is not None:
-            write_file(save_bundle, pack(_again.bundle_of(stream, policy=wanted, pem=pem)))
+            made = _again.bundle_of(stream, policy=wanted, pem=pem, collateral=logged())
+            write_file(save_bundle, pack(made))
         return stream
 
     if proxy is not None:

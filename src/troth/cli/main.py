@@ -64,6 +64,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
         "troth.cli.trust:app",
         "The roots that count; collateral: fetched, frozen, what expires when.",
     ),
+    ("tlog", "troth.cli.tlog:app", "Keep a log of releases; witness one; watch one."),
     ("doctor", "troth.cli.doctor:doctor", "What this machine can do."),
 )
 

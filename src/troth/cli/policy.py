@@ -23,6 +23,7 @@ not expect is undecided, never accepted.
     troth verify evidence.bin --policy app.policy.toml
 """,
 )
+_Many = Annotated[Sequence[str], Parameter(consume_multiple=True)]
 _Out = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 
 
@@ -62,7 +63,9 @@ def check(policy: Path) -> int:
         policy: a policy file.
     """
     chosen = _expect.named_policy(str(policy))
-    if not chosen.registers:
+    if chosen.release is not None:
+        say(f"it takes what a release of {chosen.release.app} in {chosen.release.log.name} names")
+    elif not chosen.registers:
         say("it expects no image: every verdict under it is undecided until one is given")
     if chosen.unreviewed:
         say("it is unreviewed: every verdict under it is undecided until the mark is deleted")
@@ -108,6 +111,60 @@ def machines(
     keys = [from_hex(text, field="--key") for text in key]
     found = lists.read(read_source(str(listed)), keys=keys, level=level, field=listed.name)
     _give(lists.onto(_expect.named_policy(policy), found).to_toml(), output)
+    return 0
+
+
+@app.command
+def releases(
+    policy: str,
+    *,
+    app: str,
+    log: str,
+    witness: _Many,
+    witness_threshold: int,
+    owner: _Many,
+    owner_threshold: int,
+    notice: str,
+    max_checkpoint_age: str = "24h",
+    output: _Out = None,
+) -> int:
+    r"""Let a policy take what a release in a log names, and nothing else.
+
+        troth policy releases production-2026-11 --app auction --log log.pub \
+            --witness w1.pub --witness w2.pub --witness w3.pub --witness-threshold 2 \
+            --owner anna.pub --owner bert.pub --owner cleo.pub --owner-threshold 2 \
+            --notice 72h -o app.policy.toml
+
+    Args:
+        policy: a policy file, or the name of a profile.
+        app: the app's name in the log.
+        log: the log's public key, or a file with it.
+        witness: a witness's public key, or a file with it; may be repeated.
+        witness_threshold: how many of them must have seen the log.
+        owner: an owner's public key, or a file with it; may be repeated.
+        owner_threshold: how many of them must have signed a release.
+        notice: for how long a release must have been known before it counts, such as 72h; 0s for not at all.
+        max_checkpoint_age: how long ago the witnesses may have seen the log, such as 24h.
+        output: file to write; it must not exist. Default: stdout.
+    """
+    from dataclasses import replace
+
+    from troth.cli import _log_source
+    from troth.policy import release_toml
+
+    section = {
+        "logged": True,
+        "app": app,
+        "log": str(_log_source.key(log, name="--log")),
+        "witnesses": [str(_log_source.key(key, name="--witness")) for key in witness],
+        "witness_threshold": witness_threshold,
+        "owners": [str(_log_source.key(key, name="--owner")) for key in owner],
+        "owner_threshold": owner_threshold,
+        "notice": notice,
+        "max_checkpoint_age": max_checkpoint_age,
+    }
+    terms = release_toml.read(section, "policy releases")
+    _give(replace(_expect.named_policy(policy), release=terms, name=app).to_toml(), output)
     return 0
 
 

@@ -17,32 +17,40 @@ _MAX_SMALL: Final = 64 * 1024
 
 app = App(
     name="release",
-    help="""Sign an image, and put the signature into it.
+    help="""Sign an image, and put the signature into it. Sign releases, and log them.
 
 Nitro measures the certificate of a signed image into PCR8. The signature is over PCR0 alone, so the machine
 that has the key needs no image: a file of measurements is enough.
 
     troth release sign app.measurements.json --pcr8 --certificate cert.pem --key key.pem -o app.pcr8
     troth release attach app.eif app.pcr8
+
+A release in a log names what an app measures to; its owners sign it, each with a key of their own.
+
+    troth release entry app.eif --app auction --version 1.2.0 -o app.entry
+    troth release sign app.entry --owner-key anna.key
+    troth release publish app.entry --log log --key log.key --policy app.policy.toml
 """,
 )
-_Out = Annotated[Path, Parameter(name=["--output", "-o"])]
+for _name in ("entry", "freeze", "revoke", "owners", "policy", "publish"):
+    app.command(f"troth.cli._entries:{_name}", name=_name)
 
 
 @app.command
 def sign(
     image: Path,
     *,
-    certificate: Path,
-    output: _Out,
+    certificate: Path | None = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     pcr8: bool = False,
+    owner_key: Path | None = None,
     key: Path | None = None,
     passphrase_file: str | None = None,
     pkcs11: str | None = None,
     command: str | None = None,
     command_gets: _Given = "bytes",
 ) -> int:
-    r"""Make a detached signature of an image, which `troth release attach` puts into it.
+    r"""Make a detached signature of an image, which `troth release attach` puts into it; or sign a log's entry.
 
     The key is in a file, in a token or module that speaks PKCS#11, or behind a command of yours. What it
     gives is verified with the certificate before anything is written.
@@ -53,12 +61,17 @@ def sign(
         troth release sign app.measurements.json --pcr8 --certificate cert.pem -o app.pcr8 \
             --pkcs11 'pkcs11:token=release;object=nitro?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=pin'
 
+    With --owner-key an entry is signed in its place, after what it says was shown.
+
+        troth release sign app.entry --owner-key anna.key
+
     Args:
-        image: an EIF, or a *.measurements.json that you trust.
+        image: an EIF, or a *.measurements.json that you trust; with --owner-key an entry.
         certificate: the signing certificate, PEM, with a key on P-256, P-384 or P-521. It must be valid
             now, and for as long as the image shall start.
-        output: file to write; it must not exist.
+        output: file to write; it must not exist. An entry is signed in its place without it.
         pcr8: sign for PCR8 of AWS Nitro Enclaves. It must be said.
+        owner_key: sign an entry of a log with this key, from `troth tlog key`.
         key: a private key in PEM.
         passphrase_file: file with the passphrase of an encrypted key, its last line end left away;
             `-` for stdin, or /dev/fd/N.
@@ -71,8 +84,21 @@ def sign(
 
     from troth.release import pcr8 as signing
 
+    if owner_key is not None:
+        told = (certificate, key, passphrase_file, pkcs11, command)
+        if pcr8 or any(flag is not None for flag in told):
+            raise Misuse(
+                "an entry is signed with --owner-key alone", fix="leave the other flags away"
+            )
+        from troth.cli import _entries
+
+        return _entries.sign(image, owner_key, output)
     if not pcr8:
-        raise Misuse("say what shall be signed", fix="add --pcr8")
+        raise Misuse("say what shall be signed", fix="add --pcr8, or --owner-key for a log's entry")
+    if certificate is None or output is None:
+        raise Misuse(
+            "a signature for PCR8 needs a certificate and a file", fix="add --certificate and -o"
+        )
     if exists(output):
         raise Misuse(f"{output} exists", fix="name another file, or remove it first")
     value = _pcr0(image)

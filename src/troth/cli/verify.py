@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from troth.cli import _again, _collateral, _custody, _expect, _judge
+from troth.cli import _again, _collateral, _custody, _expect, _judge, _release_log
 from troth.cli._console import coloured, out, say, width, write_file
 from troth.errors import Malformed, TrothError
 from troth.model.check import Waiver
@@ -32,6 +32,7 @@ def verify(
     policy: str | None = None,
     trust: Sequence[str] = (),
     collateral: Sequence[Path] = (),
+    log: str | None = None,
     event_log: Path | None = None,
     service: str = "",
     waive: Sequence[Waiver] = (),
@@ -70,6 +71,8 @@ def verify(
             that platform alone; may be repeated.
         collateral: endorsements from Intel or AMD, a file or a folder of them; may be repeated.
             `troth trust update` fetches them; nothing is fetched here. Nitro needs none.
+        log: the log of releases, where the policy asks for one: a file of `troth tlog prove --whole`, or folder or
+            address of the log.
         event_log: what a TDX guest logged of its boot: a CCEL log, or dstack's. It must replay to the
             quote's registers.
         service: the protocol by which a live service attests itself, where it is not to be found out.
@@ -85,11 +88,13 @@ def verify(
     """
     try:
         roots, pem = _expect.roots(trust)
+        chosen = _expect.policy(policy, image=image, measurement=measurement)
         flags = _judge.Flags(
-            policy=_expect.policy(policy, image=image, measurement=measurement),
+            policy=chosen,
             trust=roots,
             pem=pem,
-            collateral=_collateral.load(collateral),
+            collateral=_collateral.load(collateral)
+            + _release_log.load(log, chosen, offline=offline),
             event_log=_expect.event_log(event_log),
             service=service,
             nonce=_expect.nonce(nonce),
@@ -114,6 +119,7 @@ def verify(
             named={
                 "policy": policy,
                 "image": image,
+                "log": log,
                 "event-log": event_log,
                 "nonce": nonce,
                 "key": key,

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     ITA_KEYS = "ita-keys"
     NRAS_KEYS = "nras-keys"
     TPM_CHAIN = "tpm-chain"
+    RELEASE_LOG = "release-log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from troth.errors import TrothError
 from troth.model.check import Check, Outcome
 from troth.model.claims import Claims
 from troth.model.codes import Code
+from troth.model.governed import Governed
 from troth.model.roots import RootClass
 from troth.model.statement import Statement
 
@@ -112,6 +113,7 @@ class Report:
         lead: name of the leading part, or empty.
         says: what binds the leading part to the others, or empty.
         statements: what is said of a service, by whom, and whether it holds.
+        governed: what the log of releases says that the policy asks for; None where none was read.
     """
 
     subject: str
@@ -134,6 +136,7 @@ class Report:
     lead: str = ""
     says: str = ""
     statements: tuple[Statement, ...] = ()
+    governed: Governed | None = None
 
     @property
     def verdict(self) -> Verdict:

@@ -12,6 +12,7 @@ from troth.model.codes.binding import B101, B201, B202, B301, B501
 from troth.model.codes.fresh import R101, R102
 from troth.model.codes.measurement import M101, M201, M202, M203
 from troth.model.codes.policy import P101, P102, P103, P105, P106
+from troth.model.codes.released import M501
 from troth.model.roots import RootClass
 from troth.policy import device, events, guest, says, tcb, vtpm
 from troth.policy.document import DEFAULT_MAX_AGE, Policy
@@ -51,6 +52,7 @@ def required(policy: Policy, expectation: Expectation, platform: str) -> tuple[C
     codes = [*_ALWAYS, *tcb.required(asked, platform), *guest.required(asked, platform)]
     codes += device.required(asked, platform)
     codes += vtpm.required(asked, platform)
+    codes += (M501,) if policy.release is not None else ()
     codes += (*events.required(asked.events), *says.required(platform))
     if expectation.nonce is not None:
         codes.append(B101)
@@ -82,7 +84,7 @@ def checks(
         at: the instant of judgement.
         logged: whether an event log was given.
     """
-    yield _covered(policy, claims)
+    yield from _covered(policy, claims)
     yield _root_class(policy, root_class)
     yield _reviewed(policy)
     yield _in_force(policy, at)
@@ -113,14 +115,28 @@ def covered(policy: Policy) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*policy.registers, *named)))
 
 
-def _covered(policy: Policy, claims: Claims) -> Check:
+def left_to_release(policy: Policy, platform: str) -> bool:
+    """Whether only a release in a log can say that this platform is meant.
+
+    Where the policy says itself what may lead, a release brings in no other.
+    """
     known = covered(policy)
+    leads = [name for name in known if name not in policy.parts]
+    asked = bool(known) and platform not in known and policy.release is not None
+    return asked and (platform in policy.parts or not leads)
+
+
+def _covered(policy: Policy, claims: Claims) -> Iterator[Check]:
+    known = covered(policy)
+    if left_to_release(policy, claims.platform):
+        return  # it is answered once a release was found, and else stays open
     names = ", ".join(known) or "no platform in particular"
     if known and claims.platform not in known:
-        return failed(
+        yield failed(
             P106, "platform", presented=claims.platform, expected=names, source=policy.name
         )
-    return passed(P106, "platform", presented=claims.platform, source=policy.name)
+    else:
+        yield passed(P106, "platform", presented=claims.platform, source=policy.name)
 
 
 def _named(platform: str, asked: Requirements) -> bool:
@@ -158,6 +174,20 @@ def _measurements(policy: Policy, claims: Claims, expectation: Expectation) -> I
     if Waiver.MEASUREMENT in expectation.waive:
         yield waived(M201, "measurements", why="you gave up expecting an image")
         return
+    for name, allowed in policy.registers.get(claims.platform, {}).items():
+        presented = claims.registers.get(name)
+        expected = " or ".join(sorted(allowed))
+        if presented is None:
+            yield failed(M202, name, presented="absent", expected=expected, source=policy.name)
+        else:
+            make = passed if presented in allowed else failed
+            yield make(M201, name, presented=presented, expected=expected, source=policy.name)
+    if policy.release is None:  # else what no release names is asked once all parts are known
+        yield from unpinned(policy, claims)
+
+
+def unpinned(policy: Policy, claims: Claims) -> Iterator[Check]:
+    """A check for all that identifies code and of which the policy pins no value."""
     wanted = policy.registers.get(claims.platform, {})
     asked, left = policy.asks(claims.platform), guest.identity(policy, claims)
     if not wanted and not left and _named(claims.platform, asked):
@@ -167,14 +197,6 @@ def _measurements(policy: Policy, claims: Claims, expectation: Expectation) -> I
     if not wanted:
         yield undecided(M101, "measurements", presented=", ".join(claims.identity))
         return
-    for name, allowed in wanted.items():
-        presented = claims.registers.get(name)
-        expected = " or ".join(sorted(allowed))
-        if presented is None:
-            yield failed(M202, name, presented="absent", expected=expected, source=policy.name)
-        else:
-            make = passed if presented in allowed else failed
-            yield make(M201, name, presented=presented, expected=expected, source=policy.name)
     for name in left:
         if name not in wanted:
             why = events.instead(asked.events, claims, name)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from troth.errors import Misuse
 from troth.model.channel import Binding
@@ -15,6 +15,9 @@ from troth.model.roots import RootClass
 from troth.policy import names
 from troth.policy.requirements import DEFAULT, Requirements, checked
 from troth.wire import json
+
+if TYPE_CHECKING:
+    from troth.tlog.terms import Terms
 
 DEFAULT_MAX_AGE: Final = timedelta(minutes=5)
 SCHEMA: Final = "troth/policy/1"
@@ -45,6 +48,7 @@ class Policy:
         channel: the loosest tie between evidence and the way to the service that counts.
         parts: platform to how many parts of it there must be beside the one that leads, exactly.
         unreviewed: written by `policy pin`, and not yet read by a person.
+        release: under which terms a release in a log says what may run; None where none does.
         expires: instant past which the policy leaves every verdict undecided.
         sha256: digest of the canonical form; made, never given.
 
@@ -62,6 +66,7 @@ class Policy:
     channel: Binding = Binding.SESSION
     parts: Mapping[str, int] = field(default_factory=dict)
     unreviewed: bool = False
+    release: "Terms | None" = None
     expires: datetime | None = None
     sha256: str = field(init=False, compare=False)
 
@@ -119,6 +124,7 @@ class Policy:
                 "require_key": self.require_key,
                 "channel": self.channel,
                 "parts": self.parts,
+                "release": self.release,
                 "registers": self.registers,
                 "requirements": self.requirements,
             }
@@ -188,7 +194,17 @@ class Policy:
             | ({"requirements": asked} if asked else {})
             | ({"channel": self.channel} if self.channel is not Binding.SESSION else {})
             | ({"parts": dict(self.parts)} if self.parts else {})
+            | self._released()
         )
+
+    def _released(self) -> dict[str, Any]:
+        if self.release is None:
+            return {}
+        from troth.policy import (
+            release_toml,
+        )  # signatures, which a policy without a log does not need
+
+        return {"release": release_toml.stated(self.release)}
 
 
 def _policy(values: dict[str, Any]) -> Policy:

@@ -98,6 +98,12 @@ def identity(policy: Policy, claims: Claims) -> tuple[str, ...]:
         and ("isvsvn" in asked.minimum or "isvsvn" in asked.exact)
     ):
         return claims.alternative
+    return code(policy, claims)
+
+
+def code(policy: Policy, claims: Claims) -> tuple[str, ...]:
+    """The registers that identify code, but for those in whose place the policy pins all that is in them."""
+    asked = policy.asks(claims.platform)
     named = {**asked.events, **device.stated(asked)}
     return events.uncovered(named, claims, claims.identity)
 

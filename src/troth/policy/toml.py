@@ -4,7 +4,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from troth.errors import Misuse
 from troth.model.channel import Binding
@@ -17,8 +17,11 @@ from troth.policy.toml_values import only as _only
 from troth.policy.toml_values import quoted as _quoted
 from troth.policy.toml_values import strings as _strings
 
+if TYPE_CHECKING:
+    from troth.tlog.terms import Terms
+
 _TOP: Final = frozenset(
-    {"schema", "name", "expires", "unreviewed", "roots", "freshness", "binding", "parts"}
+    {"schema", "name", "expires", "unreviewed", "roots", "freshness", "binding", "parts", "release"}
 )
 _MAX_TEXT: Final = 16 * 1024 * 1024
 _MAX_PARTS: Final = 64
@@ -41,6 +44,7 @@ class Fields(TypedDict):
     require_key: bool
     channel: Binding
     parts: Mapping[str, int]
+    release: "Terms | None"
     registers: Mapping[str, Mapping[str, frozenset[str]]]
     requirements: Mapping[str, Requirements]
 
@@ -85,6 +89,7 @@ def read(text: str, *, source: str) -> Fields:
         "require_key": _key(binding, source),
         "channel": _channel(binding, source),
         "parts": _table(document, "parts", set(REGISTERS), source),
+        "release": _release(document, source),
         "registers": {
             platform: registers
             for platform in REGISTERS
@@ -114,6 +119,10 @@ def write(policy: Fields) -> str:
         lines.append(f'channel = "{policy["channel"]}"')
     if policy["parts"]:
         lines += ["", "[parts]", *(f"{name} = {count}" for name, count in policy["parts"].items())]
+    if policy["release"] is not None:
+        from troth.policy import release_toml
+
+        lines += ["", *release_toml.write(policy["release"])]
     for platform in dict.fromkeys((*policy["registers"], *policy["requirements"])):
         lines += ["", f"[{platform}]"]
         registers = policy["registers"].get(platform, {})
@@ -121,6 +130,14 @@ def write(policy: Fields) -> str:
         if platform in policy["requirements"]:
             lines += sections.write(policy["requirements"][platform])
     return "\n".join(lines) + "\n"
+
+
+def _release(document: dict[str, Any], source: str) -> "Terms | None":
+    if "release" not in document:
+        return None
+    from troth.policy import release_toml  # signatures, which other policies do not need
+
+    return release_toml.read(document["release"], source)
 
 
 def _table(document: dict[str, Any], name: str, known: set[str], source: str) -> dict[str, Any]:

@@ -17,7 +17,16 @@ from troth.model.report import Report, Verdict
 from troth.model.roots import RootClass
 from troth.render import html_platform, words
 from troth.render.certificates import CertificateRow
-from troth.render.html_parts import chain, checks, facts, hash_text, measurements, parts, statements
+from troth.render.html_parts import (
+    chain,
+    checks,
+    facts,
+    hash_text,
+    measurements,
+    parts,
+    releases,
+    statements,
+)
 from troth.render.json import report_json
 from troth.render.markup import Html, join, tag
 
@@ -96,6 +105,9 @@ def _sections(report: Report, extra: Appendix) -> Iterator[Html]:
     if report.statements:
         yield tag("h2", "What is said of this service")
         yield statements(report)
+    if report.governed is not None:
+        yield tag("h2", "What the log of releases says")
+        yield releases(report)
     for name, one in words.every(report):
         yield tag("h2", f"What was checked: {name}" if name else "What was checked")
         yield from checks(one)

@@ -7,7 +7,7 @@ from typing import Final
 from troth.model.check import Check, Outcome
 from troth.model.report import Report
 from troth.model.roots import RootClass
-from troth.render import words
+from troth.render import governed, words
 from troth.render.certificates import CertificateRow
 from troth.render.escape import for_html
 from troth.render.markup import Html, join, tag
@@ -85,6 +85,17 @@ def statements(report: Report) -> Html:
             tag("td", one.why),
         )
         for one in report.statements
+    ]
+    return tag("div", tag("table", rows), cls="scroll")
+
+
+def releases(report: Report) -> Html:
+    """A row for each thing that the log of releases says."""
+    if report.governed is None:
+        return Html("")
+    rows = [
+        tag("tr", tag("th", name, scope="row"), tag("td", text))
+        for name, text in governed.rows(report.governed, report.policy_sha256)
     ]
     return tag("div", tag("table", rows), cls="scroll")
 

@@ -14,7 +14,7 @@ from troth.model.check import Check, Outcome
 from troth.model.claims import Claims
 from troth.model.report import Joined, Report, Verdict
 from troth.model.statement import Statement
-from troth.render import tcb
+from troth.render import governed, tcb
 from troth.render.words import rfc3339
 
 SCHEMA: Final = "troth/report/1"
@@ -116,6 +116,8 @@ def _document(report: Report, *, accepted: bool) -> dict[str, Any]:
     if report.parts:
         document["lead"] = {"name": report.lead, "says": report.says}
         document["parts"] = [_part(part, accepted=accepted) for part in report.parts]
+    if report.governed is not None:
+        document["release_log"] = asdict(governed.v1(report.governed))
     if report.statements:
         document["statements"] = [asdict(_statement(one)) for one in report.statements]
     return document

@@ -9,7 +9,7 @@ from troth.model.check import Check, Outcome
 from troth.model.codes import Code
 from troth.model.report import Report, Verdict
 from troth.model.statement import Status
-from troth.render import tcb, words
+from troth.render import governed, tcb, words
 from troth.render.escape import shorten, shorten_pair, visible
 from troth.render.paint import Paint
 
@@ -33,6 +33,7 @@ _OUTCOME_STYLE: Final = {
 }
 _STATUS_STYLE: Final = {Status.ASSERTED: "good", Status.REFUTED: "bad", Status.UNKNOWN: "open"}
 _SAID: Final = 21  # as wide as the longest, «asserted by hardware»
+_ROW: Final = 13  # as wide as the longest name of a row on releases, and two spaces
 _ORDER: Final = (Outcome.FAILED, Outcome.UNDECIDED, Outcome.WAIVED)
 
 
@@ -59,13 +60,20 @@ def report_text(
         for block in _blocks(one, paint, width, name):
             lines += ["", *block]
     notes = [note for _, one in every for note in one.notes]
-    if report.statements:
-        lines += ["", *_statements(report, paint)]
+    for told in (_governed(report, paint, width), _statements(report, paint)):
+        block = list(told)
+        lines += ["", *block] if block else []
     if notes:
         lines.append("")
         for note in dict.fromkeys(notes):
             lines += _clause("note", visible(note), paint, width)
-    if report.verdict is not Verdict.ACCEPTED or verbose or notes or report.statements:
+    if (
+        report.verdict is not Verdict.ACCEPTED
+        or verbose
+        or notes
+        or report.statements
+        or report.governed
+    ):
         lines.append("")
     lines.append(_last_line(report, paint))
     return "\n".join(lines)
@@ -97,12 +105,23 @@ def _parts(report: Report, paint: Paint) -> Iterator[str]:
 
 def _statements(report: Report, paint: Paint) -> Iterator[str]:
     """What is said of the service, by whom."""
-    broad = max(len(statement.name) for statement in report.statements)
+    broad = max((len(statement.name) for statement in report.statements), default=0)
     for statement in report.statements:
         style = _STATUS_STYLE[statement.status]
         who = f" by {statement.source}" if statement.source else ""
         said = paint(style, f"{statement.status}{who}".ljust(_SAID))
         yield f"  {visible(statement.name).ljust(broad)}  {said}  {visible(statement.why)}"
+
+
+def _governed(report: Report, paint: Paint, width: int) -> Iterator[str]:
+    """The state of the app in its log of releases."""
+    if report.governed is None:
+        return
+    for name, text in governed.rows(report.governed, report.policy_sha256):
+        label = f"  {name.ljust(_ROW)}"
+        inside = textwrap.wrap(visible(text), max(width - len(label), 20)) or [""]
+        yield f"{paint('strong', label)}{inside[0]}"
+        yield from (f"{' ' * len(label)}{line}" for line in inside[1:])
 
 
 def _success(report: Report) -> Iterator[str]:

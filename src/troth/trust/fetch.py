@@ -12,7 +12,6 @@ by the platforms.
 import http.client
 import io
 import secrets
-import ssl
 import time
 import urllib.error
 import urllib.request
@@ -30,7 +29,7 @@ from troth.errors import Malformed, Misuse, Unavailable
 from troth.model.collateral import Item, Kind, Request
 from troth.platforms.nvidia import collateral as nvidia
 from troth.platforms.tokens import collateral as tokens
-from troth.trust import served, stated
+from troth.trust import asking, served, stated
 from troth.wire import json as strict
 from troth.wire import x509
 
@@ -41,7 +40,6 @@ RIM: Final = nvidia.RIM
 OCSP: Final = nvidia.OCSP
 MAX_BODY: Final = 4 * 1024 * 1024
 _ROOT_CRL_AT_PCCS: Final = "/sgx/certification/v4/rootcacrl"
-_LOOPBACK: Final = ("127.0.0.1", "::1")
 _FIRST: Final = timedelta(seconds=1)
 _LIMITED: Final = timedelta(seconds=5)  # AMD's service gives one certificate in about ten seconds
 _BUSY: Final = frozenset({429, 500, 502, 503, 504})
@@ -94,7 +92,7 @@ class Servers:
     def __post_init__(self) -> None:
         bases = (self.pcs, self.pccs, self.kds, self.rim, self.ocsp, self.tokens)
         for base in filter(None, bases):
-            _checked(base)
+            asking.checked(base, use="asked for collateral")
         if self.authority is not None and not self.pccs:
             raise Misuse("an authority's file is for a PCCS", fix="name the PCCS too")
 
@@ -164,7 +162,7 @@ def fetch(
     """
     patience = patience or Patience()
     address = servers.address(request)
-    opener = _opener(address, servers.authority if servers.pccs else None)
+    opener = asking.opener(address, servers.authority if servers.pccs else None)
     nonce = secrets.token_bytes(_NONCE) if request.kind is Kind.NVIDIA_OCSP else b""
     for attempt in range(1, patience.attempts + 1):
         try:
@@ -192,9 +190,9 @@ def fetch(
                     again=pause,
                 ) from None
         except (OSError, http.client.HTTPException) as error:
-            if attempt == patience.attempts or _hopeless(error):
+            if attempt == patience.attempts or asking.hopeless(error):
                 raise Unavailable(
-                    f"cannot reach {address}: {_why(error)}",
+                    f"cannot reach {address}: {asking.why(error)}",
                     fix="check the network and the proxy variables; collateral frozen elsewhere with "
                     "`troth trust freeze` needs neither",
                 ) from None
@@ -221,7 +219,7 @@ def _ask(
         headers["Content-Type"] = "application/ocsp-request"
     if request.accept:
         headers["Accept"] = request.accept
-    asked = urllib.request.Request(  # noqa: S310 - checked in `_checked`
+    asked = urllib.request.Request(  # noqa: S310 - checked in `Servers`
         address, data=sent, headers=headers
     )
     end = time.monotonic() + patience.whole.total_seconds()
@@ -230,52 +228,14 @@ def _ask(
             raise urllib.error.HTTPError(
                 address, answer.status, answer.reason, answer.headers, io.BytesIO()
             )
-        parts, size = [], 0
-        while part := answer.read1(64 * 1024):
-            parts.append(part)
-            size += len(part)
-            if size > MAX_BODY:
-                raise _TooLargeError(f"more than {MAX_BODY} bytes came")
-            if time.monotonic() > end:
-                raise TimeoutError(f"not whole after {patience.whole.total_seconds():.0f} s")
-        told = _number(answer.headers.get("Content-Length"))
-        if told is not None and told != size:
-            raise http.client.IncompleteRead(b"", told - size)
-        return b"".join(parts), answer.headers
-
-
-class _TooLargeError(OSError):
-    """The answer is larger than any that we want."""
-
-
-def _hopeless(error: Exception) -> bool:
-    """Whether asking again can't help."""
-    cause = error.reason if isinstance(error, urllib.error.URLError) else error
-    return isinstance(cause, ssl.SSLCertVerificationError | _TooLargeError)
-
-
-def _why(error: Exception) -> str:
-    cause = error.reason if isinstance(error, urllib.error.URLError) else error
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {cause.verify_message}"
-    if isinstance(cause, http.client.IncompleteRead):
-        return f"the answer broke off, {cause.expected} bytes are missing"
-    if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror
-    return str(cause) or type(cause).__name__
-
-
-def _number(told: str | None) -> int | None:
-    """A header's digits as a number, those past the ninth cut off; None where it is none."""
-    digits = "" if told is None else told.strip()
-    return int(digits[:9]) if digits.isascii() and digits.isdigit() else None
+        return asking.read(answer, limit=MAX_BODY, end=end), answer.headers
 
 
 def _pause(headers: Message | None, attempt: int, at: datetime, *, first: timedelta) -> timedelta:
     """What the server asks for (RFC 9110, 10.2.3), or `first`, then twice that, and so on."""
     told = headers.get("Retry-After") if headers is not None else None
     if told is not None:
-        seconds = _number(told)
+        seconds = asking.number(told)
         if seconds is not None:
             return timedelta(seconds=min(seconds, 7 * 86400))
         try:
@@ -338,48 +298,3 @@ def _chain(request: Request, headers: Message) -> bytes:
                 x509.read(der)
             return pem
     raise Malformed("is missing", field=request.chain_header)
-
-
-def _opener(address: str, authority: Path | None) -> urllib.request.OpenerDirector:
-    opener = urllib.request.OpenerDirector()
-    if urlsplit(address).hostname in _LOOPBACK:
-        opener.add_handler(urllib.request.ProxyHandler({}))
-    else:
-        opener.add_handler(urllib.request.ProxyHandler())
-    try:
-        context = ssl.create_default_context(cafile=authority)
-    except (OSError, ssl.SSLError) as error:
-        raise Unavailable(
-            f"cannot use the authority in {authority}: {error.strerror or error}",
-            fix="give the PEM file of the certificate that signed the PCCS's own",
-        ) from None
-    for handler in (
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(context=context),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.HTTPDefaultErrorHandler(),  # no handler of redirections: they are errors
-    ):
-        opener.add_handler(handler)
-    return opener
-
-
-def _checked(base: str) -> None:
-    """Refuses a base address that would take a secret channel's place with an open one.
-
-    Raises:
-        Misuse: it is not https, or http on this machine's loopback, with a host and a path alone.
-    """
-    try:
-        parts = urlsplit(base)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise Misuse(f"{base[:80]!r} is no address") from None
-    plain = parts.scheme == "http" and host in _LOOPBACK
-    if not host or not (plain or parts.scheme == "https"):
-        raise Misuse(
-            f"{base[:80]!r} may not be asked for collateral",
-            fix="write https://HOST; http is for 127.0.0.1 alone",
-        )
-    plain_text = base.isascii() and base.isprintable() and " " not in base
-    if parts.username is not None or parts.query or parts.fragment or not plain_text:
-        raise Misuse(f"{base[:80]!r} is more than a host and a path")

@@ -41,6 +41,7 @@ _KNOWN: Final = _OTHERS.union(
 # signature makes superfluous.
 _RIM: Final = frozenset({"id", "rim", "sha256"})
 _ENUMERATED: Final = 0x0A
+_LOG: Final = b"\xa4\x65older"
 _INTEL_ROOT: Final = "Intel SGX Root CA"
 _TCB_SIGNER: Final = "Intel SGX TCB Signing"
 _PCK: Final = "Intel SGX PCK Certificate"
@@ -69,6 +70,11 @@ def item(data: bytes, *, name: str) -> Item:
         return _crl(_base64(match[1], name), name)
     if _is_rim(data):
         return Item(kind=Kind.NVIDIA_RIM, data=data, source=name)
+    if data.startswith(_LOG):
+        from troth.tlog import snapshot  # which nobody needs whose policy asks for no log
+
+        snapshot.unpack(data, field=name)
+        return Item(kind=Kind.RELEASE_LOG, data=data, source=name)
     if _is_ocsp(data):
         return Item(kind=Kind.NVIDIA_OCSP, data=data, source=name)
     text = data.strip()

@@ -83,6 +83,8 @@ def read(item: Item) -> Stated:
             return _ocsp(item)
         case Kind.MAA_KEYS | Kind.GCS_KEYS | Kind.ITA_KEYS | Kind.NRAS_KEYS:
             return _key_set(item)
+        case Kind.RELEASE_LOG:
+            return _log(item)
 
 
 def fits(item: Item, request: Request) -> str:
@@ -113,6 +115,15 @@ def fits(item: Item, request: Request) -> str:
     if item.kind is Kind.INTEL_PCK_CRL and authority not in stated.about.lower():
         return f"is of {stated.about!r}, should be of the {authority} authority"
     return ""
+
+
+def _log(item: Item) -> Stated:
+    """How old its witnesses' times may be, a policy says; the log itself ends never."""
+    from troth.tlog import checkpoint, note, snapshot
+
+    newest = note.parse(snapshot.unpack(item.data).checkpoint)
+    found = checkpoint.parse(newest.text)
+    return Stated(about=f"{found.origin}, {found.size} entries", begins=_ALWAYS, ends=_NEVER)
 
 
 def _document(item: Item, chain: datetime | None) -> Stated:

@@ -29,6 +29,7 @@ from troth.model.roots import Root, RootClass
 from troth.platforms import detect
 from troth.policy import Policy
 from troth.policy.appraise import Expectation, covered
+from troth.verifier import released
 from troth.verifier.judge import counted, judged
 from troth.verifier.receipt import Receipt
 
@@ -92,6 +93,14 @@ def together(
         reports[part.name] = report
         if error is not None:
             errors.append(error)
+    order = [part.name for part in composite.parts]
+    found = released.settled(
+        [reports[name] for name in order],
+        policy=policy,
+        collateral=collateral,
+        at=reports[order[0]].at,
+    )
+    reports = dict(zip(order, found, strict=True))
     known = [one for one in (channel, composite.channel) if one is not None]
     tied = reduce(Binding.weaker, known) if known else None
     joined = _joined(composite, reports, policy=policy, channel=tied)

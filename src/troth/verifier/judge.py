@@ -48,6 +48,8 @@ def judged(
 ) -> tuple[Report, Malformed | None]:
     """The numbered steps: the report, and the error that says why there was nothing to judge.
 
+    What a release in a log answers stays open here: `verifier.released` asks that of all parts together.
+
     `part` is whether this is one of several, which `verifier.composite` counts. `keyed` is then the
     one key that may have signed it, because another part vouches for that: no other root counts.
     """
@@ -212,6 +214,7 @@ def sensible(policy: Policy, expectation: Expectation) -> None:
         raise Misuse("the expected key is empty")
     both = {
         Waiver.MEASUREMENT: bool(policy.registers)
+        or policy.release is not None
         or any(a.events or device.names_image(a) for a in policy.requirements.values()),
         Waiver.FRESHNESS: nonce is not None,
         Waiver.KEY: expectation.key is not None,

@@ -8,7 +8,17 @@ from this table.
 from types import ModuleType
 from typing import Final
 
-from troth.model.codes import answer, binding, form, fresh, genuine, measurement, policy, tcb
+from troth.model.codes import (
+    answer,
+    binding,
+    form,
+    fresh,
+    genuine,
+    measurement,
+    policy,
+    released,
+    tcb,
+)
 from troth.model.codes._code import Code
 
 _PARTS: Final[tuple[ModuleType, ...]] = (
@@ -17,6 +27,7 @@ _PARTS: Final[tuple[ModuleType, ...]] = (
     fresh,
     tcb,
     measurement,
+    released,
     binding,
     answer,
     policy,

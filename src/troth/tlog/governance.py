@@ -1,0 +1,261 @@
+"""From a whole log to the state of one app in it: what its owners signed, since when that is known, what counts.
+
+Time comes from the witnesses alone. Of k that must have seen something, the k-th earliest says since when it is
+known, and the k-th latest when the log was looked at last: fewer than k liars move neither in their favour.
+"""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+from troth.errors import Malformed
+from troth.model.governed import Announced, Frozen, Governed, Logged, Standing
+from troth.tlog import entry as entries
+from troth.tlog import note as notes
+from troth.tlog.checkpoint import Signed
+from troth.tlog.entry import Entry, NoEntry
+from troth.tlog.note import VerifierKey
+from troth.tlog.snapshot import Opened
+from troth.tlog.statement import Freeze, Owners, PolicyChange, Release, Revoke, Statement
+from troth.tlog.terms import Terms
+
+AHEAD: Final = timedelta(minutes=5)
+"""How far a witness's clock may be ahead of the instant of judgement."""
+_MOST_IGNORED: Final = 20
+_S = TypeVar("_S", bound=Statement)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """An entry of the app's that is understood.
+
+    Attributes:
+        index: its place in the log.
+        entry: what it says.
+        signed: how many of the owners signed it.
+    """
+
+    index: int
+    entry: Entry
+    signed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A log, read for one app under one policy's terms, before any instant is known.
+
+    Attributes:
+        terms: whose signatures count.
+        opened: the log.
+        written: the app's entries that are understood, in order.
+        ignored: what an owner signed and is not understood, in words.
+    """
+
+    terms: Terms
+    opened: Opened
+    written: tuple[Written, ...]
+    ignored: tuple[str, ...]
+
+
+def read(opened: Opened, terms: Terms) -> Reading:
+    """Reads every entry, and counts which owners signed those of the app.
+
+    An entry that is not understood counts for nothing, whoever signed it, and hides no other.
+    """
+    written: list[Written] = []
+    ignored: list[str] = []
+    for index, data in enumerate(opened.entries):
+        try:
+            found = entries.parse(data, field=f"entry {index}")
+        except NoEntry:
+            continue
+        except Malformed as error:
+            if len(ignored) < _MOST_IGNORED and _by_an_owner(data, terms.owners):
+                ignored.append(f"is signed by an owner and not understood: {error}")
+            continue
+        if found.says.app == terms.app:
+            signed = len(notes.signers(found.note, terms.owners))
+            written.append(Written(index=index, entry=found, signed=signed))
+    return Reading(terms=terms, opened=opened, written=tuple(written), ignored=tuple(ignored))
+
+
+def state(reading: Reading, at: datetime) -> Governed:
+    """The state of the app at an instant.
+
+    Args:
+        reading: the log.
+        at: the instant of judgement. What a witness says of later times does not count.
+    """
+    terms, opened = reading.terms, reading.opened
+    known = _Known(opened, terms, at + AHEAD)
+    count = [w for w in reading.written if w.signed >= terms.owner_threshold]
+    frozen = {
+        says.what: Frozen(what=says.what, index=w.index, since=known.since(w.index))
+        for w, says in reversed(_of(count, Freeze))
+    }
+    kinds = {"policy": PolicyChange, "keys": Owners}
+    late = {
+        w.index: f"entry {w.index} came after entry {frozen[what].index} froze the {what}"
+        for what, kind in kinds.items()
+        if what in frozen
+        for w, _ in _of(count, kind)
+        if w.index > frozen[what].index
+    }
+    weak = [
+        f"entry {w.index} is signed by {w.signed} of the {terms.owner_threshold} owners that it needs"
+        for w in reading.written
+        if 0 < w.signed < terms.owner_threshold and not isinstance(w.entry.says, Release)
+    ]
+    return Governed(
+        app=terms.app,
+        log=terms.log.name,
+        size=opened.newest.checkpoint.size,
+        witnesses=len(terms.witnesses),
+        witness_threshold=terms.witness_threshold,
+        witnessed=len(known.newest),
+        witnessed_at=known.latest(),
+        owners=len(terms.owners),
+        owner_threshold=terms.owner_threshold,
+        notice=terms.notice,
+        releases=tuple(_releases(reading, known, frozen.get("code"), at)),
+        frozen=tuple(frozen[what] for what in ("code", "policy", "keys") if what in frozen),
+        announced=tuple(
+            Announced(
+                index=w.index,
+                keys=says.keys,
+                threshold=says.threshold,
+                since=known.since(w.index),
+            )
+            for w, says in _of(count, Owners)
+            if w.index not in late
+        ),
+        policies=tuple(
+            (w.index, says.policy_sha256, says.version)
+            for w, says in _of(count, PolicyChange)
+            if w.index not in late
+        ),
+        ignored=(*reading.ignored, *late.values(), *weak)[:_MOST_IGNORED],
+    )
+
+
+def _releases(
+    reading: Reading, known: "_Known", frozen: Frozen | None, at: datetime
+) -> Iterator[Logged]:
+    """Each release once, at its first place that counts: anybody may append a copy of an entry later on."""
+    terms = reading.terms
+    revoked = _revoked(reading)
+    best: dict[str, tuple[Written, Release]] = {}
+    for w, says in _of(reading.written, Release):
+        first = best.setdefault(w.entry.id, (w, says))
+        enough = min(w.signed, terms.owner_threshold)
+        if enough > min(first[0].signed, terms.owner_threshold):
+            best[w.entry.id] = (w, says)
+    for name, (w, says) in sorted(best.items(), key=lambda item: item[1][0].index):
+        since = known.since(w.index)
+        active = _later(since, terms.notice)
+        revoked_at, why = revoked.get(name, (None, ""))
+        if revoked_at is not None:
+            standing = Standing.REVOKED
+        elif w.signed < terms.owner_threshold:
+            standing = Standing.UNSIGNED
+        elif frozen is not None and w.index > frozen.index:
+            standing = Standing.FROZEN
+        elif since is None:
+            standing = Standing.UNSEEN
+        else:
+            standing = Standing.ACTIVE if active is not None and active <= at else Standing.WAITING
+        yield Logged(
+            id=name,
+            index=w.index,
+            version=says.version,
+            measurements=says.measurements,
+            commit=says.source.commit if says.source else "",
+            signed=w.signed,
+            known_since=since,
+            active_from=active,
+            standing=standing,
+            why=why,
+            revoked_at=revoked_at,
+        )
+
+
+def _revoked(reading: Reading) -> dict[str, tuple[int, str]]:
+    """Releases that enough owners revoked: where last, and why. A copy of a revocation is none anew."""
+    first: dict[str, tuple[int, Revoke]] = {}
+    for w, says in _of(reading.written, Revoke):
+        if w.signed >= reading.terms.owner_threshold:
+            first.setdefault(w.entry.id, (w.index, says))
+    return {says.release: (index, says.why) for index, says in sorted(first.values(), key=_place)}
+
+
+def _place(item: tuple[int, Revoke]) -> int:
+    return item[0]
+
+
+def _of(written: Iterable[Written], kind: type[_S]) -> list[tuple[Written, _S]]:
+    return [(w, w.entry.says) for w in written if isinstance(w.entry.says, kind)]
+
+
+def _later(since: datetime | None, notice: timedelta) -> datetime | None:
+    """None also past the end of the calendar."""
+    try:
+        return None if since is None else since + notice
+    except OverflowError:
+        return None
+
+
+def _by_an_owner(data: bytes, owners: tuple[VerifierKey, ...]) -> bool:
+    try:
+        return bool(notes.signers(notes.parse(data), owners))
+    except Malformed:
+        return False
+
+
+class _Known:
+    """When the witnesses had seen how much of the log.
+
+    Attributes:
+        newest: of each witness that has seen the newest checkpoint the latest time.
+    """
+
+    def __init__(self, opened: Opened, terms: Terms, end: datetime) -> None:
+        self._enough = terms.witness_threshold
+        self.newest = _times(opened.newest, terms, end, last=True)
+        self._sizes: list[int] = []
+        self._since: list[datetime | None] = []
+        earliest: dict[VerifierKey, datetime] = {}
+        table = []
+        # Whoever saw a larger log saw all that a smaller one has.
+        for one in (opened.newest, *reversed(opened.older)):
+            for witness, time in _times(one, terms, end, last=False).items():
+                earliest[witness] = min(time, earliest.get(witness, time))
+            seen = sorted(earliest.values())
+            table.append((one.checkpoint.size, _nth(seen, self._enough)))
+        for size, since in reversed(table):
+            self._sizes.append(size)
+            self._since.append(since)
+
+    def since(self, index: int) -> datetime | None:
+        """When the k-th witness had seen an entry; None if fewer have."""
+        place = bisect_right(self._sizes, index)
+        return self._since[place] if place < len(self._since) else None
+
+    def latest(self) -> datetime | None:
+        """When the k-th last witness had seen the newest checkpoint; None if fewer have."""
+        return _nth(sorted(self.newest.values(), reverse=True), self._enough)
+
+
+def _times(
+    one: Signed, terms: Terms, end: datetime, *, last: bool
+) -> Mapping[VerifierKey, datetime]:
+    found: dict[VerifierKey, list[datetime]] = defaultdict(list)
+    for witness in terms.witnesses:
+        found[witness] += (time for time in one.times.get(witness, ()) if time <= end)
+    return {w: (max(times) if last else min(times)) for w, times in found.items() if times}
+
+
+def _nth(times: list[datetime], count: int) -> datetime | None:
+    return times[count - 1] if len(times) >= count else None
