@@ -1,19 +1,16 @@
 """From an image to a release in a log to a verdict, by the command line alone; and what is refused on the way."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.platforms.nitro.forge import chain, payload, sign, specs
+from tests.cli.released import app, evidence
 from tests.platforms.nitro.signer import image
 
 from troth.cli.main import run
 from troth.platforms.nitro.measure import measure
-from troth.wire import cbor, eif
 
 OWNERS = ("anna", "bert", "cleo")
 WITNESSES = ("w1", "w2", "w3")
@@ -55,37 +52,10 @@ class Desk:
         return self.run("verify", "@evidence.bin", *words, "--log", log, *more)
 
 
-def _image(folder: Path) -> None:
-    data = bytes(eif.pack(image()))
-    (folder / "app.eif").write_bytes(data)
-    record = {
-        "schema": "troth/build/1",
-        "lock_sha256": "0a" * 32,
-        "image": {"sha256": hashlib.sha256(data).hexdigest()},
-    }
-    (folder / "app.build.json").write_text(json.dumps(record))
-
-
-def _evidence(folder: Path) -> None:
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    now = datetime.now(UTC)
-    wanted = specs()
-    for spec in wanted:
-        spec.begin, spec.end = now.replace(hour=0, minute=0), now.replace(year=now.year + 1)
-    certificates, key = chain(wanted)
-    said = payload(certificates, timestamp=int(now.timestamp() * 1000))
-    said["pcrs"] |= {i: getattr(measure(image()), f"pcr{i}") for i in range(3)}
-    (folder / "evidence.bin").write_bytes(sign(key, cbor.encode_in_order(said)))
-    pem = x509.load_der_x509_certificate(certificates[0]).public_bytes(Encoding.PEM)
-    (folder / "root.pem").write_bytes(pem)
-
-
 @pytest.fixture
 def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Desk:
     made = Desk(tmp_path, capsys)
-    _image(tmp_path)
+    app(tmp_path)
     for name in (*OWNERS, "stranger"):
         made.keep(f"{name}.pub", "tlog", "key", f"owner.example/{name}", "-o", f"@{name}.key")
     made.keep("log.pub", "tlog", "init", "@log", "--name", "log.example/app", "--key", "@log.key")
@@ -100,7 +70,7 @@ def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Desk:
         *("-o", "@app.entry"),
     )
     assert code == 0, told
-    _evidence(tmp_path)
+    evidence(tmp_path)
     return made
 
 
