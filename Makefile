@@ -6,10 +6,10 @@ BIN := .venv/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check kernel bench docs qemu mutants fuzz clean
+.PHONY: help setup demo test check kernel bench docs qemu mutants fuzz tlog-kill clean
 
 help: ## what there is
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/ready ## a virtual environment with everything pinned by hash
 	@scripts/install_optional.sh --check
@@ -59,6 +59,9 @@ fuzz: .venv/ready ## throw mutants at all that reads; goes on where it was: FUZZ
 	@$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements/fuzz.txt \
 	  || echo 'note: atheris could not be installed' >&2
 	@$(BIN)/python -m fuzz $(FUZZ)
+
+tlog-kill: .venv/ready ## kill 200 processes that append to a log; nothing may be lost
+	@$(BIN)/python -m tests.tlog.kill 200
 
 clean: ## everything that can be made again
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

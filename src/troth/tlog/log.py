@@ -198,18 +198,21 @@ class Log:
     def _load(self) -> None:
         """The state that was last made durable, from the right edge of its tree."""
         published, pending = self._signed(), self._intended()
-        newest = max((c for c in (published, pending) if c), key=lambda c: c.size, default=None)
-        if newest is None:
+        # Of the same size the pending one: tiles of another root do not lead to it.
+        known = [state for state in (pending, published) if state is not None]
+        if not known:
             raise Misuse(f"no log is in {self.folder}", fix="make one with `troth tlog init`")
+        newest = max(known, key=lambda state: state.size)
         self._writing = Writing.at(self.reader, newest)
+        for state in known:
+            if self.reader.root(state.size, newest) != state.root:
+                raise Malformed(
+                    f"two roots were signed for {state.size} entries; nothing is appended",
+                    field=PENDING if state is pending else tiles.CHECKPOINT,
+                    fix="keep the folder as it is, and tell those who rely on the log",
+                )
         self.pending = newest
         self.published = published or Checkpoint(origin=newest.origin, size=0, root=merkle.EMPTY)
-        if self.reader.root(self.published.size, newest) != self.published.root:
-            raise Malformed(
-                f"the log was to sign another root for {self.published.size} entries; nothing is appended",
-                field=PENDING,
-                fix="keep the folder as it is, and tell those who rely on the log",
-            )
         # A process that was killed may have left what is seen here and not on the disk yet.
         if pending is not None:
             self._disk.sync(self.folder / PENDING)
