@@ -34,7 +34,7 @@ def of(words: tuple[str, ...]) -> App:
 
 
 EVERY = list(commands())
-NOUNS = [("kernel",), ("policy",), ("release",), ("trust",)]  # no options of their own
+NOUNS = [("kernel",), ("policy",), ("release",), ("tlog",), ("trust",)]  # no options of their own
 
 
 @pytest.mark.parametrize("words", EVERY, ids=" ".join)

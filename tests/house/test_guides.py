@@ -20,6 +20,7 @@ BUILT = "any-language.md"
 BROUGHT = "bring-a-container.md"
 SIGNED = "sign-an-image.md"
 RELEASED = "releases-in-a-log.md"
+LOGGED = "keep-a-log.md"
 CHECKED = "cross-check-with-qemu.md"
 _FIVE_MINUTES = 300
 
@@ -56,6 +57,14 @@ def test_releases_are_logged_as_the_guide_says(tmp_path: Path) -> None:
         printed = transcripts.run(command, tmp_path)
         wrong = transcripts.differs(output, printed)
         assert not wrong, f"{command}\n{wrong}\n{printed}"
+
+
+def test_a_log_is_kept_as_the_guide_says(tmp_path: Path) -> None:
+    shown = transcripts.of(GUIDES / LOGGED)
+    assert len(shown) > 15
+    for command, output in shown:
+        wrong = transcripts.differs(output, transcripts.run(command, tmp_path))
+        assert not wrong, f"{command}\n{wrong}"
 
 
 @pytest.mark.namespaces
@@ -132,7 +141,7 @@ def _processors() -> float:
 
 def test_no_guide_shows_a_transcript_that_is_not_run() -> None:
     shown = {page.name for page in GUIDES.glob("*.md") if transcripts.of(page)}
-    assert shown == {*SERVED, BOOTED, BUILT, BROUGHT, SIGNED, CHECKED}
+    assert shown == {*SERVED, BOOTED, BUILT, BROUGHT, SIGNED, LOGGED, CHECKED}
 
 
 def test_what_differs_is_found() -> None:

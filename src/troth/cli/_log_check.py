@@ -1,6 +1,7 @@
 """`troth tlog check`: does a log only grow, who saw it, and does it hold what its owners did not make?"""
 
 import contextlib
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -141,6 +142,7 @@ def _print(outcome: "Outcome") -> None:
         out(f"{finding.kind.upper()}: {visible(finding.words)}")
     for words in outcome.undecided:
         out(f"undecided: {words}")
+    sys.stdout.flush()  # talk comes after the data, in a pipe as well
     if outcome.strange:
         say(f"{outcome.strange} entries are not understood")
     if outcome.before is None:

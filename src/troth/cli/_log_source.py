@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _URL: Final = re.compile(r"https?://")
 _PROBED: Final = 512
+_AT_ONCE: Final = 8
 
 
 def fetch(source: str) -> "Fetch":
@@ -66,7 +68,7 @@ def newest(source: str, log: "VerifierKey | None") -> "tuple[Reader, bytes, Chec
 
 
 def history(source: str, size: int) -> tuple[bytes, ...]:
-    """Earlier checkpoints that have cosignatures, the smallest first; the newest 511 of them at most.
+    """Earlier checkpoints that have cosignatures, the smallest first; the newest 512 of them at most.
 
     Over the network nobody lists them, so the last 512 sizes are asked for.
     """
@@ -80,19 +82,20 @@ def history(source: str, size: int) -> tuple[bytes, ...]:
         folder = Path(source) / tiles.HISTORY
         names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
         sizes = sorted(int(n) for n in names if n.isascii() and n.isdigit() and 0 < int(n) < size)
-    found: list[bytes] = []
-    for earlier in reversed(sizes):
+
+    def one(earlier: int) -> bytes | None:
+        name = f"{tiles.HISTORY}/{earlier}"
         try:
-            data = get(f"{tiles.HISTORY}/{earlier}")
+            data = get(name)
         except Unavailable as error:
-            if not isinstance(error.__cause__, FileNotFoundError):
-                raise
-            continue
-        if len(notes.parse(data, field=f"{tiles.HISTORY}/{earlier}").signatures) > 1:
-            found.append(data)
-        if len(found) == snapshot.MOST_OLDER:
-            break
-    return tuple(reversed(found))
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            raise
+        return data if len(notes.parse(data, field=name).signatures) > 1 else None
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:  # each is a connection of its own
+        found = pool.map(one, sizes)
+        return tuple(filter(None, found))[-snapshot.MOST_OLDER :]
 
 
 def key(text: str, *, name: str) -> "VerifierKey":

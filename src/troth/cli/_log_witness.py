@@ -1,6 +1,7 @@
 """`troth tlog witness`: see a log's checkpoints, and cosign those that only add to what was seen."""
 
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -10,11 +11,11 @@ from cyclopts import Parameter
 from troth.cli import _log_source
 from troth.cli._console import out, read_source, say
 from troth.errors import Malformed, Misuse, TrothError, Unavailable
+from troth.render.escape import visible
 
 if TYPE_CHECKING:
     from troth.cli._httpd import Asked, Told
     from troth.tlog.witness import Witness
-    from troth.tlog.witnessing import Answer
 
 _Many = Annotated[Sequence[str], Parameter(consume_multiple=True)]
 _REJECTED: Final = 1
@@ -81,7 +82,7 @@ def _show(witness: "Witness", *, json: bool) -> int:
         return 0
     out(str(witness.verifier))
     for known in logs:
-        say(f"{known.log.name}: {known.latest.size} entries seen")
+        say(f"{visible(known.log.name)}: {known.latest.size} entries seen")
     return 0
 
 
@@ -94,7 +95,7 @@ def _once(witness: "Witness", source: str) -> int:
         out(words)
         return 0
     if answer.finding:
-        say(answer.finding)
+        say(visible(answer.finding))
     match answer.status:
         case HTTPStatus.BAD_REQUEST:
             raise Malformed(words, field=source)
@@ -105,7 +106,7 @@ def _once(witness: "Witness", source: str) -> int:
         case HTTPStatus.CONFLICT:
             say(f"not cosigned: this witness has seen {words} entries")
         case _:
-            say(f"not cosigned: {words}")
+            say(f"not cosigned: {visible(words)}")
     return _REJECTED
 
 
@@ -113,30 +114,33 @@ def _serve(witness: "Witness", listen: str) -> int:
     from troth.cli import _httpd
     from troth.tlog import witnessing
 
-    def answer(asked: "Asked") -> "Told":
-        if asked.path != f"/{witnessing.PATH}":
-            return _httpd.words(HTTPStatus.NOT_FOUND, f"a witness answers on /{witnessing.PATH}")
-        if asked.method != "POST":
-            return _httpd.words(HTTPStatus.METHOD_NOT_ALLOWED, "requests are sent by POST")
-        return _told(witness.add_checkpoint(asked.body))
-
     def ready(at: str) -> None:
         say(f"{witness.verifier} answers on http://{at}")
 
-    address = _httpd.listen(listen)
     _httpd.serve(
-        address, answer, most_body=witnessing.MOST_REQUEST, ready=ready, complain=_complain
+        _httpd.listen(listen),
+        partial(answer, witness),
+        most_body=witnessing.MOST_REQUEST,
+        ready=ready,
+        complain=_complain,
     )
     return 0
 
 
-def _told(answer: "Answer") -> "Told":
+def answer(witness: "Witness", asked: "Asked") -> "Told":
+    """What a witness answers over HTTP. Raises as `Witness.add_checkpoint` does."""
     from troth.cli import _httpd
+    from troth.tlog import witnessing
 
-    if answer.finding:
-        say(answer.finding)
-    return _httpd.of(HTTPStatus(answer.status), answer.body, content_type=answer.content_type)
+    if asked.path != f"/{witnessing.PATH}":
+        return _httpd.words(HTTPStatus.NOT_FOUND, f"a witness answers on /{witnessing.PATH}")
+    if asked.method != "POST":
+        return _httpd.words(HTTPStatus.METHOD_NOT_ALLOWED, "requests are sent by POST")
+    told = witness.add_checkpoint(asked.body)
+    if told.finding:
+        say(visible(told.finding))
+    return _httpd.of(HTTPStatus(told.status), told.body, content_type=told.content_type)
 
 
 def _complain(error: TrothError) -> None:
-    say(f"nothing was cosigned: {error}")
+    say(f"nothing was cosigned: {visible(str(error))}")

@@ -1,5 +1,6 @@
 """`troth tlog`: keep a log, witness one, watch one."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -8,7 +9,10 @@ from cyclopts import App, Parameter
 
 from troth.cli import _log_source
 from troth.cli._console import exists, out, read_source, say, write_file
+from troth.cli._log_check import check
+from troth.cli._log_witness import witness
 from troth.errors import Malformed, Misuse, TrothError
+from troth.render.escape import visible
 
 if TYPE_CHECKING:
     from troth.tlog.signer import SigningKey
@@ -123,7 +127,7 @@ def append(
     asking = None
     if witness:
         keys = [_log_source.key(text, name="--witness-key") for text in witness_key]
-        asking = _log_source.Asking(witness, keys, threshold=witness_threshold, tell=say)
+        asking = _log_source.Asking(witness, keys, threshold=witness_threshold, tell=_tell)
     elif witness_key or witness_threshold:
         raise Misuse("no witness is named", fix="add --witness")
     if not read and asking is None:
@@ -148,6 +152,7 @@ def append(
         return 0
     for path, index in zip(entries, places, strict=True):
         out(f"{index}  {path}")
+    sys.stdout.flush()  # talk comes after the data, in a pipe as well
     say(f"{published.origin} has {published.size} entries, root {published.root.hex()[:16]}…")
     return 0
 
@@ -176,7 +181,8 @@ def prove(
         log: the log's public key, or a file with it. With it the checkpoint is verified before anything is written.
         whole: write all entries, with the checkpoints that witnesses cosigned.
     """
-    from troth.tlog import proof, snapshot
+    from troth.cli._release_log import whole as whole_log
+    from troth.tlog import proof
 
     if whole == (entry is not None):
         raise Misuse(
@@ -186,9 +192,7 @@ def prove(
     reader, note, checkpoint = _log_source.newest(source, public)
     if entry is None:
         older = _log_source.history(source, checkpoint.size)
-        entries = tuple(reader.entries(0, checkpoint.size, checkpoint))
-        data = snapshot.pack(snapshot.Snapshot(checkpoint=note, older=older, entries=entries))
-        write_file(output, data)
+        write_file(output, whole_log(note, older, reader.entries(0, checkpoint.size, checkpoint)))
         say(f"wrote {output}: all {checkpoint.size} entries of {checkpoint.origin}")
         return 0
     if entry.isascii() and entry.isdigit() and not exists(Path(entry)):
@@ -225,12 +229,16 @@ def serve(folder: Path, *, listen: str) -> int:
     return 0
 
 
-app.command("troth.cli._log_witness:witness", name="witness")
-app.command("troth.cli._log_check:check", name="check")
+app.command(witness)
+app.command(check)
+
+
+def _tell(words: str) -> None:
+    say(visible(words))
 
 
 def _complain(error: TrothError) -> None:
-    say(f"an answer could not be given: {error}")
+    say(f"an answer could not be given: {visible(str(error))}")
 
 
 def _key(path: Path) -> "SigningKey":

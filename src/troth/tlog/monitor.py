@@ -178,7 +178,7 @@ def check(
             return replace(outcome, findings=(found,))
         seen = _read(reader, memory, signed, watched)
     except NotSigned as error:
-        found = Finding(kind=Kind.UNSIGNED, words=f"the log serves a checkpoint that {error}")
+        found = Finding(kind=Kind.UNSIGNED, words=f"what the log serves is not its own: {error}")
         return replace(outcome, findings=(found,))
     except Malformed as error:
         words = f"what is served is not what the log signed, changed or in another order: {error}"

@@ -13,7 +13,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from http import HTTPStatus
 from pathlib import Path
 from typing import Final, Self
 
@@ -160,15 +159,15 @@ class Witness:
             origin = checkpoints.parse(notes.parse(request.note).text).origin
             place = self._place(origin)
             if not place.is_dir():
-                return _refused(HTTPStatus.NOT_FOUND, f"the log {origin[:80]!r} is not known here")
+                return _refused(404, f"the log {origin[:80]!r} is not known here")
             log = witness_state.read(place).log
             signed = checkpoints.opened(request.note, log=log)
         except NotSigned as error:
-            return _refused(HTTPStatus.FORBIDDEN, str(error))
+            return _refused(403, str(error))
         except Malformed as error:
-            return _refused(HTTPStatus.BAD_REQUEST, str(error))
+            return _refused(400, str(error))
         if request.old_size > signed.checkpoint.size:
-            return _refused(HTTPStatus.BAD_REQUEST, "the old size is larger than the checkpoint's")
+            return _refused(400, "the old size is larger than the checkpoint's")
         # Other lines of signature say nothing here, and whoever sends them chooses how long they are.
         mine = tuple(s for s in signed.note.signatures if (s.name, s.key_id) == (log.name, log.id))
         note = Note(text=signed.note.text, signatures=mine)
@@ -180,9 +179,7 @@ class Witness:
     ) -> Answer:
         """Cosigns, or says why not. The caller holds the lock."""
         latest = state.latest
-        conflict = Answer(
-            status=HTTPStatus.CONFLICT, content_type=SIZE_TYPE, body=f"{latest.size}\n".encode()
-        )
+        conflict = Answer(status=409, content_type=SIZE_TYPE, body=f"{latest.size}\n".encode())
         same = state.same_size(new)
         if same is not None and witness_state.of(same).root != new.root:
             return self._kept(place, state, note, conflict, kind="fork", known=same)
@@ -194,12 +191,12 @@ class Witness:
             return conflict
         wrong = merkle.consistent(latest.size, latest.root, new.size, new.root, request.proof)
         if wrong:
-            answer = _refused(HTTPStatus.UNPROCESSABLE_ENTITY, wrong)
+            answer = _refused(422, wrong)
             return self._kept(place, state, note, answer, kind="unproved")
         now = int(self._clock())
         if now < state.time or now <= 0:
             return Answer(
-                status=HTTPStatus.SERVICE_UNAVAILABLE,
+                status=503,
                 content_type=_TEXT,
                 body=b"this witness's clock went back\n",
                 finding=f"the clock went back: it is {now}, and {state.time} was signed already for"
@@ -209,7 +206,7 @@ class Witness:
         cosigned = (*earlier, note.encode())[-_REMEMBERED:]
         witness_state.write(place, State(log=state.log, time=now, cosigned=cosigned))
         line = self._key.sign(note.text, time=now).line().encode()
-        return Answer(status=HTTPStatus.OK, content_type=_TEXT, body=line)
+        return Answer(status=200, content_type=_TEXT, body=line)
 
     def _kept(
         self,
@@ -240,5 +237,5 @@ class Witness:
         return self.folder / "logs" / hashlib.sha256(origin.encode()).hexdigest()[:32]
 
 
-def _refused(status: HTTPStatus, words: str) -> Answer:
+def _refused(status: int, words: str) -> Answer:
     return Answer(status=status, content_type=_TEXT, body=words.encode() + b"\n")
