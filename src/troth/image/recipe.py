@@ -6,11 +6,12 @@ Every key that is not known is refused by name, with the nearest one that is.
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse
+from troth.image import budget
 from troth.image.architecture import ARCHITECTURES, DEFAULT
 from troth.image.environment import check_environment
 from troth.image.files import disk
@@ -84,6 +85,7 @@ class Recipe:
     config: Mapping[str, Config]
     kernel: str = DEFAULT_KERNEL
     raw_nsm: bool = False
+    budget: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def brings(self) -> str:
@@ -174,6 +176,7 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Recipe:
         config=read_config(top.table("config"), folder),
         kernel=kernel,
         raw_nsm=top.take("raw_nsm", bool, default=False),
+        budget=budget.of_table(top.table("budget")),
     )
     for table in (app, debian, python, top):
         table.end()
