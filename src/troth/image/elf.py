@@ -1,5 +1,4 @@
-"""What an ELF file needs at run time, and how it was hardened: a small reader of segments and dynamic
-sections (System V ABI, 64-bit)."""
+"""What an ELF file needs at run time, and how it was hardened (System V ABI, 64-bit)."""
 
 from dataclasses import dataclass
 from typing import Final

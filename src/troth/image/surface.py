@@ -4,7 +4,7 @@ A pure function over paths, modes and bytes: equal trees give equal reports. Wha
 docs/reference/surface.md: programs are known by their names, and nothing is run.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID, S_ISUID
 from typing import Any, Final
@@ -101,13 +101,12 @@ def measure(
         Malformed: libraries that are looked for lead on without end.
     """
     count = _Count()
-    names = Names({item.path: (item.mode, item.data) for item in items}, roots=[r.at for r in roots])
+    names = Names(
+        {item.path: (item.mode, item.data) for item in items}, roots=[r.at for r in roots]
+    )
     called = _called(items, names)
     reachable = {
-        found
-        for root in roots
-        for folder in root.path
-        for found in names.programs(root.at, folder)
+        found for root in roots for folder in root.path for found in names.programs(root.at, folder)
     }
     for item in items:
         kind = S_IFMT(item.mode)
@@ -133,7 +132,8 @@ def _report(count: _Count) -> dict[str, Any]:
         for number, amount in row.items():
             totals[number] += amount
     owners = sorted(
-        count.by_owner.items(), key=lambda pair: (-pair[1].get("bytes", 0), pair[0].kind, pair[0].name)
+        count.by_owner.items(),
+        key=lambda pair: (-pair[1].get("bytes", 0), pair[0].kind, pair[0].name),
     )
     return {
         "numbers": totals,
@@ -165,18 +165,10 @@ def _file(
     count.add("bytes", owner, len(data))
     if not owner.packaged and owner.kind in ("app", "root"):
         count.add("unowned", owner)
-    for number, bit in (("setuid", S_ISUID), ("setgid", S_ISGID)):
-        if item.mode & bit:
-            count.add(number, owner, named=path)
-    if MODULE.fullmatch(item.path):
-        count.add("modules", owner, named=path)
-    if UNITS.fullmatch(names.inside(item.path)):
-        count.add("units", owner, named=path)
     if item.path.endswith(".py"):
         count.add("python_lines", owner, bytes(data).count(b"\n"))
-    head = bytes(data[:4])
-    if head[:2] == b"#!":
-        count.add("scripts", owner, named=path)
+    for number in _kinds(item, names.inside(item.path)):
+        count.add(number, owner, named=path)
     if item.mode & _EXECUTABLE:
         if reachable:
             count.add("programs", owner, named=path)
@@ -184,9 +176,23 @@ def _file(
         for number, pattern in PROGRAMS.items():
             if any(pattern.fullmatch(word) for word in words):
                 count.add(number, owner, named=path)
-    if elf.is_elf(head):
+    if elf.is_elf(bytes(data[:4])):
         count.add("elf", owner)
         _elf(item, names, lambda number: count.add(number, owner, named=path))
+
+
+def _kinds(item: Item, inside: str) -> Iterator[str]:
+    """What the file is by its mode, its place and its first bytes."""
+    if item.mode & S_ISUID:
+        yield "setuid"
+    if item.mode & S_ISGID:
+        yield "setgid"
+    if MODULE.fullmatch(inside):
+        yield "modules"
+    if UNITS.fullmatch(inside):
+        yield "units"
+    if bytes(item.data[:2]) == b"#!":
+        yield "scripts"
 
 
 def _elf(item: Item, names: Names, add: Callable[[str], None]) -> None:

@@ -18,6 +18,8 @@ _APP: Final = Owner(name="app", kind="app", packaged=False)
 _TROTH: Final = Owner(name="troth", kind="agent", packaged=False)
 _IMAGE: Final = Owner(name="image", kind="image", packaged=False)
 _WHEELS: Final = re.compile(r"usr/local/lib/python[\d.]+/dist-packages/")
+_UNTOLD: Final = ("packages", "unowned", "listeners")
+"""What an image does not say of itself; None stands for it."""
 _SET: Final = re.compile(rb"CONFIG_(\w+)=(.{1,100})")
 
 
@@ -129,6 +131,7 @@ def of_entries(disks: Sequence[Sequence[Any]], *, command_line: str, size: int) 
         roots.append(Root(at=foreign.ROOT, path=tuple(process.PATH.split(":"))))
     owner = Owner(name="kernel", kind="kernel", packaged=False)
     found = surface.measure(items, roots=roots, extra=[("bytes", owner, size, "")])
+    found["numbers"].update(dict.fromkeys(_UNTOLD))
     facts = {"kind": "unknown", "version": "unknown", "bytes": size, "command_line": command_line}
     return {**found, "kernel": {**facts, "options": dict.fromkeys(OPTIONS, "unknown")}}
 

@@ -15,7 +15,14 @@ _MOST_LINKS: Final = 40  # as Linux
 _MOST_STEPS: Final = 20_000_000  # names passed; a large container image takes a tenth
 _EXECUTABLE: Final = 0o100
 # Beside Debian's: the C library of Alpine, and what other distributions have.
-_MORE: Final = ("usr/local/lib", "lib", "lib64", "usr/lib32", "lib/x86_64-linux-gnu", "lib/aarch64-linux-gnu")
+_MORE: Final = (
+    "usr/local/lib",
+    "lib",
+    "lib64",
+    "usr/lib32",
+    "lib/x86_64-linux-gnu",
+    "lib/aarch64-linux-gnu",
+)
 _SETTINGS: Final = ("etc/ld.so.conf", "etc/ld.so.conf.d")
 _MAX_SETTINGS: Final = 64 * 1024
 
@@ -55,7 +62,8 @@ class Names:
     def find(self, root: str, path: str) -> str | None:
         """The regular file that a path leads to, as a program in `root` sees it, or None."""
         place = self._place(root, path)
-        return place if place is not None and S_IFMT(self._nodes[place][0]) == S_IFREG else None
+        mode, _ = self._nodes.get(place or "", (0, b""))  # the root itself has no name
+        return place if S_IFMT(mode) == S_IFREG else None
 
     def programs(self, root: str, folder: str) -> Iterator[str]:
         """The executable files that names in a folder lead to."""
@@ -146,7 +154,9 @@ class Names:
     def _step(self) -> None:
         self._steps += 1
         if self._steps > _MOST_STEPS:
-            raise Malformed("has too many libraries and links to look for", field="the image's root")
+            raise Malformed(
+                "has too many libraries and links to look for", field="the image's root"
+            )
 
 
 def _search(folders: Sequence[str], origin: str) -> tuple[str, ...]:
