@@ -21,11 +21,13 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 pytestmark = [pytest.mark.namespaces, pytest.mark.network, pytest.mark.slow]
 
 
-def started(troth: Callable[..., str], folder: Path, app: Path) -> Callable[[str], str]:
+def started(
+    troth: Callable[..., str], folder: Path, app: Path, on: str = "simulator"
+) -> Callable[[str], str]:
     """Builds and starts an app; what it gives asks over the attested channel."""
     name = app.name
     troth("build", str(app))
-    state = json.loads(troth("run", f"{name}.eif", "--detach", "--json"))
+    state = json.loads(troth("run", f"{name}.eif", "--on", on, "--detach", "--json"))
     address = f"https://127.0.0.1:{state['published'][0]['host_port']}"
     trust = ("--trust", str(root_of(folder)))
     return lambda path: troth("connect", address + path, "--image", f"{name}.eif", *trust)
@@ -45,27 +47,30 @@ def test_an_example_answers_over_the_attested_channel(troth, tmp_path, name, pat
 
 @pytest.mark.toolchains
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "said", "on"),
     [
-        ("hello-node", "hello from node"),
-        ("hello-go", "hello from go"),
-        ("hello-rust", "hello from rust"),
-        ("hello-oci", "hello from perl"),
+        ("hello-node", "hello from node", "simulator"),
+        # Static programs that need nothing of the image, under a kernel of their own.
+        pytest.param("hello-go", "hello from go", "microvm", marks=pytest.mark.microvm),
+        pytest.param("hello-rust", "hello from rust", "microvm", marks=pytest.mark.microvm),
+        ("hello-oci", "hello from perl", "simulator"),
     ],
 )
-def test_in_any_language_an_app_gets_evidence_that_is_accepted(troth, tmp_path, name, said):
+def test_in_any_language_an_app_gets_evidence_that_is_accepted(troth, tmp_path, name, said, on):
     ignored = shutil.ignore_patterns("bin", "image.tar", "target")
     app = shutil.copytree(EXAMPLES / name, tmp_path / name, ignore=ignored)
     if (app / "compile").exists():
         subprocess.run([app / "compile"], stdin=subprocess.DEVNULL, check=True)
     if not (app / "troth.lock").exists():  # of a container image, which it would pin
         troth("lock", str(app))
-    ask = started(troth, tmp_path, app)
+    ask = started(troth, tmp_path, app, on)
     assert f'"name":"{name}"' in ask("/").removeprefix(f"{said}: ")
     assert len(json.loads(ask("/random"))["random"]) == 32
     assert bytes.fromhex(json.loads(ask("/identity"))["public_key"])
     nonce = secrets.token_bytes(32)
     evidence = bytes.fromhex(json.loads(ask(f"/evidence/{nonce.hex()}"))["evidence"])
+    surface = json.loads((tmp_path / f"{name}.build.json").read_bytes())["surface"]
+    assert ("/app/hello" in surface["named"].get("static", ())) == (on == "microvm")
     measured = json.loads((tmp_path / f"{name}.measurements.json").read_bytes())
     report = library.appraise(
         evidence,

@@ -74,8 +74,26 @@ def test_it_compiles_to_the_same_bytes_elsewhere(name: str, tmp_path: Path) -> N
     assert program == (there / "bin" / "hello").read_bytes()
     assert elf.machine(program) == elf.X86_64
     assert str(tmp_path).encode() not in program
-    if name == "hello-go":
-        assert elf.needs(program, name=name) == elf.Needs(libraries=(), search=(), interpreter="")
+    found = elf.traits(program, name=name)
+    assert found.static
+    assert not found.executable_stack
+    assert elf.needs(program, name=name) == elf.Needs(libraries=(), search=(), interpreter="")
+
+
+@pytest.mark.toolchains
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["x86_64-unknown-linux-gnu", "x86_64-unknown-linux-musl"])
+def test_rust_is_static_with_either_c_library(target: str, tmp_path: Path) -> None:
+    said = run(tmp_path, "rustc", "--print", "sysroot").stdout.strip()
+    if not Path(said, "lib/rustlib", target).is_dir():
+        pytest.skip(f"this Rust has no {target}")
+    folder = copy("hello-rust", tmp_path)
+    done = run(tmp_path, str(folder / "compile"), target)
+    assert done.returncode == 0, done.stderr
+    assert target in done.stdout
+    program = (folder / "bin" / "hello").read_bytes()
+    assert elf.traits(program, name=target).static
+    assert elf.traits(program, name=target).pie
 
 
 @pytest.mark.network

@@ -20,6 +20,7 @@ def build(
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     kernel: Name | None = None,
     check: bool = False,
+    budget: str | None = None,
     json: bool = False,
 ) -> int:
     """Build an app's image from its recipe and lock, without root, Docker or Nix.
@@ -31,6 +32,8 @@ def build(
         troth build examples/hello
         troth build examples/hello --check
         troth build examples/hello -o hello.eif --json
+        troth build examples/hello --budget files=1500,megabytes=80,shells=0,setuid=0
+        troth build examples/hello --budget hello.build.json
         troth build examples/hello --kernel hardware
         troth build --from-oci app.tar --name app --listen 8080
         troth build --from-rootfs rootfs --name app --entry "/bin/app --verbose"
@@ -42,8 +45,12 @@ def build(
         kernel: in the place of the recipe's, which changes what the image measures to; the hardware
             kernel is built first where there is none yet.
         check: build twice, in two different environments, and compare; exit 1 if they differ.
+        budget: the most that the image's attack surface may have, in the place of `[budget]` in the
+            recipe: numbers, or the build record of an earlier build, of which none may grow. Exit 1 and
+            nothing written if one is over.
         json: print the result as JSON.
     """
+    from troth.cli._surface import budget_of
     from troth.image import build as builder
     from troth.image import companions
     from troth.image.recipe import load
@@ -51,6 +58,7 @@ def build(
 
     app, root = app_of(app, bring, kernel=kernel)
     recipe = load(app)
+    limits = budget_of(budget)
     place = out or Path(f"{recipe.name}.eif")
     used = choose(app, kernel, make=True, root=root)
     differences: tuple[str, ...] = ()
@@ -58,11 +66,11 @@ def build(
         from troth.image.check import build_twice
 
         with progress() as tell:
-            result = build_twice(app, place, kernel=used, root=root, say=tell)
+            result = build_twice(app, place, kernel=used, root=root, budget=limits, say=tell)
         measurements, sha256, differences = result.measurements, result.sha256, result.differences
     else:
         with progress() as tell:
-            built = builder.build(app, kernel=used, root=root, say=tell)
+            built = builder.build(app, kernel=used, root=root, budget=limits, say=tell)
             builder.write(built, place)
         measurements, sha256 = built.measurements, built.sha256
     beside = companions.of(place, companions.RECORD)

@@ -18,13 +18,19 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    source: str, *, files: bool = False, diff: Path | None = None, json: bool = False
+    source: str,
+    *,
+    files: bool = False,
+    diff: Path | None = None,
+    surface: bool = False,
+    json: bool = False,
 ) -> int:
     """What does it say? Evidence, a service, a log, a bundle, an image or a policy; never a verdict.
 
         troth inspect evidence.bin
         troth inspect app.eif --files
         troth inspect app.eif --diff rebuilt.eif
+        troth inspect app.build.json --surface
         troth inspect /sys/firmware/acpi/tables/data/CCEL
         troth inspect app.pcr8
         troth inspect receipt.troth --json
@@ -35,8 +41,16 @@ def inspect(
         files: of an image, list every file.
         diff: another image: tell which section, which file and which bytes differ, and which registers
             for that. Exit 1 if the two differ in anything, 0 if they are the same bytes.
+        surface: of an image or a build record, what it holds that somebody could use, and what each
+            megabyte is for. An image does not say which package brought a file; its build record does.
         json: print as JSON.
     """
+    if surface:
+        from troth.cli import _surface
+
+        if files or diff is not None:
+            raise Misuse("--surface is a report of its own", fix="leave --files and --diff away")
+        return _surface.show(source, json=json)
     if diff is not None:
         from troth.cli import _diff
 

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from troth._version import __version__
-from troth.image import companions, locking, record, rootfs
+from troth.image import budget as budgets
+from troth.image import companions, locking, record, rootfs, surface_build
 from troth.image import recipe as recipes
 from troth.image.brought import bring
+from troth.image.budget import Budget
 from troth.image.files import write_together
 from troth.image.kernel import COMMAND_LINE, Kernel
 from troth.image.keys import suite
@@ -53,6 +55,7 @@ def build(
     store: Store | None = None,
     kernel: str | None = None,
     root: Path | None = None,
+    budget: Budget | None = None,
     say: Callable[[str], object] = lambda _: None,
 ) -> Built:
     """Builds an app's image from its recipe and lock.
@@ -63,9 +66,11 @@ def build(
         kernel: one of `recipes.KERNELS`, in the place of the recipe's; the record says so.
         root: the container image or folder that the app's root is taken from, in the place of where
             the recipe says.
+        budget: what the image may have, in the place of the recipe's.
         say: told each step.
 
     Raises:
+        OverBudget: it has more.
         Misuse: no lock, or one that does not fit; see `rootfs.make` for what a recipe can get wrong.
         Malformed, Unavailable: as `locking.ensure` and `rootfs.make`.
     """
@@ -79,6 +84,8 @@ def build(
     if brought is not None:
         recipe = replace(recipe, memory=recipe.memory or brought.memory())
     tree, linux = rootfs.make(folder, recipe, lock, place, brought=brought)
+    surface = surface_build.report(recipe, lock, tree, linux, brought)
+    budgets.hold(surface, Budget(limits=recipe.budget) if budget is None else budget)
     ramdisks = _ramdisks(tree, lock, place, () if brought is None else brought.entries)
     image = _assemble(ramdisks, linux, recipe, lock)
     with ThreadPoolExecutor(max_workers=1) as beside:
@@ -101,6 +108,7 @@ def build(
             tree=tree,
             linux=linux,
             brought=brought,
+            surface=surface,
             asked=asked,
             image=image,
             sha256=sha256,

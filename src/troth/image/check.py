@@ -13,12 +13,14 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from troth.errors import Malformed, Misuse, TrothError, Unavailable
+from troth.image import budget as budgets
 from troth.image import companions, locking
+from troth.image.budget import Budget
 from troth.image.compare import differences
 from troth.image.files import disk, write_together
 from troth.image.store import Store, digest
 from troth.platforms.nitro.measure import measure
-from troth.wire import eif
+from troth.wire import eif, json
 
 _SOURCE: Final = str(Path(__file__).parent.parent.parent)
 _TIMEOUT: Final = 900
@@ -115,6 +117,7 @@ def build_twice(
     store: Store | None = None,
     kernel: str | None = None,
     root: Path | None = None,
+    budget: Budget | None = None,
     say: Callable[[str], object] = lambda _: None,
 ) -> Twice:
     """Builds an app in `plain` and in `strange` at the same time, and compares.
@@ -125,9 +128,11 @@ def build_twice(
         store: where packages are kept.
         kernel: in the place of the recipe's.
         root: what the app's root is taken from, in the place of where the recipe says.
+        budget: what the image may have, in the place of the recipe's.
         say: told each step.
 
     Raises:
+        OverBudget: it has more; nothing is written.
         Misuse, Malformed, Unavailable: as a single build does; the first message is given.
     """
     recipe, _, place = locking.ensure(app, store=store, say=say)
@@ -164,6 +169,11 @@ def build_twice(
             companions.of(out, ending).name: [companions.of(first, ending).read_bytes()]
             for ending in _BESIDE
         }
+        record = json.parse(
+            b"".join(files[companions.of(out, companions.RECORD).name]), field="record"
+        )
+        limits = Budget(limits=recipe.budget) if budget is None else budget
+        budgets.hold(record["surface"], limits)
         write_together(out.parent, {**files, out.name: [data]})
     return Twice(
         sha256=digest(data),

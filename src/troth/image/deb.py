@@ -15,6 +15,8 @@ from troth.wire.reader import Reader
 _MAGIC: Final = b"!<arch>\n"
 _XZ: Final = b"\xfd7zXZ\x00"
 MAX_UNPACKED: Final = 1 << 30
+MAX_MEMBERS: Final = 250_000
+"""Names in one package, more than any that an image is made of has."""
 _FIELD: Final = re.compile(r"([!-9;-~]+):[ \t]*(.*)")
 
 
@@ -40,16 +42,23 @@ class Member:
 def members(deb: bytes, *, name: str) -> Iterator[Member]:
     """What a package installs, in its order.
 
-    Device nodes are refused; owners, times, set-user bits and file capabilities are not kept.
+    Device nodes and files with holes are refused; owners, times, set-user bits and file capabilities are
+    not kept.
 
     Raises:
-        Malformed: not a package, or not compressed as Debian 13's are (xz or not at all).
+        Malformed: not a package, not compressed as Debian 13's are (xz or not at all), or with more names
+            than `MAX_MEMBERS`.
     """
     data = _archive(deb, name, part="data")
+    count = 0
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
             for item in archive:
+                count += 1
+                if count > MAX_MEMBERS:
+                    raise Malformed(f"holds more than {MAX_MEMBERS} files", field=name)
                 yield _member(item, archive, name)
+                archive.members = []  # type: ignore[attr-defined] # or it remembers them all
             # `tarfile` takes a damaged header in the middle for the end.
             if data[archive.offset :].strip(b"\0"):
                 raise Malformed("has a damaged archive", field=name, offset=archive.offset)
@@ -155,6 +164,8 @@ def _member(item: tarfile.TarInfo, archive: tarfile.TarFile, name: str) -> Membe
         return Member(path=path, kind="hard", target=item.linkname.removeprefix("./"))
     if not item.isreg():
         raise Malformed(f"holds a device or pipe {path!r}", field=name)
+    if item.issparse():  # some bytes of an archive can stand for any number
+        raise Malformed(f"holds {path!r} with holes, as no package of Debian's does", field=name)
     file = archive.extractfile(item)
     data = b"" if file is None else file.read()
     return Member(path=path, kind="file", data=data, executable=executable)

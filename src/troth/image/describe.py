@@ -7,7 +7,7 @@ from stat import S_ISDIR, S_ISLNK, filemode
 from troth.image.store import digest
 from troth.wire import eif, ramdisk
 
-_DEVICES = frozenset({"dev/console", "dev/null"})
+DEVICES = frozenset({"dev/console", "dev/null"})
 
 
 def sections(image: eif.Eif) -> Iterator[dict[str, str | int]]:
@@ -31,7 +31,7 @@ def files(image: eif.Eif) -> Iterator[dict[str, str | int]]:
         Malformed: a ramdisk is no archive that is read here, or they are too large together.
     """
     disks = ((disk.data, disk.offset) for disk in image.ramdisks)
-    for number, entries in enumerate(ramdisk.read_all(disks, devices=_DEVICES)):
+    for number, entries in enumerate(ramdisk.read_all(disks, devices=DEVICES)):
         for entry in entries:
             if S_ISDIR(entry.mode):
                 continue

@@ -1,4 +1,4 @@
-"""What an ELF file needs at run time: a small reader of dynamic sections (System V ABI, 64-bit)."""
+"""What an ELF file needs at run time, and how it was hardened (System V ABI, 64-bit)."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +16,15 @@ _DT_STRTAB: Final = 5
 _DT_RPATH: Final = 15
 _DT_RUNPATH: Final = 29
 _MOST: Final = 4096
+_MOST_TAGS: Final = 65536  # of a dynamic section; Debian's largest library has under 100
+# What the GNU tool chain adds (Linux Standard Base, and glibc's elf.h).
+_PT_GNU_STACK: Final = 0x6474E551
+_PT_GNU_RELRO: Final = 0x6474E552
+_DT_FLAGS_1: Final = 0x6FFFFFFB
+_DF_1_PIE: Final = 0x08000000
+_PF_X: Final = 1
+_ET_REL: Final = 1
+_ET_EXEC: Final = 2
 X86_64: Final = "64-bit x86"
 ARM_64: Final = "64-bit Arm"
 _MACHINES: Final = {
@@ -46,6 +55,31 @@ class Needs:
     interpreter: str
 
 
+_NOTHING: Final = Needs(libraries=(), search=(), interpreter="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """How a file was linked.
+
+    Attributes:
+        kind: `program`, `library`, or `object` for what is linked or loaded by something else, such as a
+            kernel's module; of an object nothing else is said.
+        needs: what the loader will look for.
+        static: a program that needs no loader and no library.
+        pie: it can stand at any address.
+        relro: what the loader fills in is made read-only.
+        executable_stack: it asks for a stack that code may run on, or does not say that it needs none.
+    """
+
+    kind: str
+    needs: Needs
+    static: bool = False
+    pie: bool = True
+    relro: bool = True
+    executable_stack: bool = False
+
+
 def is_elf(data: bytes) -> bool:
     """Whether the file is for the loader at all."""
     return data.startswith(MAGIC)
@@ -64,6 +98,40 @@ def needs(data: bytes, *, name: str) -> Needs:
     Raises:
         Malformed: no 64-bit little-endian ELF file, or one that points outside itself.
     """
+    return _dynamic(data, name)[0]
+
+
+def traits(data: bytes, *, name: str) -> Traits:
+    """How a file was linked; which of its code is ever run, nobody can read there.
+
+    Raises:
+        Malformed: as `needs`.
+    """
+    if data[4:6] == _LITTLE_64 and int.from_bytes(data[16:18], "little") == _ET_REL:
+        return Traits(kind="object", needs=_NOTHING)
+    found, flags = _dynamic(data, name)
+    fixed = int.from_bytes(data[16:18], "little") == _ET_EXEC
+    program = fixed or bool(found.interpreter or flags & _DF_1_PIE)
+    stack = [flag for kind, flag in _flags(data) if kind == _PT_GNU_STACK]
+    return Traits(
+        kind="program" if program else "library",
+        needs=found,
+        static=program and not found.interpreter and not found.libraries,
+        pie=not fixed,
+        relro=any(kind == _PT_GNU_RELRO for kind, _ in _flags(data)),
+        executable_stack=not stack or any(flag & _PF_X for flag in stack),
+    )
+
+
+def _flags(data: bytes) -> list[tuple[int, int]]:
+    """Type and flags of each segment, of a file whose table `_segments` has read."""
+    table, count = int.from_bytes(data[32:40], "little"), int.from_bytes(data[56:58], "little")
+    rows = (data[at : at + 8] for at in range(table, table + 56 * count, 56))
+    return [(int.from_bytes(r[:4], "little"), int.from_bytes(r[4:], "little")) for r in rows]
+
+
+def _dynamic(data: bytes, name: str) -> tuple[Needs, int]:
+    """What the dynamic section says, and its flags of the second kind."""
     if not is_elf(data) or data[4:6] != _LITTLE_64:
         raise Malformed("is no 64-bit little-endian ELF file", field=name, offset=0)
     loads, dynamic, interpreter = [], b"", ""
@@ -81,9 +149,12 @@ def needs(data: bytes, *, name: str) -> Needs:
         )
         for i in range(0, len(dynamic) - 15, 16)
     ]
+    if len(tags) > _MOST_TAGS:
+        raise Malformed(f"has more than {_MOST_TAGS} dynamic entries", field=name)
+    flags = next((value for tag, value in tags if tag == _DT_FLAGS_1), 0)
     strings = next((value for tag, value in tags if tag == _DT_STRTAB), None)
     if strings is None:
-        return Needs(libraries=(), search=(), interpreter=interpreter)
+        return Needs(libraries=(), search=(), interpreter=interpreter), flags
     table = next((o + strings - a for a, o, s in loads if a <= strings < a + s), None)
     if table is None:
         raise Malformed("has its names outside the file", field=name)
@@ -92,11 +163,12 @@ def needs(data: bytes, *, name: str) -> Needs:
         for wanted in (_DT_NEEDED, _DT_RPATH, _DT_RUNPATH)
     }
     paths = [*texts[_DT_RPATH], *texts[_DT_RUNPATH]]
-    return Needs(
+    found = Needs(
         libraries=tuple(texts[_DT_NEEDED]),
         search=tuple(folder for path in paths for folder in path.split(":") if folder),
         interpreter=interpreter,
     )
+    return found, flags
 
 
 def _segments(data: bytes, name: str) -> list[tuple[int, int, int, int]]:

@@ -59,3 +59,24 @@ def write_together(folder: Path, files: Mapping[str, Content]) -> None:
             place.unlink(missing_ok=True)
         for temporary, place in written:
             Path(temporary).replace(place)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file of a tree that is unpacked, with the folders above it.
+
+    Nothing that is there is written over or followed: on a disk that takes names for one that differ in
+    case only, the second of two would take the first one's place, or be written where that one leads.
+
+    Raises:
+        Unavailable: something of that name is there.
+        OSError: the disk refuses.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+    except FileExistsError:
+        raise Unavailable(
+            f"{path} is there already, perhaps under a name that differs in case only",
+            fix="use a disk that tells such names apart; TMPDIR chooses another",
+        ) from None

@@ -12,6 +12,7 @@ from typing import Final
 
 from troth.errors import Misuse, Unavailable
 from troth.image import slim
+from troth.image.files import write_new
 from troth.image.tree import Tree
 
 _LOADER: Final = "usr/lib64/ld-linux-x86-64.so.2"
@@ -32,7 +33,7 @@ def unpack(tree: Tree, root: Path, *, python: str) -> None:
     wanted = (f"usr/bin/python{python}", f"usr/lib/python{python}/", "usr/lib64/")
     for path, node in tree.files():
         if slim.is_library(path) or path.startswith(wanted):
-            _place(root / path, node.data)
+            write_new(root / path, node.data)
             (root / path).chmod(0o755)
     for path in tree:
         real = tree.resolve(path)
@@ -42,17 +43,12 @@ def unpack(tree: Tree, root: Path, *, python: str) -> None:
             and real != path
             and not (root / path).exists()
         ):
-            _place(root / path, tree[real].data)
+            write_new(root / path, tree[real].data)
     loader = tree.resolve(_LOADER)
     if loader is None:
         raise Misuse("the image has no loader, so no Python")
-    _place(root / "loader", tree[loader].data)
+    write_new(root / "loader", tree[loader].data)
     (root / "loader").chmod(0o755)
-
-
-def _place(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
 
 
 def run(worker: Path, jobs: Sequence[Sequence[str]], *, root: Path, python: str) -> str:

@@ -32,11 +32,13 @@ class Kernel:
         version: such as `6.12.0-cloud-amd64`.
         modules: file name and content, in the order in which they must be loaded; none where all
             that is needed is in the image.
+        config: its configuration as the package has it; empty where it is another's to tell.
     """
 
     image: bytes
     version: str
     modules: tuple[tuple[str, bytes], ...] = ()
+    config: bytes = b""
 
 
 def take(package: bytes, *, name: str, raw: bool = False) -> Kernel:
@@ -50,11 +52,13 @@ def take(package: bytes, *, name: str, raw: bool = False) -> Kernel:
     Raises:
         Malformed: it holds no kernel, or not one that is raw, or lacks a module.
     """
-    image, version = b"", ""
+    image, version, config = b"", "", b""
     packed: dict[str, bytes] = {}
     for member in deb.members(package, name=name):
         if member.path.startswith("boot/vmlinuz-"):
             image, version = member.data, member.path.removeprefix("boot/vmlinuz-")
+        elif member.path.startswith("boot/config-"):
+            config = member.data
         elif match := _MODULE.fullmatch(member.path):
             packed[match[2].replace("-", "_")] = member.data
     if not image:
@@ -69,7 +73,7 @@ def take(package: bytes, *, name: str, raw: bool = False) -> Kernel:
     for wanted in WANTED:
         _load(wanted, packed, ordered, name)
     modules = tuple((f"{module}.ko", data) for module, data in ordered.items())
-    return Kernel(image=image, version=version, modules=modules)
+    return Kernel(image=image, version=version, modules=modules, config=config)
 
 
 def _load(module: str, packed: dict[str, bytes], ordered: dict[str, bytes], name: str) -> None:

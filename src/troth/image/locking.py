@@ -1,13 +1,15 @@
 """Making a lock, and having everything that one names at hand."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from typing import Final
 
 from troth.errors import Malformed, Misuse, Unavailable
-from troth.image import brought, wheels
+from troth.image import brought, pins, wheel_needs, wheels
 from troth.image import lock as locks
 from troth.image.apt import Apt, Mirrors, apt, download
 from troth.image.architecture import ARCHITECTURES, BUILDER, Architecture
@@ -15,10 +17,12 @@ from troth.image.fetched import Gone, Trouble, Why
 from troth.image.files import cache_folder, disk, write_together
 from troth.image.keys import Suite, suite
 from troth.image.lock import Deb, Lock, Wheel, pinned_keys
+from troth.image.pins import Pin
 from troth.image.recipe import Recipe, load
 from troth.image.store import Store
 
 Say = Callable[[str], object]
+_UPSTREAM: Final = re.compile(r"\d+\.\d+\.\d+")
 
 
 def make(
@@ -66,7 +70,12 @@ def make(
             found = tool.resolve([f"python{release.python}"])
             builder = tuple(deb for _, deb in sorted(found.items()))
     say("asking which wheels are needed")
-    app = wheels.resolve(recipe.python_packages, python=release.python, machine=machine)
+    pinned = _pinned(recipe, debs, release, machine)
+    app = (
+        wheels.resolve(recipe.python_packages, python=release.python, machine=machine)
+        if recipe.requirements is None
+        else wheels.resolve_pinned(pinned, python=release.python, machine=machine)
+    )
     agent = wheels.resolve(wheels.AGENT, python=release.python, machine=machine)
     lock = Lock(
         suite=release.name,
@@ -82,12 +91,34 @@ def make(
     )
     fetch(lock, store=store, mirrors=where, say=say)
     lock = replace(lock, wheels=_sized(app, store), agent_wheels=_sized(agent, store))
+    if recipe.requirements is not None:
+        rules = pins.environment(_full(debs, release), machine)
+        files = [store.get(sha256=wheel.sha256, name=wheel.file) for wheel in lock.wheels]
+        wheel_needs.check(lock.wheels, files, pinned, rules, source=recipe.requirements.path)
     # What apt and pip said meets the same rules as a lock that somebody hands us.
     lock = locks.parse(lock.to_json())
     if vendor is not None:
         return keep(lock, folder, vendor, store=store)
     locks.save(folder, lock)
     return lock
+
+
+def _pinned(
+    recipe: Recipe, debs: Sequence[Deb], release: Suite, machine: Architecture
+) -> tuple[Pin, ...]:
+    """What the recipe's file of requirements pins, if it has one."""
+    if recipe.requirements is None:
+        return ()
+    said = recipe.requirements
+    return pins.read(said.data, name=said.path, python=_full(debs, release), machine=machine)
+
+
+def _full(debs: Sequence[Deb], release: Suite) -> str:
+    """The version of the image's Python in full, as markers ask for it."""
+    name = f"python{release.python}"
+    version = next((deb.version for deb in debs if deb.name == name), "")
+    match = _UPSTREAM.match(version)
+    return match[0] if match else f"{release.python}.0"
 
 
 @contextmanager

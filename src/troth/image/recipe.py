@@ -6,15 +6,16 @@ Every key that is not known is refused by name, with the nearest one that is.
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse
+from troth.image import budget
 from troth.image.architecture import ARCHITECTURES, DEFAULT
 from troth.image.environment import check_environment
 from troth.image.files import disk
-from troth.image.recipe_config import Config, inside
+from troth.image.recipe_config import Config, Requirements, inside, read_requirements
 from troth.image.recipe_config import read as read_config
 from troth.image.store import digest
 from troth.image.toml_table import Table, kind
@@ -84,6 +85,8 @@ class Recipe:
     config: Mapping[str, Config]
     kernel: str = DEFAULT_KERNEL
     raw_nsm: bool = False
+    requirements: Requirements | None = None
+    budget: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def brings(self) -> str:
@@ -98,6 +101,7 @@ class Recipe:
             "python": sorted(self.python_packages),
             "suite": self.suite,
             **({} if self.architecture == DEFAULT else {"architecture": self.architecture}),
+            **({} if self.requirements is None else {"requirements": self.requirements.sha256}),
         }
         return digest(json.canonical(value))
 
@@ -164,6 +168,7 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Recipe:
         architecture=debian.take("architecture", str, DEFAULT),
         debian_packages=_packages(debian.names("packages"), _DEBIAN_PACKAGE, "debian.packages"),
         python_packages=_packages(python.names("packages"), _PYTHON_PACKAGE, "python.packages"),
+        requirements=read_requirements(python.take("requirements", str, None), folder),
         files=_files(top.raw("files"), folder, brings=brings),
         listen=_listen(top.take("listen", list, [])),
         environment=check_environment(
@@ -174,9 +179,15 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Recipe:
         config=read_config(top.table("config"), folder),
         kernel=kernel,
         raw_nsm=top.take("raw_nsm", bool, default=False),
+        budget=budget.of_table(top.table("budget")),
     )
     for table in (app, debian, python, top):
         table.end()
+    if recipe.requirements is not None and recipe.python_packages:
+        raise Misuse(
+            f"{FILE}: python.packages and python.requirements are both given, and one of them decides",
+            fix=f"put the packages into {recipe.requirements.path}",
+        )
     _check_root(recipe)
     check_architecture(recipe)
     return recipe
@@ -193,6 +204,7 @@ def _check_root(recipe: Recipe) -> None:
     for key, given in (
         ("debian.packages", recipe.debian_packages),
         ("python.packages", recipe.python_packages),
+        ("python.requirements", recipe.requirements),
         ("files", recipe.files),
     ):
         if given:

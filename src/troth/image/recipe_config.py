@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from troth.errors import Misuse
 from troth.image.files import disk
+from troth.image.store import digest
 from troth.image.toml_table import Table
 
 CONFIG_KINDS: Final = ("measured", "sealed", "free")
@@ -64,6 +65,37 @@ def read(table: Table, folder: Path) -> dict[str, Config]:
     return result
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirements:
+    """A file that pins Python packages by hash; `pins` reads it.
+
+    Attributes:
+        path: relative to the app's folder.
+        data: its bytes.
+    """
+
+    path: str
+    data: bytes
+
+    @property
+    def sha256(self) -> str:
+        """Of its bytes: a lock that was made from others does not fit."""
+        return digest(self.data)
+
+
+def read_requirements(path: str | None, folder: Path) -> Requirements | None:
+    """The file that `python.requirements` names.
+
+    Raises:
+        Misuse: it is outside the app's folder, a link, or no file.
+        Unavailable: it can't be read.
+    """
+    if path is None:
+        return None
+    plain = inside(path, "python.requirements")
+    return Requirements(path=plain, data=_bytes(plain, "python.requirements", folder))
+
+
 def inside(text: str, name: str) -> str:
     """A path that does not lead out of the app's folder, in its plain form.
 
@@ -83,16 +115,7 @@ def _value(value: Any, file: str | None, folder: Path, entry: Table) -> str | in
         )
     if file is not None:
         file = inside(file, entry.path("file"))
-        source = folder / file
-        with disk(f"reading {file}"):
-            if source.resolve() != folder.resolve() / file:
-                raise Misuse(
-                    f"{_FILE}: {entry.path('file')} names {file}, which is a link, or behind one",
-                    fix="put the file itself into the app's folder",
-                )
-            if source.exists() and not source.is_file():  # a pipe would be waited for without end
-                raise Misuse(f"{_FILE}: {entry.path('file')} names {file}, which is no file")
-            data = source.read_bytes()
+        data = _bytes(file, entry.path("file"), folder)
         try:
             value = data.decode("utf-8")
         except UnicodeDecodeError:
@@ -107,3 +130,17 @@ def _value(value: Any, file: str | None, folder: Path, entry: Table) -> str | in
             " number, or true or false"
         )
     return value
+
+
+def _bytes(file: str, key: str, folder: Path) -> bytes:
+    """What a file of the app's holds."""
+    source = folder / file
+    with disk(f"reading {file}"):
+        if source.resolve() != folder.resolve() / file:
+            raise Misuse(
+                f"{_FILE}: {key} names {file}, which is a link, or behind one",
+                fix="put the file itself into the app's folder",
+            )
+        if source.exists() and not source.is_file():  # a pipe would be waited for without end
+            raise Misuse(f"{_FILE}: {key} names {file}, which is no file")
+        return source.read_bytes()

@@ -37,6 +37,7 @@ def make(
     tree: Tree,
     linux: Kernel,
     brought: Brought | None,
+    surface: Mapping[str, Any],
     asked: str,
     image: eif.Eif,
     sha256: str,
@@ -52,6 +53,7 @@ def make(
         tree: all files of the image.
         linux: its kernel.
         brought: the root that the app brings, or None.
+        surface: what the image holds that somebody could use.
         asked: the kernel that the app's own recipe asks for.
         image: what came out.
         sha256: of the image's file.
@@ -88,6 +90,7 @@ def make(
         **({"builder": [_package(d, store) for d in lock.builder]} if lock.builder else {}),
         "app": sorted(app, key=lambda item: item["path"]),
         **({} if brought is None else {"root": dict(brought.record)}),
+        "surface": dict(surface),
         "image": {
             "sha256": sha256,
             "size": image.size,

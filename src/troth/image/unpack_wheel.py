@@ -14,6 +14,10 @@ from typing import Final
 from troth.errors import Malformed
 
 MAX_UNPACKED: Final = 512 * 1024 * 1024
+MAX_MEMBERS: Final = 100_000
+_OF_A_MEMBER: Final = b"PK\1\2"  # in the directory at the end
+# Of the other ways that zip has, Python's unpacks all of a piece at once, however much that is.
+_COMPRESSED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # What `zipfile` and its decompressors raise over damaged archives, as every bit of one shows.
 _DAMAGE: Final = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error,
@@ -29,15 +33,7 @@ def files(wheel: bytes, *, name: str) -> Iterator[tuple[str, bytes]]:
     Raises:
         Malformed: no wheel; a file that RECORD lacks or gives another digest for; a path that climbs.
     """
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(wheel))
-        listed = archive.infolist()
-    except _DAMAGE as error:
-        raise Malformed(f"is no wheel: {error}", field=name) from None
-    if sum(item.file_size for item in listed) > MAX_UNPACKED:
-        raise Malformed("is too large unpacked", field=name)
-    if len({item.filename for item in listed}) != len(listed):
-        raise Malformed("holds one name twice", field=name)
+    archive, listed = _opened(wheel, name)
     record = _record(archive, name)
     for item in sorted(listed, key=lambda entry: entry.filename):
         path = item.filename
@@ -50,10 +46,29 @@ def files(wheel: bytes, *, name: str) -> Iterator[tuple[str, bytes]]:
         if not path.endswith(
             (".dist-info/RECORD", ".dist-info/RECORD.jws", ".dist-info/RECORD.p7s")
         ):
-            _compare(data, record.get(path, ""), path, name)
+            _compare(data, record.get(path, ("", "")), path, name)
         place = _place(parts)
         if place:
             yield place, data
+
+
+def _opened(wheel: bytes, name: str) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
+    """The archive and what it lists, within bounds."""
+    # Before anything is made of them; what a compressed file has by chance does not make so many.
+    if wheel.count(_OF_A_MEMBER) > MAX_MEMBERS:
+        raise Malformed(f"holds more than {MAX_MEMBERS} files", field=name)
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(wheel))
+        listed = archive.infolist()
+    except _DAMAGE as error:
+        raise Malformed(f"is no wheel: {error}", field=name) from None
+    if not all(item.compress_type in _COMPRESSED for item in listed):
+        raise Malformed("is compressed as no wheel is, neither deflated nor stored", field=name)
+    if sum(item.file_size for item in listed) > MAX_UNPACKED:
+        raise Malformed("is too large unpacked", field=name)
+    if len({item.filename for item in listed}) != len(listed):
+        raise Malformed("holds one name twice", field=name)
+    return archive, listed
 
 
 def _place(parts: list[str]) -> str:
@@ -65,23 +80,33 @@ def _place(parts: list[str]) -> str:
 
 def _read(archive: zipfile.ZipFile, item: zipfile.ZipInfo, name: str) -> bytes:
     try:
-        return archive.read(item)
+        with archive.open(item) as file:
+            # Without a number it would unpack all that there is, and only then look at how much was said.
+            return file.read(item.file_size)
     except _DAMAGE as error:
         raise Malformed(f"{item.filename} is damaged: {error}", field=name) from None
 
 
-def _record(archive: zipfile.ZipFile, name: str) -> dict[str, str]:
+def _record(archive: zipfile.ZipFile, name: str) -> dict[str, tuple[str, str]]:
+    """Digest and size of each file, as the wheel says them."""
     found = [n for n in archive.namelist() if n.endswith(".dist-info/RECORD") and n.count("/") == 1]
     if len(found) != 1:
         raise Malformed("has no RECORD of its own", field=name)
     text = _read(archive, archive.getinfo(found[0]), name).decode("utf-8", "replace")
     try:
-        return {row[0]: row[1] for row in csv.reader(text.splitlines()) if len(row) == 3}
+        rows = [row for row in csv.reader(text.splitlines()) if len(row) == 3]
     except csv.Error as error:
         raise Malformed(f"has a damaged RECORD: {error}", field=name) from None
+    said: dict[str, tuple[str, str]] = {}
+    for path, digest, size in rows:
+        if said.setdefault(path, (digest, size)) != (digest, size):
+            raise Malformed(f"has a RECORD that says two things of {path}", field=name)
+    return said
 
 
-def _compare(data: bytes, said: str, path: str, name: str) -> None:
+def _compare(data: bytes, said: tuple[str, str], path: str, name: str) -> None:
     digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-    if said != f"sha256={digest}":
+    if said[0] != f"sha256={digest}":
         raise Malformed(f"{path} has another content than RECORD says", field=name)
+    if said[1] not in ("", str(len(data))):
+        raise Malformed(f"{path} has {len(data)} bytes, and RECORD says {said[1]:.20}", field=name)

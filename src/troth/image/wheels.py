@@ -18,6 +18,7 @@ from troth.image.architecture import AMD64, Architecture
 from troth.image.fetched import Fetched, Trouble, Why
 from troth.image.files import disk
 from troth.image.lock import Wheel
+from troth.image.pins import Pin
 from troth.image.store import DIGEST, digest
 from troth.wire import json
 
@@ -27,7 +28,8 @@ _TIMEOUT: Final = 600
 _NO_ANSWER: Final = ("connection broken by", "Could not fetch URL", "Max retries exceeded")
 _FILE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*\.whl")
 # glibc of Debian 13 is 2.41; a wheel for any older one runs there.
-_GLIBC: Final = (*(f"manylinux_2_{minor}" for minor in range(41, 16, -1)), "manylinux2014")
+PLATFORMS: Final = (*(f"manylinux_2_{minor}" for minor in range(41, 16, -1)), "manylinux2014")
+"""What wheels call the systems that an image is like, best first; a machine's name follows."""
 
 
 def resolve(
@@ -46,22 +48,67 @@ def resolve(
     """
     if not packages:
         return ()
+    what = f"{', '.join(packages)} as wheels"
+    fix = "correct python.packages in troth.toml; each must have a wheel for this Python on "
     with disk("asking pip"), TemporaryDirectory(prefix="troth-pip-") as folder:
-        report = Path(folder, "report.json")
-        words = ("install", "--dry-run", "--ignore-installed", "--quiet", "--report", str(report))
-        done = _pip(*words, "--target", folder, *_target(python, machine), "--", *packages)
-        if done.returncode:
-            if _unreached(done.stderr):
-                raise Unavailable(
-                    "pip reaches no index of packages",
-                    fix="check the network and pip's configuration",
-                )
-            raise Misuse(
-                f"pip can't give {', '.join(packages)} as wheels: {_last_error(done.stderr)}",
-                fix="correct python.packages in troth.toml; each must have a wheel for this Python on "
-                f"{machine.machine}",
+        words = (*_target(python, machine), "--", *packages)
+        return _report(Path(folder), words, what=what, fix=fix + machine.machine)
+
+
+def resolve_pinned(
+    pins: Sequence[Pin], *, python: str, machine: Architecture = AMD64
+) -> tuple[Wheel, ...]:
+    """The wheel of each package that somebody pinned: nothing more, and nothing else.
+
+    Args:
+        pins: from `pins.read`.
+        python: such as `3.13`.
+        machine: that they are for.
+
+    Raises:
+        Misuse: one has no wheel among the files that are allowed.
+        Unavailable: pip is not there, or reaches no index.
+        Malformed: pip names another file than one that is allowed.
+    """
+    if not pins:
+        return ()
+    fix = "pin versions that have a wheel for this Python on "
+    with disk("asking pip"), TemporaryDirectory(prefix="troth-pip-") as folder:
+        wanted = Path(folder, "requirements.txt")
+        wanted.write_text("".join(_line(p.name, p.version, p.sha256) for p in pins))
+        words = ("--no-deps", "--require-hashes", *_target(python, machine))
+        found = _report(
+            Path(folder),
+            (*words, "--requirement", str(wanted)),
+            what="a wheel for each package that is pinned by hash",
+            fix=fix + machine.machine,
+        )
+    allowed = {pin.name: pin.sha256 for pin in pins}
+    for wheel in found:
+        if wheel.sha256 not in allowed.pop(wheel.name, ()):
+            raise Malformed(f"has {wheel.file}, which is not pinned", field="pip's report")
+    if allowed:
+        raise Malformed(f"lacks {', '.join(sorted(allowed))}", field="pip's report")
+    return found
+
+
+def _line(name: str, version: str, sha256: Sequence[str]) -> str:
+    return f"{name}=={version}{''.join(f' --hash=sha256:{value}' for value in sha256)}\n"
+
+
+def _report(folder: Path, words: Sequence[str], *, what: str, fix: str) -> tuple[Wheel, ...]:
+    """What pip would install into a folder."""
+    report = folder / "report.json"
+    how = ("install", "--dry-run", "--ignore-installed", "--quiet", "--report", str(report))
+    done = _pip(*how, "--target", str(folder), *words)
+    if done.returncode:
+        if _unreached(done.stderr):
+            raise Unavailable(
+                "pip reaches no index of packages",
+                fix="check the network and pip's configuration",
             )
-        return parse_report(report.read_bytes())
+        raise Misuse(f"pip can't give {what}: {_last_error(done.stderr)}", fix=fix)
+    return parse_report(report.read_bytes())
 
 
 def parse_report(data: bytes) -> tuple[Wheel, ...]:
@@ -81,7 +128,7 @@ def _wheel(item: Any) -> Wheel:
     try:
         source, metadata = item["download_info"], item["metadata"]
         address, sha256 = source["url"], source["archive_info"]["hashes"]["sha256"]
-        name, version = str(metadata["name"]).lower().replace("_", "-"), str(metadata["version"])
+        name, version = _plain(str(metadata["name"])), str(metadata["version"])
         file = unquote(urlsplit(str(address)).path).rpartition("/")[2]
     except (KeyError, TypeError, ValueError):
         raise Malformed(
@@ -90,6 +137,11 @@ def _wheel(item: Any) -> Wheel:
     if not _FILE.fullmatch(file) or not DIGEST.fullmatch(str(sha256)):
         raise Malformed(f"has {file!r}, which is no wheel with a SHA-256", field="pip's report")
     return Wheel(name=name, version=version, file=file, size=0, sha256=str(sha256))
+
+
+def _plain(name: str) -> str:
+    """A name as packages are compared (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def download(
@@ -117,7 +169,7 @@ def _download(
     if not wheels:
         return {}, None
     wanted = into / "requirements.txt"
-    wanted.write_text("".join(f"{w.name}=={w.version} --hash=sha256:{w.sha256}\n" for w in wheels))
+    wanted.write_text("".join(_line(w.name, w.version, [w.sha256]) for w in wheels))
     words = ("download", "--quiet", "--no-deps", "--require-hashes", "--dest", str(into))
     done = _pip(*words, *target, "--requirement", str(wanted))
     by_digest = {digest(path.read_bytes()): path for path in into.glob("*.whl")}
@@ -155,7 +207,7 @@ def _target(python: str, machine: Architecture) -> tuple[str, ...]:
     words = ["--only-binary", ":all:", "--implementation", "cp", "--python-version", python]
     for abi in (tag, "abi3", "none"):
         words += ("--abi", abi)
-    for glibc in _GLIBC:
+    for glibc in PLATFORMS:
         words += ("--platform", f"{glibc}_{machine.machine}")
     return tuple(words)
 

@@ -9,6 +9,7 @@ from stat import S_IFDIR, S_IFLNK, S_IFMT
 
 from troth.errors import Malformed
 from troth.image import deb
+from troth.image.files import write_new
 from troth.image.hardware import plan
 from troth.image.hardware.inputs import Inputs
 from troth.image.lock import Deb
@@ -60,7 +61,7 @@ def write(made: Tree, folder: Path) -> None:
         elif S_IFMT(node.mode) == S_IFDIR:
             place.mkdir(exist_ok=True)
         else:
-            place.write_bytes(node.data)
+            write_new(place, node.data)
             place.chmod(node.mode & 0o777)
 
 
