@@ -1,7 +1,8 @@
 """`troth build`: an image, and proof that it builds to the same bytes."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
@@ -9,6 +10,7 @@ from troth.cli._bring import Bring, app_of, notes
 from troth.cli._console import out as data_out
 from troth.cli._kernel import Name, choose
 from troth.cli._progress import progress
+from troth.errors import Misuse
 
 _NOTHING: Final = Bring()
 
@@ -20,6 +22,8 @@ def build(
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     kernel: Name | None = None,
     check: bool = False,
+    source_git: str | None = None,
+    source_tag: str | None = None,
     json: bool = False,
 ) -> int:
     """Build an app's image from its recipe and lock, without root, Docker or Nix.
@@ -32,6 +36,7 @@ def build(
         troth build examples/hello --check
         troth build examples/hello -o hello.eif --json
         troth build examples/hello --kernel hardware
+        troth build app --source-git https://example.org/app.git --source-tag v1
         troth build --from-oci app.tar --name app --listen 8080
         troth build --from-rootfs rootfs --name app --entry "/bin/app --verbose"
 
@@ -42,6 +47,9 @@ def build(
         kernel: in the place of the recipe's, which changes what the image measures to; the hardware
             kernel is built first where there is none yet.
         check: build twice, in two different environments, and compare; exit 1 if they differ.
+        source_git: address of the repository that the app's folder is a checkout of, for the build record;
+            refused where the folder is not what its commit holds.
+        source_tag: that commit's tag there.
         json: print the result as JSON.
     """
     from troth.image import build as builder
@@ -52,18 +60,19 @@ def build(
     app, root = app_of(app, bring, kernel=kernel)
     recipe = load(app)
     place = out or Path(f"{recipe.name}.eif")
+    source = _source(app, source_git, source_tag)
     used = choose(app, kernel, make=True, root=root)
     differences: tuple[str, ...] = ()
     if check:
         from troth.image.check import build_twice
 
         with progress() as tell:
-            result = build_twice(app, place, kernel=used, root=root, say=tell)
+            result = build_twice(app, place, kernel=used, root=root, source=source, say=tell)
         measurements, sha256, differences = result.measurements, result.sha256, result.differences
     else:
         with progress() as tell:
             built = builder.build(app, kernel=used, root=root, say=tell)
-            builder.write(built, place)
+            builder.write(replace(built, record={**built.record, **source}), place)
         measurements, sha256 = built.measurements, built.sha256
     beside = companions.of(place, companions.RECORD)
     record = strict.parse(beside.read_bytes(), field=beside.name)
@@ -89,3 +98,14 @@ def build(
     if check:
         data_out("built twice in different environments, and equal")
     return 0
+
+
+def _source(app: Path, url: str | None, tag: str | None) -> dict[str, Any]:
+    """What the build record says of where the source is; nothing where nobody asks."""
+    if url is None:
+        if tag is not None:
+            raise Misuse("--source-tag names a tag of no repository", fix="add --source-git URL")
+        return {}
+    from troth.image.committed import source_of
+
+    return {"source": source_of(app, url, tag=tag or "").stated()}

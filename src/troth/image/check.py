@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 from troth.errors import Malformed, Misuse, TrothError, Unavailable
 from troth.image import companions, locking
@@ -18,7 +18,7 @@ from troth.image.compare import differences
 from troth.image.files import disk, write_together
 from troth.image.store import Store, digest
 from troth.platforms.nitro.measure import measure
-from troth.wire import eif
+from troth.wire import eif, json
 
 _SOURCE: Final = str(Path(__file__).parent.parent.parent)
 _TIMEOUT: Final = 900
@@ -115,6 +115,7 @@ def build_twice(
     store: Store | None = None,
     kernel: str | None = None,
     root: Path | None = None,
+    source: Mapping[str, Any] | None = None,
     say: Callable[[str], object] = lambda _: None,
 ) -> Twice:
     """Builds an app in `plain` and in `strange` at the same time, and compares.
@@ -125,6 +126,7 @@ def build_twice(
         store: where packages are kept.
         kernel: in the place of the recipe's.
         root: what the app's root is taken from, in the place of where the recipe says.
+        source: what the build record says beside what a build knows, such as where the source is.
         say: told each step.
 
     Raises:
@@ -164,6 +166,10 @@ def build_twice(
             companions.of(out, ending).name: [companions.of(first, ending).read_bytes()]
             for ending in _BESIDE
         }
+        if source:
+            said = json.parse(companions.of(first, companions.RECORD).read_bytes(), field="record")
+            record = companions.of(out, companions.RECORD).name
+            files[record] = [json.canonical({**said, **source})]
         write_together(out.parent, {**files, out.name: [data]})
     return Twice(
         sha256=digest(data),
