@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = "troth/rebuild/1"
 _MOST: Final = 200
+# Of a record, what is another because the image is: then the files themselves are told.
+_FOLLOWS: Final = frozenset({"app", "image", "nitro", "packages", "surface"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,14 +119,20 @@ def compared(
     from troth.wire import json
 
     differences = list(of_source)
-    if stated is not None:
-        differences += rebuild.of_record(stated, rebuilt)
-    left_out, signed = 0, False
+    left_out, signed, image_differs = 0, False, False
+    images: tuple[Difference, ...] = ()
     if data is not None:
         found, signed = rebuild.of_image(data, rebuilt)
         if found is not None:
-            differences += found.differences
-            left_out, signed = found.left_out, False
+            images, left_out = found.differences, found.left_out
+            signed, image_differs = False, True
+    if stated is not None:
+        differences += [
+            one
+            for one in rebuild.of_record(stated, rebuilt)
+            if not image_differs or one.path.partition(".")[0] not in _FOLLOWS
+        ]
+    differences += images
     left_out += max(0, len(differences) - _MOST)
     image = None
     if data is not None:

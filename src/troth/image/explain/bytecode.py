@@ -85,9 +85,9 @@ def _walk(a: Any, b: Any, where: str, steps: list[int]) -> Iterator[Found]:
     if steps[0] > _MOST_STEPS:
         raise Malformed("has too many values", field="bytecode")
     if isinstance(a, Code) and isinstance(b, Code):
-        name = a.name if not where else f"{where}, {a.name}"
+        name = f"{short(a.name)} (line {a.fields['first line']})"
         for field, value in a.fields.items():
-            yield from _walk(value, b.fields[field], f"code of {short(name)}: {field}", steps)
+            yield from _walk(value, b.fields[field], f"code of {name}: {field}", steps)
     elif isinstance(a, Group) and isinstance(b, Group) and a.kind == b.kind:
         if a.kind in ("set", "frozenset") and _same_items(a, b):
             if a.items != b.items:
