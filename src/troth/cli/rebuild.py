@@ -1,5 +1,6 @@
 """`troth rebuild`: does this source give that image? Built again, compared, and where it differs told why."""
 
+import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,7 @@ def rebuild(
         json: print the result as JSON.
     """
     from troth.image import rebuild as builder
+    from troth.image.files import disk
 
     against.check()
     name, data, stated = _rebuilt.target(target, image)
@@ -77,7 +79,10 @@ def rebuild(
             "there is nothing to compare the rebuild with",
             fix="name an image (--image FILE) or evidence (--against https://HOST)",
         )
-    with TemporaryDirectory(prefix="troth-source-") as folder, progress() as tell:
+    with contextlib.ExitStack() as stack:
+        with disk("making a folder for the source"):
+            folder = stack.enter_context(TemporaryDirectory(prefix="troth-source-"))
+        tell = stack.enter_context(progress())
         app, told = _fetched(place, Path(folder, "source"), tell)
         found = list(builder.of_source(app, stated)) if stated else []
         rebuilt = builder.build(
@@ -125,8 +130,9 @@ def _place(
     from troth.image.checkout import Source
 
     said = None if stated is None else stated.source
-    where = target if _rebuilt.is_place(target) else named
-    if where is not named and named is not None:
+    itself = _rebuilt.is_place(target)
+    where = target if itself else named
+    if itself and named is not None:
         raise Misuse("the target is a source already", fix="leave --source away")
     if where is None:
         if said is None:

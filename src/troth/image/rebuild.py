@@ -206,7 +206,7 @@ def by_name(value: Any) -> Any:
         return {key: by_name(item) for key, item in value.items()}
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         return value
-    for key in ("path", "file", "name"):
+    for key in ("name", "path", "file"):
         names = [item.get(key) for item in value]
         if names and all(isinstance(n, str) for n in names) and len(set(names)) == len(names):
             return {item[key]: by_name(item) for item in value}
