@@ -2,20 +2,38 @@
 
 import hashlib
 import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from troth.cli._console import out
-from troth.errors import Malformed, Misuse
+from troth.cli._console import out, read_source
+from troth.errors import Malformed, Misuse, Unavailable
 from troth.render.escape import visible
 
 if TYPE_CHECKING:
     from troth.image.compare import Difference
+    from troth.image.explain.told import Told
     from troth.wire.eif import Eif
 
 SCHEMA: Final = "troth/difference/1"
 _ROW: Final = 16
 _REGISTERS: Final = ("pcr0", "pcr1", "pcr2", "pcr8")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A difference with all that is known of it.
+
+    Attributes:
+        difference: what was found.
+        owner: who brought the file, in words, or nothing.
+        told: what the file's form says.
+    """
+
+    difference: "Difference"
+    owner: str
+    told: "Told"
 
 
 def show(first: Path, second: Path, *, json: bool) -> int:
@@ -40,19 +58,20 @@ def show(first: Path, second: Path, *, json: bool) -> int:
     about = [_about(path, data) for path, data in zip((first, second), datas, strict=True)]
     equal = about[0]["sha256"] == about[1]["sha256"]
     found = compare.Comparison(differences=(), left_out=0) if equal else compare.compare(one, other)
+    differences = known(found.differences, tuple(_record(path) for path in (first, second)))
     document = {
         "schema": SCHEMA,
         "equal": equal,
         "first": about[0],
         "second": about[1],
-        "differences": [_plain(difference) for difference in found.differences],
+        "differences": [plain(one) for one in differences],
         "left_out": found.left_out,
         "nitro": _registers(one, other),
     }
     if json:
         out(strict.canonical(document).decode())
     else:
-        _print(document, found.differences)
+        _print(document, differences)
     return 0 if equal else 1
 
 
@@ -114,8 +133,50 @@ def _signer(image: "Eif") -> str | None:
     return None if signed is None else pcr8(signed.certificate).hex()
 
 
-def _plain(difference: "Difference") -> dict[str, Any]:
-    plain: dict[str, Any] = {
+def known(found: "Iterable[Difference]", records: Iterable[Mapping[str, Any]]) -> tuple[Known, ...]:
+    """Each difference with its owner and what its file's form says.
+
+    Args:
+        found: differences.
+        records: build records that may name the packages of the files.
+    """
+    from troth.image import owners
+    from troth.image.explain import explain
+    from troth.image.store import Store
+
+    differences = tuple(found)
+    inside = [d.path for d in differences if d.section.startswith("ramdisk") and d.path]
+    who: dict[str, str] = {}
+    for record in records:
+        who |= owners.of_record(record, Store.of_user(), [p for p in inside if p not in who])
+    return tuple(
+        Known(
+            difference=difference,
+            owner=who.get(difference.path, ""),
+            told=explain(difference, owner=who.get(difference.path, "")),
+        )
+        for difference in differences
+    )
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """The build record beside an image, for the names of packages alone; nothing where it is none."""
+    from troth.image import companions
+    from troth.image.stated import MOST
+    from troth.wire import json
+
+    beside = companions.of(path, companions.RECORD)
+    try:
+        document = json.parse(read_source(str(beside), limit=MOST), field=beside.name)
+    except (Malformed, Unavailable):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def plain(one: Known) -> dict[str, Any]:
+    """A difference for JSON."""
+    difference, told = one.difference, one.told
+    values: dict[str, Any] = {
         "section": difference.section,
         "path": difference.path,
         "what": difference.what,
@@ -123,30 +184,36 @@ def _plain(difference: "Difference") -> dict[str, Any]:
         "second": difference.second,
     }
     if difference.offset is not None:
-        plain["offset"] = difference.offset
+        values["offset"] = difference.offset
     if difference.bytes is not None:
-        plain["bytes"] = [data.hex() for data in difference.bytes]
+        values["bytes"] = [data.hex() for data in difference.bytes]
     if difference.line is not None:
         number, mine, theirs = difference.line
-        plain["line"] = {"number": number, "first": mine, "second": theirs}
-    return plain
+        values["line"] = {"number": number, "first": mine, "second": theirs}
+    if one.owner:
+        values["owner"] = one.owner
+    if told.kind:
+        values["kind"] = told.kind
+    if told.told:
+        values["told"] = list(told.told)
+    if told.cause is not None:
+        values["cause"] = {
+            "name": told.cause.name,
+            "words": told.cause.words,
+            "fix": told.cause.fix,
+            "more": told.cause.more,
+        }
+    return values
 
 
-def _print(document: dict[str, Any], found: "tuple[Difference, ...]") -> None:
+def _print(document: dict[str, Any], found: tuple[Known, ...]) -> None:
     for side in ("first", "second"):
         about = document[side]
         out(f"{side:6}  {visible(about['name'])}  {about['size']} bytes  sha256 {about['sha256']}")
     if document["equal"]:
         out("the same bytes")
         return
-    section = ""
-    for difference in found:
-        if difference.section != section:
-            section = difference.section
-            out(f"{section}:")
-        _print_one(difference)
-    if document["left_out"]:
-        out(f"and {document['left_out']} more")
+    print_all(found, document["left_out"])
     out("nitro:")
     for name, register in document["nitro"].items():
         if not register["changes"]:
@@ -155,6 +222,35 @@ def _print(document: dict[str, Any], found: "tuple[Difference, ...]") -> None:
         out(f"  {name}  changes")
         out(f"    first   {register['first'] or 'none: not signed'}")
         out(f"    second  {register['second'] or 'none: not signed'}")
+
+
+def print_all(found: Iterable[Known], left_out: int) -> None:
+    """Prints differences for people, section by section; what is known of a cause once, at its first."""
+    section, causes = "", set()
+    for one in found:
+        if one.difference.section != section:
+            section = one.difference.section
+            out(f"{section}:")
+        _print_one(one.difference)
+        if one.owner:
+            out(f"    from    {visible(one.owner)}")
+        for number, text in enumerate(one.told.told):
+            out(f"    {'' if number else one.told.kind and 'is':6}  {_told(one, number, text)}")
+        cause = one.told.cause
+        if cause is not None and cause.name not in causes:
+            causes.add(cause.name)
+            out(f"    cause   {cause.words}")
+            out(f"    fix     {cause.fix}")
+            out(f"    more    {cause.more}")
+        elif cause is not None:
+            out(f"    cause   {cause.words} (as above)")
+    if left_out:
+        out(f"and {left_out} more")
+
+
+def _told(one: Known, number: int, text: str) -> str:
+    kind = f"{one.told.kind}: " if one.told.kind and not number else ""
+    return f"{kind}{visible(text)}"
 
 
 def _print_one(difference: "Difference") -> None:

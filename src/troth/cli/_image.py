@@ -141,6 +141,22 @@ def refusals(image: "Eif", pcr0: str) -> "tuple[Problem, ...]":
     return problems(signed, pcr0=bytes.fromhex(pcr0), at=datetime.now(UTC))
 
 
+def begins(path: Path) -> bool:
+    """Whether a file begins as an EIF does.
+
+    Raises:
+        Unavailable: it cannot be read.
+    """
+    from troth.wire import eif
+
+    try:
+        with path.open("rb") as file:
+            return file.read(len(eif.MAGIC)) == eif.MAGIC
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise Unavailable(f"cannot read {path}: {reason}") from None
+
+
 def read(path: Path) -> memoryview:
     """The bytes of an image; of what is no EIF, such as /dev/zero, no more than firmware can have.
 

@@ -1,7 +1,8 @@
 """`troth build`: an image, and proof that it builds to the same bytes."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
@@ -9,6 +10,7 @@ from troth.cli._bring import Bring, app_of, notes
 from troth.cli._console import out as data_out
 from troth.cli._kernel import Name, choose
 from troth.cli._progress import progress
+from troth.errors import Misuse
 
 _NOTHING: Final = Bring()
 
@@ -21,6 +23,8 @@ def build(
     kernel: Name | None = None,
     check: bool = False,
     budget: str | None = None,
+    source_git: str | None = None,
+    source_tag: str | None = None,
     json: bool = False,
 ) -> int:
     """Build an app's image from its recipe and lock, without root, Docker or Nix.
@@ -35,6 +39,7 @@ def build(
         troth build examples/hello --budget files=1500,megabytes=80,shells=0,setuid=0
         troth build examples/hello --budget hello.build.json
         troth build examples/hello --kernel hardware
+        troth build app --source-git https://example.org/app.git --source-tag v1
         troth build --from-oci app.tar --name app --listen 8080
         troth build --from-rootfs rootfs --name app --entry "/bin/app --verbose"
 
@@ -48,6 +53,9 @@ def build(
         budget: the most that the image's attack surface may have, in the place of `[budget]` in the
             recipe: numbers, or the build record of an earlier build, of which none may grow. Exit 1 and
             nothing written if one is over.
+        source_git: address of the repository that the app's folder is a checkout of, for the build record;
+            refused where the folder is not what its commit holds.
+        source_tag: that commit's tag there.
         json: print the result as JSON.
     """
     from troth.cli._surface import budget_of
@@ -60,18 +68,21 @@ def build(
     recipe = load(app)
     limits = budget_of(budget)
     place = out or Path(f"{recipe.name}.eif")
+    source = _source(app, source_git, source_tag)
     used = choose(app, kernel, make=True, root=root)
     differences: tuple[str, ...] = ()
     if check:
         from troth.image.check import build_twice
 
         with progress() as tell:
-            result = build_twice(app, place, kernel=used, root=root, budget=limits, say=tell)
+            result = build_twice(
+                app, place, kernel=used, root=root, budget=limits, source=source, say=tell
+            )
         measurements, sha256, differences = result.measurements, result.sha256, result.differences
     else:
         with progress() as tell:
             built = builder.build(app, kernel=used, root=root, budget=limits, say=tell)
-            builder.write(built, place)
+            builder.write(replace(built, record={**built.record, **source}), place)
         measurements, sha256 = built.measurements, built.sha256
     beside = companions.of(place, companions.RECORD)
     record = strict.parse(beside.read_bytes(), field=beside.name)
@@ -97,3 +108,14 @@ def build(
     if check:
         data_out("built twice in different environments, and equal")
     return 0
+
+
+def _source(app: Path, url: str | None, tag: str | None) -> dict[str, Any]:
+    """What the build record says of where the source is; nothing where nobody asks."""
+    if url is None:
+        if tag is not None:
+            raise Misuse("--source-tag names a tag of no repository", fix="add --source-git URL")
+        return {}
+    from troth.image.committed import source_of
+
+    return {"source": source_of(app, url, tag=tag or "").stated()}

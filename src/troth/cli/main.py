@@ -39,6 +39,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("init", "troth.cli.init:init", "Start a new app from a template."),
     ("lock", "troth.cli.lock:lock", "Pin everything that goes into an image."),
     ("build", "troth.cli.build:build", "Build an image; --check builds it twice and compares."),
+    ("rebuild", "troth.cli.rebuild:rebuild", "Build an image again from its source, and compare."),
     ("kernel", "troth.cli.kernel:app", "Build the hardware kernel, once for all apps."),
     ("measure", "troth.cli.measure:measure", "Say what an image will measure to."),
     ("release", "troth.cli.release:app", "Sign an image, and put the signature into it."),

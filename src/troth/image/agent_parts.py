@@ -5,9 +5,12 @@ Found by following the imports in its files, those inside functions too. The fun
 """
 
 import ast
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+from troth.image.store import digest
 
 _PACKAGE: Final = Path(__file__).parent.parent
 _NAME: Final = _PACKAGE.name
@@ -32,6 +35,14 @@ def files() -> Iterator[tuple[str, bytes]]:
         # A package is loaded before what is in it.
         todo += [module[:i] for i, letter in enumerate(module) if letter == "."]
     yield from sorted(found.items())
+
+
+def sha256() -> str:
+    """One digest of all of them, by which two troths that build the same are known."""
+    running = hashlib.sha256()
+    for name, data in files():
+        running.update(f"{name}\0{digest(data)}\n".encode())
+    return running.hexdigest()
 
 
 def _file(module: str) -> Path | None:

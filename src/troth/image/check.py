@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 from troth.errors import Malformed, Misuse, TrothError, Unavailable
 from troth.image import budget as budgets
@@ -118,6 +118,7 @@ def build_twice(
     kernel: str | None = None,
     root: Path | None = None,
     budget: Budget | None = None,
+    source: Mapping[str, Any] | None = None,
     say: Callable[[str], object] = lambda _: None,
 ) -> Twice:
     """Builds an app in `plain` and in `strange` at the same time, and compares.
@@ -129,6 +130,7 @@ def build_twice(
         kernel: in the place of the recipe's.
         root: what the app's root is taken from, in the place of where the recipe says.
         budget: what the image may have, in the place of the recipe's.
+        source: what the build record says beside what a build knows, such as where the source is.
         say: told each step.
 
     Raises:
@@ -169,11 +171,12 @@ def build_twice(
             companions.of(out, ending).name: [companions.of(first, ending).read_bytes()]
             for ending in _BESIDE
         }
-        record = json.parse(
-            b"".join(files[companions.of(out, companions.RECORD).name]), field="record"
-        )
+        said = json.parse(companions.of(first, companions.RECORD).read_bytes(), field="record")
         limits = Budget(limits=recipe.budget) if budget is None else budget
-        budgets.hold(record["surface"], limits)
+        budgets.hold(said["surface"], limits)
+        if source:
+            record = companions.of(out, companions.RECORD).name
+            files[record] = [json.canonical({**said, **source})]
         write_together(out.parent, {**files, out.name: [data]})
     return Twice(
         sha256=digest(data),

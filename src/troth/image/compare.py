@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from stat import S_IFMT, S_ISBLK, S_ISCHR, S_ISLNK, S_ISREG, filemode
@@ -43,6 +43,7 @@ class Difference:
         offset: of content, the first byte that differs.
         bytes: of content, 32 bytes of each from the row of 16 that holds that byte.
         line: of text, the number of the line that holds it, from 1, and that line of each.
+        data: of content, all of both, for whoever explains it.
     """
 
     section: str
@@ -53,6 +54,7 @@ class Difference:
     offset: int | None = None
     bytes: tuple[bytes, bytes] | None = None
     line: tuple[int, str, str] | None = None
+    data: tuple[Piece, Piece] | None = field(default=None, repr=False, compare=False)
 
     def words(self) -> str:
         """In one line."""
@@ -231,6 +233,11 @@ def _entry(entry: cpio.Entry | None) -> str | None:
     return filemode(entry.mode)
 
 
+def content(name: str, path: str, a: Piece, b: Piece) -> Difference | None:
+    """Where two contents differ, or None; arguments as for `values`."""
+    return None if first_difference(a, b) is None else _bytes(name, path, a, b)
+
+
 def _bytes(name: str, path: str, a: Piece, b: Piece) -> Difference:
     at = first_difference(a, b)
     assert at is not None  # noqa: S101 - the caller saw that they differ
@@ -245,6 +252,7 @@ def _bytes(name: str, path: str, a: Piece, b: Piece) -> Difference:
         offset=at,
         bytes=(rows[0], rows[1]),
         line=_text_line(a, b, at) if path else None,
+        data=(a, b),
     )
 
 
@@ -278,7 +286,7 @@ def first_difference(a: Piece, b: Piece) -> int | None:
 def _metadata(name: str, left: Section, right: Section) -> Iterator[Difference]:
     try:
         one, other = (json.parse(bytes(s.data), field=name) for s in (left, right))
-        found = list(_values(name, "", one, other))
+        found = list(values(name, "", one, other))
     except (Malformed, RecursionError):  # what is nested deeply is told of as bytes
         found = []
     yield from found or _content(name, left, right)
@@ -290,7 +298,7 @@ def _signature(name: str, left: Section, right: Section) -> Iterator[Difference]
     except Malformed:
         yield from _content(name, left, right)
         return
-    found = list(_values(name, "", _said(one), _said(other)))
+    found = list(values(name, "", _said(one), _said(other)))
     yield from found or _content(name, left, right)
 
 
@@ -302,8 +310,15 @@ def _said(signature: eif_signature.Signature) -> dict[str, str]:
     }
 
 
-def _values(name: str, path: str, a: Any, b: Any) -> Iterator[Difference]:
-    """Values of JSON that differ, by their paths."""
+def values(name: str, path: str, a: Any, b: Any) -> Iterator[Difference]:
+    """Values of JSON that differ, by their paths.
+
+    Args:
+        name: of the section.
+        path: of both values in it.
+        a: a value.
+        b: another one.
+    """
     if isinstance(a, dict) and isinstance(b, dict):
         for key in (*a, *(key for key in b if key not in a)):
             below = f"{path}.{key}" if path else key
@@ -313,7 +328,7 @@ def _values(name: str, path: str, a: Any, b: Any) -> Iterator[Difference]:
                     section=name, path=below, what="only", first=next(sides), second=next(sides)
                 )
             else:
-                yield from _values(name, below, a[key], b[key])
+                yield from values(name, below, a[key], b[key])
     elif type(a) is not type(b) or a != b:
         first, second = _cut(_value(a), _value(b))
         yield Difference(section=name, path=path, what="value", first=first, second=second)

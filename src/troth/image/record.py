@@ -1,6 +1,5 @@
 """The build record: every input of an image with its digest and its source, and what came out."""
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -74,13 +73,12 @@ def make(
         for w in lock.all_wheels
     ]
     app = [{"path": f"/{p}", "sha256": digest(n.data)} for p, n in tree.files() if n.owner == "app"]
-    agent = hashlib.sha256()
-    for name, data in agent_parts.files():
-        agent.update(f"{name}\0{digest(data)}\n".encode())
     return {
         "schema": "troth/build/1",
-        "tool": {"name": "troth", "version": __version__, "agent_sha256": agent.hexdigest()},
+        "tool": {"name": "troth", "version": __version__, "agent_sha256": agent_parts.sha256()},
+        "recipe": recipe_bytes.decode("utf-8"),
         "recipe_sha256": digest(recipe_bytes),
+        "lock": lock_bytes.decode("ascii"),
         "lock_sha256": digest(lock_bytes),
         "suite": lock.suite,
         "architecture": lock.architecture,

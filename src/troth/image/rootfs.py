@@ -96,6 +96,18 @@ def make(
     return tree, linux
 
 
+def app_files(folder: Path, recipe: Recipe, machine: Architecture) -> Tree:
+    """The app's own files alone, where they go in an image.
+
+    Raises:
+        Misuse, Unavailable: as `make`.
+    """
+    tree = Tree()
+    for rule in recipe.files:
+        _app_files(tree, folder, rule, machine)
+    return tree
+
+
 def interpreter(image: Tree, lock: Lock, store: Store) -> Tree:
     """What holds the interpreter that works on the image: its own, or one of this machine's kind."""
     if not lock.builder:

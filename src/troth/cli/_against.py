@@ -1,0 +1,131 @@
+"""Running evidence beside a rebuild: judged by the production verifier, which expects what the rebuild measures to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from cyclopts import Parameter
+
+from troth.errors import Misuse
+from troth.model.check import Waiver
+
+if TYPE_CHECKING:
+    from troth.model.report import Report
+    from troth.policy import Policy
+
+_PLATFORM: Final = "nitro"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Against:
+    """What the evidence is, and how it is judged."""
+
+    against: str | None = None
+    "Evidence of what runs: https://HOST:PORT, or a file. It is verified first, and the rebuild is what it must be."
+    policy: str | None = None
+    "Policy file or profile for that evidence; which image it is the rebuild says."
+    trust: Annotated[Sequence[str], Parameter(negative=())] = field(default_factory=list)
+    "PEM file with a root to trust beside the vendors'; may be repeated."
+    collateral: Annotated[Sequence[Path], Parameter(negative=())] = field(default_factory=list)
+    "Endorsements, a file or a folder of them; may be repeated."
+    nonce: str | None = None
+    "Of evidence in a file: your nonce, in hex, or @FILE."
+    key: str | None = None
+    "Of evidence in a file: the key that must be bound."
+    waive: Annotated[Sequence[Literal["freshness", "key"]], Parameter(negative=())] = field(
+        default_factory=list
+    )
+    "Give up an expectation by name; the exit code is then 6, never 0."
+    at: str | None = None
+    "Of evidence in a file: the instant of judgement; your own claim if it is in the past."
+
+    def check(self) -> None:
+        """Refuses what has no meaning without evidence, before anything is built.
+
+        Raises:
+            Misuse: it is given.
+        """
+        given = (
+            self.policy,
+            self.nonce,
+            self.key,
+            self.at,
+            *self.trust,
+            *self.collateral,
+            *self.waive,
+        )
+        if self.against is None and any(one is not None for one in given):
+            raise Misuse(
+                "a policy, roots, a nonce, a key, an instant and waivers are for evidence, and none is named",
+                fix="name it: --against https://HOST",
+            )
+
+
+def judge(flags: Against, measured: Mapping[str, str], *, name: str) -> "Report":
+    """The report on the evidence, by a policy that expects these registers and no others of them.
+
+    Args:
+        flags: with evidence.
+        measured: registers of the rebuild, in hex.
+        name: of the rebuild, for reports.
+
+    Raises:
+        Misuse: the policy expects another image than the rebuild; see also `_judge.judge`.
+        Malformed, Unavailable: as there.
+    """
+    from troth.cli import _collateral, _custody, _expect, _judge
+
+    assert flags.against is not None  # noqa: S101 - the caller looked
+    roots, pem = _expect.roots(flags.trust)
+    asked = _judge.Flags(
+        policy=expecting(_expect.policy(flags.policy), measured, name=name),
+        trust=roots,
+        pem=pem,
+        collateral=_collateral.load(flags.collateral),
+        event_log=None,
+        service="",
+        nonce=_expect.nonce(flags.nonce),
+        key=_expect.key(flags.key),
+        claim=_custody.claim(flags.key, chain=None, roots=()),
+        waive=frozenset(Waiver(one) for one in flags.waive),
+        at=_expect.instant(flags.at),
+        offline=False,
+        replay=False,
+    )
+    report, _, _ = _judge.judge(flags.against, asked)
+    return report
+
+
+def expecting(policy: "Policy", measured: Mapping[str, str], *, name: str) -> "Policy":
+    """The policy with the rebuild's registers in the place of the images that it allows.
+
+    What it says of other platforms goes: evidence of those says nothing of this image.
+
+    Raises:
+        Misuse: it allows other images, and not this one.
+    """
+    pinned = dict(policy.registers.get(_PLATFORM, {}))
+    for register, value in measured.items():
+        allowed = pinned.pop(register, frozenset({value}))
+        if value not in allowed:
+            raise Misuse(
+                f"{policy.name} allows other values of {register} than the rebuild's, {value}",
+                fix="this is not the image that the policy is about; leave --policy away to compare all the same",
+            )
+    registers = {_PLATFORM: pinned} if pinned else {}
+    return replace(policy, registers=registers).expecting({_PLATFORM: measured}, name=name)
+
+
+def is_of(report: "Report", measured: Mapping[str, str]) -> bool:
+    """Whether the evidence that was judged is of this image: its platform's, and register by register.
+
+    The policy asked for that. It is looked at once more, because a report is about what the policy asks.
+    """
+    said = report.presented
+    return (
+        said is not None
+        and report.platform == _PLATFORM
+        and all(said.registers.get(name) == value for name, value in measured.items())
+    )

@@ -1,0 +1,361 @@
+"""A commit of a repository, written out as files. Nothing of it is run, and no setting of git's is asked.
+
+git fetches and says which files there are; they are written here. So there is no work tree in which hooks, filters,
+attributes or submodules could act, and no link stands while files are written.
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import IO, Final
+from urllib.parse import urlsplit
+
+from troth.errors import Malformed, Misuse, Unavailable
+from troth.image.files import disk
+
+PROTOCOLS: Final = ("https", "ssh", "file", "git")
+COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+TAG: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+/-]{0,199}")
+MOST_FILES: Final = 100_000
+MOST_BYTES: Final = 2 << 30
+FILE, PROGRAM, LINK, MODULE = "100644", "100755", "120000", "160000"
+
+_URL: Final = re.compile(r"[a-z]+://[!-~]{1,2000}")
+_SECONDS: Final = 600
+_MOST_LISTED: Final = 64 << 20
+_MOST_LINK: Final = 4096
+_BLOCKS: Final = (4 << 30) // 512  # of a file that git may write
+_KEPT: Final = re.compile(
+    r"PATH|HOME|SSH_AUTH_SOCK|(https?|no|all)_proxy|SSL_CERT_(FILE|DIR)", re.IGNORECASE
+)
+# What of a repository's own configuration could start a program, or ask somebody.
+_SETTINGS: Final = (
+    "core.hooksPath=/dev/null", "core.fsmonitor=false", "core.excludesFile=/dev/null",
+    "core.attributesFile=/dev/null", "credential.helper=", "gc.auto=0", "maintenance.auto=false",
+    "http.lowSpeedLimit=1000", "http.lowSpeedTime=30",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where an app's source is.
+
+    Attributes:
+        git: address of the repository.
+        commit: its object name, in hex; empty where only a tag is known.
+        tag: that names the commit, or an empty text.
+        path: of the app's folder in it; `.` for its top.
+        made: files of the image, by their paths in that folder, which the source does not hold and which
+            are made from it.
+    """
+
+    git: str
+    commit: str = ""
+    tag: str = ""
+    path: str = "."
+    made: tuple[str, ...] = ()
+
+    def stated(self) -> dict[str, object]:
+        """As a build record says it."""
+        return {
+            "git": self.git,
+            "commit": self.commit,
+            **({"tag": self.tag} if self.tag else {}),
+            "path": self.path,
+            **({"made": list(self.made)} if self.made else {}),
+        }
+
+    def words(self) -> str:
+        """In one line."""
+        tag = f"tag {self.tag}" if self.tag else ""
+        at = f"commit {self.commit}{f' ({tag})' if tag else ''}" if self.commit else tag
+        return f"{self.git}, {at}{'' if self.path == '.' else f', folder {self.path}'}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blob:
+    """One file of a commit."""
+
+    mode: str
+    name: str
+    size: int
+
+
+def check(source: Source) -> Source:
+    """The source, if all of it can be asked for.
+
+    Raises:
+        Misuse: an address of another kind, or with a password; no commit and no tag; a path that leads out.
+    """
+    scheme, _, rest = source.git.partition("://")
+    if not _URL.fullmatch(source.git) or scheme not in PROTOCOLS or rest.startswith("-"):
+        raise Misuse(
+            f"{source.git[:200]!r} is no address that a source is fetched from",
+            fix=f"write {', '.join(f'{name}://…' for name in PROTOCOLS)}",
+        )
+    try:
+        told = urlsplit(source.git)
+    except ValueError:
+        raise Misuse(f"{source.git[:200]!r} is no address") from None
+    if told.password is not None or (scheme == "https" and told.username is not None):
+        raise Misuse(
+            "the address of the source has a name or a password in it, and records are public",
+            fix="leave it away",
+        )
+    if not source.commit and not source.tag:
+        raise Misuse(
+            "neither a commit nor a tag says which source it is",
+            fix="add --commit HASH or --tag NAME",
+        )
+    if source.commit and not COMMIT.fullmatch(source.commit):
+        raise Misuse(f"{source.commit[:80]!r} is no whole object name of a commit")
+    if source.tag and (not TAG.fullmatch(source.tag) or ".." in source.tag):
+        raise Misuse(f"{source.tag[:80]!r} is no tag")
+    if not is_inside(source.path):
+        raise Misuse(f"{source.path[:200]!r} is no folder of a repository")
+    return source
+
+
+def is_inside(path: str) -> bool:
+    """Whether this is a plain path below a repository's top, or its top."""
+    plain = PurePosixPath(path)
+    climbs = plain.is_absolute() or ".." in plain.parts
+    return not climbs and str(plain) == path and path.isprintable() and ":" not in path
+
+
+def take(source: Source, into: Path) -> Source:
+    """Fetches a commit, and writes the files of its folder.
+
+    Args:
+        source: what `check` let pass.
+        into: an empty folder, or none yet.
+
+    Returns:
+        The source with its commit.
+
+    Raises:
+        Misuse, as `check`; there is no such folder in it, or it has submodules.
+        Malformed: the tag is at another commit; names or links that lead out; too many files or bytes.
+        Unavailable: no git, no network, no such repository, tag or commit; the disk refuses.
+    """
+    check(source)
+    with disk("fetching the source"), TemporaryDirectory(prefix="troth-source-") as place:
+        bare = Path(place, "bare.git")
+        form = "sha256" if len(source.commit) == 64 else "sha1"
+        start = ("init", "--quiet", "--bare", "--template=", f"--object-format={form}")
+        git(*start, str(bare), folder=Path(place))
+        _fetch(source, bare)
+        commit = git("rev-parse", "--verify", "refs/wanted^{commit}", folder=bare).decode().strip()
+        if source.commit and commit != source.commit:
+            raise Malformed(
+                f"is at {commit}, and the commit that was asked for is {source.commit}",
+                field=f"tag {source.tag}",
+                fix="ask whoever moved it; the commit itself is had with --commit",
+            )
+        blobs = listed(bare, commit, source.path)
+        with disk("writing the source"):
+            _write(bare, blobs, into)
+    return Source(git=source.git, commit=commit, tag=source.tag, path=source.path, made=source.made)
+
+
+def _fetch(source: Source, bare: Path) -> None:
+    """By the tag, or the commit itself; where a server hands out no single commits, everything."""
+    fetch = ("fetch", "--quiet", "--no-tags", "--no-recurse-submodules")
+    wanted = f"refs/tags/{source.tag}" if source.tag else source.commit
+    try:
+        git(
+            *fetch, "--depth=1", "--", source.git, f"+{wanted}:refs/wanted", folder=bare, reach=True
+        )
+    except Unavailable:
+        if source.tag:
+            raise
+        git(*fetch, "--", source.git, "+refs/*:refs/all/*", folder=bare, reach=True)
+        git("update-ref", "refs/wanted", source.commit, folder=bare)
+
+
+def listed(folder: Path, commit: str, path: str) -> dict[str, Blob]:
+    """The files below a folder of a commit, by their paths in it.
+
+    Raises:
+        Misuse: there is no such folder.
+        Malformed: names that lead out, twice the same, a submodule.
+    """
+    tree = commit if path == "." else f"{commit}:{path}"
+    try:
+        said = git("ls-tree", "--full-tree", "-r", "-z", "-l", tree, folder=folder)
+    except Unavailable as error:
+        raise Misuse(f"the commit {commit} has no folder {path}", fix="name it: --path") from error
+    found: dict[str, Blob] = {}
+    total = 0
+    for line in said.split(b"\0")[:-1]:
+        about, _, raw = line.partition(b"\t")
+        mode, _, name, size = about.decode("ascii").split()
+        place = _name(raw)
+        if mode == MODULE:
+            raise Misuse(
+                f"{place} is a submodule, and those are not fetched",
+                fix="clone it yourself with its submodules, and name that folder as the target",
+            )
+        if mode not in (FILE, PROGRAM, LINK) or place in found:
+            raise Malformed(f"is there twice, or has the mode {mode}", field=place)
+        found[place] = Blob(mode=mode, name=name, size=int(size))
+        total += int(size)
+        if len(found) > MOST_FILES or total > MOST_BYTES:
+            raise Malformed(
+                f"has more than {MOST_FILES} files or {MOST_BYTES >> 30} GiB", field="the source"
+            )
+    for place in found:
+        if any(str(above) in found for above in PurePosixPath(place).parents):
+            raise Malformed("lies below what is no folder", field=place)
+    return found
+
+
+def _name(raw: bytes) -> str:
+    try:
+        name = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Malformed("is a file's name and not UTF-8", field=ascii(raw)) from None
+    parts = name.split("/")
+    if any(part in ("", ".", "..") or part.lower() == ".git" for part in parts):
+        raise Malformed("is a name that leads out of the source, or into git's own", field=name)
+    return name
+
+
+def _write(bare: Path, blobs: Mapping[str, Blob], into: Path) -> None:
+    into.mkdir(parents=True, exist_ok=True)
+    links: list[tuple[str, str]] = []
+    for (path, blob), data in zip(blobs.items(), _contents(bare, blobs.values()), strict=True):
+        if blob.mode == LINK:
+            links.append((path, _target(path, data)))
+            continue
+        (into / path).parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        mode = 0o755 if blob.mode == PROGRAM else 0o644
+        with os.fdopen(os.open(into / path, flags, mode), "wb") as out:
+            out.write(data)
+            os.fchmod(out.fileno(), mode)
+    for path, target in links:
+        (into / path).parent.mkdir(parents=True, exist_ok=True)
+        (into / path).symlink_to(target)
+
+
+def _target(path: str, data: bytes) -> str:
+    """Where a link leads, if that is in the source."""
+    try:
+        target = data.decode("utf-8")
+    except UnicodeDecodeError:
+        target = ""
+    depth = len(PurePosixPath(path).parts) - 1
+    for part in target.split("/"):
+        depth += -1 if part == ".." else 0 if part in ("", ".") else 1
+        if depth < 0:
+            break
+    if not target or target.startswith("/") or depth < 0 or "\0" in target:
+        raise Malformed(
+            f"is a link to {target[:200]!r}, which leads out of the source",
+            field=path,
+            fix="put the file itself into the app's folder",
+        )
+    return target
+
+
+def _contents(bare: Path, blobs: Iterable[Blob]) -> Iterator[bytes]:
+    """The bytes of each, in order."""
+    with subprocess.Popen(
+        _command("cat-file", "--batch"),
+        cwd=bare,
+        env=_environment(reach=False),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as reader:
+        assert reader.stdin is not None  # noqa: S101 - pipes were asked for
+        assert reader.stdout is not None  # noqa: S101
+        try:
+            for blob in blobs:
+                reader.stdin.write(f"{blob.name}\n".encode("ascii"))
+                reader.stdin.flush()
+                yield _one(reader.stdout, blob)
+        finally:
+            reader.kill()
+
+
+def _one(stream: IO[bytes], blob: Blob) -> bytes:
+    head = stream.readline(200).split()
+    if head != [blob.name.encode(), b"blob", str(blob.size).encode()]:
+        raise Malformed("is not what git listed", field=blob.name)
+    if blob.mode == LINK and blob.size > _MOST_LINK:
+        raise Malformed("is a link of more than any path's length", field=blob.name)
+    data = stream.read(blob.size)
+    if len(data) != blob.size or stream.read(1) != b"\n":
+        raise Malformed("ends before its size", field=blob.name)
+    return data
+
+
+def git(*arguments: str, folder: Path, reach: bool = False, given: bytes = b"") -> bytes:
+    """What git prints, started with nothing of the user's or the machine's configuration.
+
+    Args:
+        arguments: the command's.
+        folder: it works in.
+        reach: whether it may go to another repository.
+        given: on its standard input.
+
+    Raises:
+        Unavailable: there is no git, or it fails; its last line is given.
+        Malformed: it prints more than any list of files has.
+    """
+    try:
+        done = subprocess.run(
+            _command(*arguments),
+            cwd=folder,
+            env=_environment(reach=reach),
+            input=given,
+            capture_output=True,
+            check=False,
+            timeout=_SECONDS,
+        )
+    except FileNotFoundError:
+        raise Unavailable(
+            "there is no git here", fix="install git, or name a local folder"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"git took longer than {_SECONDS} s", fix="try again later") from None
+    if done.returncode:
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise Unavailable(
+            f"git {arguments[0]}: {lines[-1][:300] if lines else f'ended with {done.returncode}'}",
+            fix="check address, tag and commit; or clone it yourself and name that folder",
+        )
+    if len(done.stdout) > _MOST_LISTED:
+        raise Malformed(f"prints more than {_MOST_LISTED >> 20} MiB", field=f"git {arguments[0]}")
+    return done.stdout
+
+
+def _command(*arguments: str) -> list[str]:
+    limited = ("sh", "-c", f'ulimit -f {_BLOCKS} && exec "$@"', "sh")
+    settings = (word for one in _SETTINGS for word in ("-c", one))
+    return [*limited, "git", *settings, *arguments]
+
+
+def _environment(*, reach: bool) -> dict[str, str]:
+    return {
+        **{name: value for name, value in os.environ.items() if _KEPT.fullmatch(name)},
+        "LC_ALL": "C",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_CONFIG_SYSTEM": "/dev/null",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "",
+        "SSH_ASKPASS": "",
+        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_ALLOW_PROTOCOL": ":".join(PROTOCOLS) if reach else "none",
+    }

@@ -1,0 +1,125 @@
+"""Two files of Python bytecode: their headers, and the first thing in their code that differs."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from troth.errors import Malformed
+from troth.image.explain import marshalled
+from troth.image.explain.causes import BYTECODE, PATH, PYTHON, REFERENCES, SEED, Cause
+from troth.image.explain.marshalled import Code, Group, Plain
+from troth.image.explain.told import Told, short
+
+HEADER: Final = 16
+_LEAST_MAGIC: Final = 3495  # of Python 3.11, whose code objects are as those of 3.14
+_MOST_MAGIC: Final = 3700
+_MOST_STEPS: Final = 200_000
+_WAYS: Final = {
+    0: "its source's time",
+    1: "its source's hash, unchecked",
+    3: "its source's hash, checked",
+}
+
+Found = tuple[str, Any, Any]
+
+
+def explain(a: bytes, b: bytes, _: int) -> Told | None:
+    """What differs, first in the headers and then in the code."""
+    if min(len(a), len(b)) < HEADER or a[2:4] != b"\r\n" or b[2:4] != b"\r\n":
+        return None
+    magics = [int.from_bytes(x[:2], "little") for x in (a, b)]
+    if magics[0] != magics[1]:
+        words = f"bytecode of another Python: magic {magics[0]} and {magics[1]}"
+        return Told(kind="Python bytecode", told=(words,), cause=PYTHON)
+    told: list[str] = []
+    cause = _header(a, b, told)
+    if a[HEADER:] != b[HEADER:] and _LEAST_MAGIC <= magics[0] <= _MOST_MAGIC:
+        words, why = _code(a[HEADER:], b[HEADER:])
+        told.append(words)
+        cause = cause or why
+    return Told(kind="Python bytecode", told=tuple(told), cause=cause)
+
+
+def _header(a: bytes, b: bytes, told: list[str]) -> Cause | None:
+    flags = [int.from_bytes(x[4:8], "little") for x in (a, b)]
+    ways = [_WAYS.get(flag, f"flags {flag}") for flag in flags]
+    if flags[0] != flags[1]:
+        told.append(f"the header goes by {ways[0]}, and by {ways[1]}")
+        return BYTECODE
+    if a[8:HEADER] == b[8:HEADER]:
+        return None
+    if flags[0]:
+        told.append(f"its source is another one: its hash is {a[8:16].hex()} and {b[8:16].hex()}")
+        return None
+    times = [datetime.fromtimestamp(int.from_bytes(x[8:12], "little"), UTC) for x in (a, b)]
+    if times[0] != times[1]:
+        told.append(
+            f"its source's time is {times[0]:%Y-%m-%d %H:%M:%S}Z and {times[1]:%Y-%m-%d %H:%M:%S}Z"
+        )
+    sizes = [int.from_bytes(x[12:16], "little") for x in (a, b)]
+    if sizes[0] != sizes[1]:
+        told.append(f"its source's size is {sizes[0]} and {sizes[1]} bytes")
+    return BYTECODE
+
+
+def _code(a: bytes, b: bytes) -> tuple[str, Cause | None]:
+    try:
+        mine, theirs = marshalled.read(a), marshalled.read(b)
+        found = next(_walk(mine, theirs, "", [0]), None)
+    except Malformed as error:
+        return f"the code can't be read: {error}", None
+    if found is None:
+        return "the code has the same values, with other references among them", REFERENCES
+    where, one, other = found
+    cause = None
+    if where.endswith("the order of a set"):
+        return f"{where}: the same items in another order", SEED
+    if where.endswith("file name"):
+        cause = PATH
+    return f"{where}: {_shown(one)} and {_shown(other)}", cause
+
+
+def _walk(a: Any, b: Any, where: str, steps: list[int]) -> Iterator[Found]:
+    """The differences, outer code before what is in it; a value may stand at many places, so steps count."""
+    steps[0] += 1
+    if steps[0] > _MOST_STEPS:
+        raise Malformed("has too many values", field="bytecode")
+    if isinstance(a, Code) and isinstance(b, Code):
+        name = f"{short(a.name)} (line {a.fields['first line']})"
+        for field, value in a.fields.items():
+            yield from _walk(value, b.fields[field], f"code of {name}: {field}", steps)
+    elif isinstance(a, Group) and isinstance(b, Group) and a.kind == b.kind:
+        if a.kind in ("set", "frozenset") and _same_items(a, b):
+            if a.items != b.items:
+                yield f"{where}: the order of a set", a, b
+            return
+        for number, (one, other) in enumerate(zip(a.items, b.items, strict=False)):
+            yield from _walk(one, other, f"{where}[{number}]", steps)
+        if len(a.items) != len(b.items):
+            yield where, a, b
+    elif type(a) is not type(b) or isinstance(a, Group) or a != b:
+        yield where, a, b
+
+
+def _same_items(a: Group, b: Group) -> bool:
+    if not all(isinstance(item, Plain) for item in (*a.items, *b.items)):
+        return False
+    return sorted(map(repr, a.items)) == sorted(map(repr, b.items))
+
+
+def _shown(value: Any) -> str:
+    """A value in words, never all of what it holds."""
+    match value:
+        case Code():
+            return f"the code of {short(value.name)}"
+        case Group(kind=kind, items=items):
+            return f"a {kind} of {len(items)}"
+        case Plain(kind="bytes", value=data):
+            return f"{len(data)} bytes"
+        case Plain(kind="str" | "int", value=inner) if not isinstance(inner, tuple):
+            return short(ascii(inner))
+        case Plain(kind=kind, value=None):
+            return str(kind)
+        case Plain(kind=kind):
+            return f"another {kind}"
+    return short(value)

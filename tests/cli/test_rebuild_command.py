@@ -1,0 +1,224 @@
+"""`troth rebuild` as people call it: equal is never said of what differs, or of evidence that was not accepted."""
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.image.conftest import Sample, built, sample  # noqa: F401 - fixtures
+from tests.image.test_stated import RECORD, SOURCE
+from tests.platforms.nitro.signer import image
+
+from troth.cli import _against
+from troth.cli._against import Against, expecting, is_of
+from troth.cli.main import run
+from troth.errors import Misuse
+from troth.image import build as builder
+from troth.image import check
+from troth.image.build import Built
+from troth.platforms.nitro.simulate import DevelopmentPki, SimulatedNsm, new_instance
+from troth.policy import Policy
+from troth.wire import cbor, eif
+
+NOW = datetime.now(UTC)
+NONCE = bytes(range(32))
+OURS = {f"pcr{n}": f"{n + 1}" * 96 for n in range(3)}
+THEIRS = {**OURS, "pcr2": "f" * 96}
+
+
+class Evidence:
+    """Documents of a security module that runs an image with these registers."""
+
+    def __init__(self, folder: Path) -> None:
+        self._pki = DevelopmentPki.create(NOW)
+        self._folder = folder
+        self.root = folder / "root.pem"
+        self.root.write_text(self._pki.root_pem())
+
+    def of(self, registers: dict[str, str]) -> Path:
+        pcrs = {int(name[3:]): bytes.fromhex(value) for name, value in registers.items()}
+        nsm = SimulatedNsm(self._pki, pcrs, new_instance(), lambda: datetime.now(UTC))
+        asked = {"Attestation": {"user_data": None, "nonce": NONCE, "public_key": None}}
+        reply = cbor.decode(nsm.request(cbor.encode_in_order(asked)), field="reply")
+        path = self._folder / "evidence.bin"
+        path.write_bytes(reply["Attestation"]["document"])
+        return path
+
+
+@pytest.fixture
+def evidence(tmp_path: Path) -> Evidence:
+    return Evidence(tmp_path)
+
+
+def flags(evidence: Evidence, registers: dict[str, str], **changes: Any) -> Against:
+    asked: dict[str, Any] = {
+        "against": str(evidence.of(registers)),
+        "trust": [str(evidence.root)],
+        "nonce": NONCE.hex(),
+    }
+    return Against(**{**asked, **changes})
+
+
+@pytest.mark.parametrize(
+    ("registers", "changes", "code"),
+    [
+        (OURS, {}, 0),
+        (OURS, {"nonce": None, "waive": ["freshness"]}, 6),
+        (OURS, {"key": "00" * 32}, 1),
+        (THEIRS, {}, 1),
+        (OURS, {"trust": []}, 1),
+        (OURS, {"nonce": "00" * 31 + "01"}, 1),
+    ],
+)
+def test_evidence_is_judged_by_the_production_verifier(
+    evidence: Evidence, registers: dict[str, str], changes: dict[str, Any], code: int
+) -> None:
+    report = _against.judge(flags(evidence, registers, **changes), OURS, name="the rebuild")
+    assert report.verdict.exit_code == code
+    assert is_of(report, OURS) is (registers == OURS)
+
+
+def test_a_policy_is_about_the_rebuild_and_nothing_else() -> None:
+    tdx = {"mrtd": frozenset({"1" * 96})}
+    either = {"pcr0": frozenset({OURS["pcr0"], "e" * 96}), "pcr8": frozenset({"8" * 96})}
+    given = Policy(name="mine", registers={"tdx": tdx, "nitro": either})
+    merged = expecting(given, OURS, name="the rebuild")
+    assert set(merged.registers) == {"nitro"}
+    assert merged.registers["nitro"] == {
+        **{name: frozenset({value}) for name, value in OURS.items()},
+        "pcr8": frozenset({"8" * 96}),
+    }
+    with pytest.raises(Misuse, match="allows other values of pcr2"):
+        expecting(Policy.for_image({"nitro": THEIRS}), OURS, name="the rebuild")
+
+
+def test_what_was_judged_is_looked_at_once_more(evidence: Evidence) -> None:
+    report = _against.judge(flags(evidence, OURS), OURS, name="the rebuild")
+    assert is_of(report, OURS)
+    assert not is_of(report, THEIRS)
+    assert not is_of(replace(report, platform="tdx"), OURS)
+    assert not is_of(replace(report, presented=None), OURS)
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "app").mkdir()
+    (tmp_path / "x.eif").write_bytes(eif.pack(image()))
+    (tmp_path / "junk").write_bytes(b"junk")
+    (tmp_path / "r.build.json").write_text(json.dumps(RECORD))
+    (tmp_path / "s.build.json").write_text(json.dumps({**RECORD, "source": SOURCE}))
+    old = {k: v for k, v in RECORD.items() if k not in ("recipe", "lock")}
+    (tmp_path / "old.build.json").write_text(json.dumps(old))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["nothing"], 5, "cannot read nothing"),
+        (["junk"], 3, "is not JSON"),
+        (["x.eif"], 2, "there is no build record x.build.json beside x.eif"),
+        (["x.eif", "--image", "x.eif"], 2, "the target is an image already"),
+        (["old.build.json"], 2, "lacks the text of recipe and lock"),
+        (["r.build.json"], 2, "does not say where the source is"),
+        (["r.build.json", "--source", "app", "--image", "junk"], 3, "eif"),
+        (["r.build.json", "--source", "app"], 2, "has no troth.toml"),
+        (["r.build.json", "--source", "gone"], 2, "no folder and no address"),
+        (["r.build.json", "--source", "me@host:x"], 2, "no folder and no address"),
+        (["app"], 2, "nothing to compare"),
+        (["app", "--image", "x.eif"], 2, "has no troth.toml"),
+        (["app", "--image", "x.eif", "--source", "app"], 2, "a source already"),
+        (["https://example.org/x", "--image", "x.eif"], 2, "neither a commit nor a tag"),
+        (["https://example.org/x", "--tag", "v1"], 2, "nothing to compare"),
+        (["ext::sh -c x", "--tag", "v1", "--image", "x.eif"], 2, "is no address"),
+        (["http://example.org/x", "--tag", "v1", "--image", "x.eif"], 2, "is no address"),
+        (["file:///nowhere", "--tag", "v1", "--image", "x.eif"], 5, "git fetch"),
+        (["s.build.json", "--policy", "x"], 2, "are for evidence, and none is named"),
+        (["s.build.json", "--waive", "key"], 2, "are for evidence, and none is named"),
+        (["s.build.json", "--against", "x", "--waive", "measurement"], 2, "measurement"),
+    ],
+)
+def test_what_cannot_be_rebuilt(
+    files: Path, words: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(files.rglob("*"))
+    assert run(["rebuild", *words]) == code
+    told = capsys.readouterr()
+    assert said in told.err
+    assert told.out == ""
+    assert sorted(files.rglob("*")) == before
+
+
+def _git(folder: Path, *words: str) -> None:
+    nobody = {
+        f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    }
+    variables = {**os.environ, **nobody, "GIT_CONFIG_GLOBAL": "/dev/null"}
+    subprocess.run(["git", *words], cwd=folder, env=variables, check=True, capture_output=True)
+
+
+@pytest.mark.network
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is absent")
+def test_from_a_record_alone_to_what_runs(
+    sample: Sample,  # noqa: F811
+    built: Built,  # noqa: F811
+    evidence: Evidence,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The record names a repository and a tag; the source comes from there, and the evidence is of its image."""
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    check.copy_app(sample.folder, repository / "app", reverse=False)
+    _git(repository, "init", "-q")
+    _git(repository, "add", "-A")
+    _git(repository, "commit", "-qm", "one")
+    _git(repository, "tag", "v1")
+    monkeypatch.chdir(tmp_path)
+    address = repository.as_uri()
+    words = ["build", str(repository / "app"), "-o", "x.eif"]
+    assert run([*words, "--source-git", address, "--source-tag", "v1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sha256"] == built.sha256
+    shutil.rmtree(repository / "app")
+    (tmp_path / "x.eif").unlink()
+    running = evidence.of(dict(built.measurements["nitro"]))
+    words = ["rebuild", "x.build.json", "--against", str(running), "--trust", str(evidence.root)]
+    code = run([*words, "--nonce", NONCE.hex(), "-o", "again.eif", "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert said["equal"] is True
+    assert said["differences"] == []
+    assert said["rebuilt"]["sha256"] == built.sha256
+    assert said["source"]["tag"] == "v1" and len(said["source"]["commit"]) == 40
+    assert said["evidence"]["verdict"] == "accepted"
+    kept = {p.name for p in tmp_path.glob("again.*")}
+    assert kept == {"again.eif", "again.measurements.json", "again.build.json"}
+
+
+@pytest.mark.network
+def test_a_planted_file_is_named(
+    sample: Sample,  # noqa: F811
+    built: Built,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "app"
+    check.copy_app(sample.folder, folder, reverse=False)
+    (folder / "app" / "main.py").write_bytes(b"planted = 1\n")
+    builder.write(built, tmp_path / "x.eif")
+    assert run(["rebuild", str(folder), "--image", str(tmp_path / "x.eif")]) == 1
+    said = capsys.readouterr().out
+    assert "source:\n  /app/main.py  content\n" in said
+    assert "\nramdisk 1:\n" in said
+    assert "    second  line 1: planted = 1\n" in said
+    assert "    from    the app, compiled from /app/main.py by the image's own Python\n" in said
+    assert "    more    docs/reference/differences.md#another-source\n" in said
+    assert "record:" not in said  # it only follows
+    assert said.endswith("\ndiffers\n")
