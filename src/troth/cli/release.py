@@ -1,29 +1,29 @@
 """`troth release`: sign an image where the key is, and put the signature into it where the image is."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from troth.cli import _image
+from troth.cli import _image, _release_attestations, _release_provenance, _release_supply
 from troth.cli._console import exists, read_source, say, write_file
+from troth.cli._release_keys import MAX_SMALL, Given, chosen
 from troth.errors import Malformed, Misuse
-
-if TYPE_CHECKING:
-    from troth.release.pcr8 import Key
-
-_Given = Literal["bytes", "digest"]
-_MAX_SMALL: Final = 64 * 1024
 
 app = App(
     name="release",
-    help="""Sign an image, and put the signature into it. Sign releases, and log them.
+    help="""What becomes of an image once it is built: signed, its origin stated and checked, its parts listed, logged.
 
 Nitro measures the certificate of a signed image into PCR8. The signature is over PCR0 alone, so the machine
 that has the key needs no image: a file of measurements is enough.
 
     troth release sign app.measurements.json --pcr8 --certificate cert.pem --key key.pem -o app.pcr8
     troth release attach app.eif app.pcr8
+
+How it came to be is a statement that is signed, and checked by making it again from the build record:
+
+    troth release provenance app.eif --key key.pem --builder https://example.com/ci -o app.provenance.json
+    troth release check app.eif --provenance app.provenance.json --key public.pem
 
 A release in a log names what an app measures to; its owners sign it, each with a key of their own.
 
@@ -34,6 +34,10 @@ A release in a log names what an app measures to; its owners sign it, each with 
 )
 for _name in ("entry", "freeze", "revoke", "owners", "policy", "publish"):
     app.command(f"troth.cli._entries:{_name}", name=_name)
+for _more in (_release_provenance, _release_supply, _release_attestations):
+    for _command in _more.COMMANDS:
+        app.command(_command)
+_Out = Annotated[Path, Parameter(name=["--output", "-o"])]
 
 
 @app.command
@@ -48,7 +52,7 @@ def sign(
     passphrase_file: str | None = None,
     pkcs11: str | None = None,
     command: str | None = None,
-    command_gets: _Given = "bytes",
+    command_gets: Given = "bytes",
 ) -> int:
     r"""Make a detached signature of an image, which `troth release attach` puts into it; or sign a log's entry.
 
@@ -102,9 +106,9 @@ def sign(
     if exists(output):
         raise Misuse(f"{output} exists", fix="name another file, or remove it first")
     value = _pcr0(image)
-    pem = read_source(str(certificate), limit=_MAX_SMALL)
-    chosen = _key(key, passphrase_file, pkcs11, command, command_gets)
-    made = signing.sign(value, pem=pem, key=chosen, at=datetime.now(UTC))
+    pem = read_source(str(certificate), limit=MAX_SMALL)
+    private = chosen(key, passphrase_file, pkcs11, command, command_gets)
+    made = signing.sign(value, pem=pem, key=private, at=datetime.now(UTC))
     write_file(output, made, replace=False)
     say(f"wrote {output}: a signature over PCR0 {value.hex()[:16]}…")
     return 0
@@ -150,7 +154,7 @@ def attach(
     parsed = eif.read(_image.read(image))
     with contextlib.suppress(Malformed):  # what is no signature, or no file beside it, is replaced
         _image.measure_eif(image, parsed)  # refuses where the file beside it says something else
-    section = read_source(str(signature), limit=_MAX_SMALL)
+    section = read_source(str(signature), limit=MAX_SMALL)
     signed = signing.attach(parsed, section, at=datetime.now(UTC))
     registers = dict(measure(signed).hex())
     running = hashlib.sha256()
@@ -185,36 +189,3 @@ def _pcr0(image: Path) -> bytes:
             fix="name the image, or its own file of measurements",
         )
     return bytes.fromhex(values[0])
-
-
-def _key(
-    key: Path | None,
-    passphrase_file: str | None,
-    pkcs11: str | None,
-    command: str | None,
-    command_gets: _Given,
-) -> "Key":
-    from troth.release import keys
-
-    if sum(given is not None for given in (key, pkcs11, command)) != 1:
-        raise Misuse("one key signs", fix="give --key, --pkcs11 or --command, and one of them only")
-    if passphrase_file is not None and key is None:
-        raise Misuse("a passphrase is for a key in a file", fix="leave --passphrase-file away")
-    if command_gets != "bytes" and command is None:
-        raise Misuse("--command-gets is for a command", fix="leave it away")
-    if key is not None:
-        passphrase = None if passphrase_file is None else _passphrase(passphrase_file)
-        return keys.from_pem(read_source(str(key), limit=_MAX_SMALL), passphrase=passphrase)
-    if pkcs11 is not None:
-        from troth.release.pkcs11 import from_uri
-
-        return from_uri(pkcs11)
-    return keys.CommandKey(argv=keys.split(command or ""), given=command_gets)
-
-
-def _passphrase(source: str) -> bytes:
-    text = read_source(source, limit=1024)
-    text = text.removesuffix(b"\n").removesuffix(b"\r")
-    if not text:
-        raise Misuse("the passphrase is empty", fix="write it into the file, in one line")
-    return text

@@ -8,7 +8,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse
+from troth.image import attested as publishers
 from troth.image.architecture import ARCHITECTURES, DEFAULT, Architecture
+from troth.image.attested import Attested
 from troth.image.files import disk, write_together
 from troth.image.keys import suite
 from troth.image.lock_fields import (
@@ -98,6 +100,7 @@ class Lock:
         architecture: Debian's word for the machine that the image is for.
         builder: where that is another machine than images are built on: packages of the interpreter
             that compiles bytecode. None of them is in the image.
+        attested: who must have published which wheels.
     """
 
     suite: str
@@ -111,6 +114,7 @@ class Lock:
     oci: Pin | None = None
     architecture: str = DEFAULT
     builder: tuple[Deb, ...] = ()
+    attested: tuple[Attested, ...] = ()
 
     @property
     def all_debs(self) -> tuple[Deb, ...]:
@@ -141,6 +145,7 @@ class Lock:
                 "agent_wheels": [fields(wheel) for wheel in self.agent_wheels],
                 "vendor": self.vendor,
                 **({} if self.oci is None else {"oci": fields(self.oci)}),
+                **({"attested": [fields(one) for one in self.attested]} if self.attested else {}),
                 **({} if self.architecture == DEFAULT else self._elsewhere()),
             }
         )
@@ -191,7 +196,7 @@ def pinned_keys(name: str) -> tuple[str, ...]:
     return tuple(sorted(key for _, keys in suite(name).keyrings for key in keys))
 
 
-def fields(item: Deb | Wheel | Pin) -> dict[str, Any]:
+def fields(item: Deb | Wheel | Pin | Attested) -> dict[str, Any]:
     """A package as a lock writes it."""
     return {name: getattr(item, name) for name in item.__slots__}
 
@@ -255,8 +260,8 @@ def parse(data: bytes) -> Lock:
         "agent_wheels",
         "vendor",
     }
-    if isinstance(value, dict) and "oci" in value:
-        keys.add("oci")  # there for the apps that have one
+    if isinstance(value, dict):
+        keys |= {"oci", "attested"} & value.keys()  # there for the apps that have them
     if isinstance(value, dict) and "architecture" in value:
         keys |= {"architecture", "builder"}  # there for machines that images are not built on
     exactly(value, keys, FILE)
@@ -274,6 +279,7 @@ def parse(data: bytes) -> Lock:
         oci=_pin(value["oci"]) if "oci" in value else None,
         architecture=_architecture(value.get("architecture", DEFAULT)),
         builder=_debs(value.get("builder", []), "builder"),
+        attested=publishers.read(value["attested"], "attested") if "attested" in value else (),
     )
     if lock.architecture != DEFAULT and not lock.builder:
         raise Malformed("is empty, so nothing could be compiled", field="builder", fix=ANEW)

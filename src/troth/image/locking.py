@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from troth.errors import Malformed, Misuse, Unavailable
-from troth.image import brought, pins, wheel_needs, wheels
+from troth.image import attested, brought, pins, wheel_needs, wheels
 from troth.image import lock as locks
 from troth.image.apt import Apt, Mirrors, apt, download
 from troth.image.architecture import ARCHITECTURES, BUILDER, Architecture
@@ -89,6 +89,7 @@ def make(
         architecture=machine.name,
         builder=builder,
     )
+    lock = replace(lock, attested=_attested(folder, lock))
     fetch(lock, store=store, mirrors=where, say=say)
     lock = replace(lock, wheels=_sized(app, store), agent_wheels=_sized(agent, store))
     if recipe.requirements is not None:
@@ -119,6 +120,16 @@ def _full(debs: Sequence[Deb], release: Suite) -> str:
     version = next((deb.version for deb in debs if deb.name == name), "")
     match = _UPSTREAM.match(version)
     return match[0] if match else f"{release.python}.0"
+
+
+def _attested(folder: Path, lock: Lock) -> tuple[attested.Attested, ...]:
+    """Who must publish what stays in the lock: an update is no reason to take anybody else's."""
+    try:
+        old = locks.load(folder)
+    except (Misuse, Malformed):
+        return ()
+    before, now = ([(w.name, w.sha256) for w in each.all_wheels] for each in (old, lock))
+    return attested.kept(old.attested, before, now)
 
 
 @contextmanager
@@ -181,10 +192,15 @@ def keep(lock: Lock, folder: Path, vendor: str, *, store: Store) -> Lock:
         Unavailable: a package is not at hand, or the disk refuses.
     """
     lock = replace(lock, vendor=vendor)
-    for item in _every(lock):
-        write_together(
-            folder / vendor, {item.file: [store.get(sha256=item.sha256, name=item.file)]}
-        )
+    shown = {
+        f"{wheel.file}{attested.ENDING}": one.provenance
+        for one in lock.attested
+        for wheel in lock.all_wheels
+        if wheel.name == one.name and one.provenance
+    }
+    for name, sha256 in {**{item.file: item.sha256 for item in _every(lock)}, **shown}.items():
+        if name not in shown or store.has(sha256=sha256, name=name):
+            write_together(folder / vendor, {name: [store.get(sha256=sha256, name=name)]})
     locks.save(folder, lock)
     return lock
 

@@ -3,17 +3,25 @@
 import shlex
 import subprocess
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from troth.errors import Malformed, Misuse, Unavailable
-from troth.platforms.nitro.signature import Algorithm
 
 Given = Literal["bytes", "digest"]
 """What a command gets: the bytes to be signed, or their digest."""
+
+
+class Hashing(Protocol):
+    """What a key must know of an algorithm."""
+
+    @property
+    def digest(self) -> hashes.HashAlgorithm | None:
+        """What is hashed with before it is signed; None where the key takes the bytes (Ed25519)."""
+
 
 _MOST_ANSWERED: Final = 1024
 _SECONDS: Final = 300
@@ -27,18 +35,33 @@ class FileKey:
         private: the key.
     """
 
-    private: ec.EllipticCurvePrivateKey
+    private: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
-    def sign(self, data: bytes, algorithm: Algorithm) -> bytes:
-        """The signature in DER."""
-        return self.private.sign(data, ec.ECDSA(algorithm.digest))
+    def sign(self, data: bytes, algorithm: Hashing) -> bytes:
+        """The signature: of ECDSA in DER, of Ed25519 as it is.
+
+        Raises:
+            Misuse: the key is of the other kind than the algorithm.
+        """
+        digest = algorithm.digest
+        if isinstance(self.private, ed25519.Ed25519PrivateKey):
+            if digest is None:
+                return self.private.sign(data)
+        elif digest is not None:
+            return self.private.sign(data, ec.ECDSA(digest))
+        raise Misuse("the key is of another kind than its public key", fix="give the right one")
 
 
-def from_pem(pem: bytes, *, passphrase: bytes | None = None) -> FileKey:
+def from_pem(pem: bytes, *, passphrase: bytes | None = None, edwards: bool = False) -> FileKey:
     """The key in a PEM file (PKCS#8, or as OpenSSL writes it), encrypted or not.
 
+    Args:
+        pem: the file.
+        passphrase: that opens it, or None.
+        edwards: whether a key of Ed25519 is taken, too.
+
     Raises:
-        Misuse: it needs a passphrase, or another one; or it is no key on an elliptic curve.
+        Misuse: it needs a passphrase, or another one; or it is no key of these kinds.
         Malformed: it is no private key.
     """
     try:
@@ -60,7 +83,14 @@ def from_pem(pem: bytes, *, passphrase: bytes | None = None) -> FileKey:
             field="signing key",
             fix="`openssl pkey -in FILE` writes other kinds in PEM",
         ) from None
+    if edwards and isinstance(key, ed25519.Ed25519PrivateKey):
+        return FileKey(private=key)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
+        if edwards:
+            raise Misuse(
+                "the key is neither of Ed25519 nor on an elliptic curve",
+                fix="make one: `openssl genpkey -algorithm ed25519`",
+            )
         raise Misuse(
             "the key is not on an elliptic curve; Nitro takes P-256, P-384 and P-521 alone",
             fix="make a key on P-384: `openssl ecparam -name secp384r1 -genkey -noout`",
@@ -99,13 +129,18 @@ class CommandKey:
     argv: tuple[str, ...]
     given: Given = "bytes"
 
-    def sign(self, data: bytes, algorithm: Algorithm) -> bytes:
+    def sign(self, data: bytes, algorithm: Hashing) -> bytes:
         """What the command answers.
 
         Raises:
             Unavailable: it does not start, fails, answers too much, or takes five minutes.
+            Misuse: it shall get a digest, and the algorithm signs none.
         """
         if self.given == "digest":
+            if algorithm.digest is None:
+                raise Misuse(
+                    "Ed25519 signs the bytes and no digest", fix="let the command get bytes"
+                )
             digest = hashes.Hash(algorithm.digest)
             digest.update(data)
             data = digest.finalize()

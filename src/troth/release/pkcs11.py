@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 from cryptography.hazmat.primitives import hashes
 
 from troth.errors import Misuse, Unavailable
-from troth.platforms.nitro.signature import Algorithm
+from troth.release.keys import Hashing
 
 _PATH: Final = frozenset({"token", "serial", "object", "id", "type"})
 _QUERY: Final = frozenset({"module-path", "pin-source"})
@@ -42,8 +42,10 @@ class TokenKey:
     key: Mapping[str, Any]
     pin_file: Path | None
 
-    def sign(self, data: bytes, algorithm: Algorithm) -> bytes:
+    def sign(self, data: bytes, algorithm: Hashing) -> bytes:
         """The signature, as r ‖ s: mechanism CKM_ECDSA over a digest made here, which every token has.
+
+        Of Ed25519 it is CKM_EDDSA over the bytes.
 
         Raises:
             Unavailable: the library for PKCS#11 is not installed, the module does not load, or the token
@@ -59,8 +61,11 @@ class TokenKey:
                 "keys in tokens need the package python-pkcs11",
                 fix="install troth with its extra: pip install 'troth[pkcs11]'",
             ) from None
-        digest = hashes.Hash(algorithm.digest)
-        digest.update(data)
+        mechanism = Mechanism.EDDSA
+        if algorithm.digest is not None:
+            mechanism, digest = Mechanism.ECDSA, hashes.Hash(algorithm.digest)
+            digest.update(data)
+            data = digest.finalize()
         pin = None if self.pin_file is None else _pin(self.pin_file)
         try:
             module = pkcs11.lib(self.module)
@@ -73,7 +78,7 @@ class TokenKey:
                 key = session.get_key(object_class=pkcs11.ObjectClass.PRIVATE_KEY, **self.key)
                 if not isinstance(key, SignMixin):  # CKA_SIGN is false
                     raise Misuse("the token keeps this key for something else", fix=_SIGNS)
-                made = key.sign(digest.finalize(), mechanism=Mechanism.ECDSA)
+                made = key.sign(data, mechanism=mechanism)
                 return bytes(made)
         except pkcs11.exceptions.PKCS11Error as error:
             raise _explained(type(error).__name__, str(error)) from None

@@ -1,0 +1,232 @@
+"""`troth release provenance` and `check`: how an image came to be, signed and held against the image."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from cyclopts import Parameter
+
+from troth.cli._console import exists, out, read_source, say, write_file
+from troth.cli._release_keys import Given, chosen, public_of, publics
+from troth.errors import Malformed, Misuse
+
+if TYPE_CHECKING:
+    from troth.cli._release_image import AtHand
+    from troth.crypto.public import PublicKey
+
+_Out = Annotated[Path, Parameter(name=["--output", "-o"])]
+_Keys = Annotated[tuple[Path, ...], Parameter(name=["--key", "-k"])]
+
+
+def provenance(
+    image: Path,
+    *,
+    builder: str,
+    output: _Out,
+    record: Path | None = None,
+    key: Path | None = None,
+    passphrase_file: str | None = None,
+    pkcs11: str | None = None,
+    command: str | None = None,
+    command_gets: Given = "bytes",
+    public_key: Path | None = None,
+) -> int:
+    r"""State how an image came to be, and sign it: SLSA provenance v1 in a DSSE envelope.
+
+    The statement names the image, what it measures to, and every input with its digest, out of the build
+    record beside the image. Whoever signs it says that this is so.
+
+        troth release provenance app.eif --key key.pem --builder https://example.com/ci -o app.provenance.json
+        troth release provenance app.eif --public-key public.pem --builder https://example.com/ci \
+            --command 'openssl pkeyutl -sign -rawin -inkey key.pem' -o app.provenance.json
+
+    Args:
+        image: an EIF.
+        builder: URI that says what built it, in words of yours.
+        output: file to write; it must not exist.
+        record: the build record, where it is not beside the image.
+        key: a private key in PEM: of Ed25519, or on P-256 or P-384.
+        passphrase_file: file with the passphrase of an encrypted key; `-` for stdin, or /dev/fd/N.
+        pkcs11: a private key's URI (RFC 7512), with module-path, and pin-source for the PIN.
+        command: a program with its arguments, started without a shell. It gets the bytes to be signed on
+            stdin, and gives the signature on stdout.
+        command_gets: what the command gets: the bytes, or their digest.
+        public_key: of a key that is not in a file, PEM: what it signs is verified before it is written.
+    """
+    from troth.cli._release_image import at_hand
+    from troth.release import dsse
+    from troth.release import provenance as making
+    from troth.wire import json
+
+    if exists(output):
+        raise Misuse(f"{output} exists", fix="name another file, or remove it first")
+    found = at_hand(image, record)
+    if found.record is None or found.subject is None:
+        what = "build record" if found.record is None else "image"
+        raise Misuse(
+            f"{image} has no {what} beside it, and the statement is about both",
+            fix="name the image that `troth build` wrote; --record names its record",
+        )
+    private = chosen(key, passphrase_file, pkcs11, command, command_gets, edwards=True)
+    public = public_of(private, public_key)
+    statement = making.statement(
+        found.record, record_sha256=found.record_sha256, name=image.name, builder=builder
+    )
+    wrong = making.problems(
+        statement, found.subject, record=found.record, record_sha256=found.record_sha256
+    )
+    if wrong:
+        raise Misuse(f"the record does not fit the image: {wrong[0]}", fix="build it again")
+    payload = json.canonical(statement)
+    envelope = dsse.sign(payload, payload_type=dsse.IN_TOTO, keys=[(public, private)])
+    write_file(output, envelope.to_json(), replace=False)
+    count = len(statement["predicate"]["buildDefinition"]["resolvedDependencies"])
+    say(f"wrote {output}: {count} inputs, signed with {public.algorithm}, key {public.id[:16]}…")
+    return 0
+
+
+def check(
+    image: Path,
+    *,
+    provenance: Path,
+    key: _Keys = (),
+    builder: str = "",
+    record: Path | None = None,
+    sigstore_identity: str = "",
+    sigstore_issuer: str = "",
+    trusted_root: Path | None = None,
+    json: bool = False,
+) -> int:
+    r"""Check a statement of provenance: who signed it, and that every word of it is about this image.
+
+    All signatures must verify, and each key that is named must have signed. The statement is then made again
+    from the image and its build record, and compared member by member. Without the record the inputs are
+    compared with nothing: that is undecided, and exits 4.
+
+        troth release check app.eif --provenance app.provenance.json --key public.pem
+        troth release check app.eif --provenance app.sigstore.json --sigstore-identity \
+            https://github.com/OWNER/REPO/.github/workflows/release.yml@refs/tags/v1 \
+            --sigstore-issuer https://token.actions.githubusercontent.com
+
+    Args:
+        image: an EIF.
+        provenance: the envelope, or a Sigstore bundle of version 0.3 with one in it.
+        key: a public key in PEM that must have signed; may be given again.
+        builder: URI of what must have built it; anything that the signers name by default.
+        record: the build record, where it is not beside the image.
+        sigstore_identity: who must have signed a bundle: the name in the certificate.
+        sigstore_issuer: of the token that Sigstore saw.
+        trusted_root: Sigstore's roots, JSON; those that come with the package sigstore by default.
+        json: print the result as JSON.
+    """
+    from troth.cli._release_image import at_hand
+    from troth.release import provenance as made
+    from troth.wire import json as strict
+
+    through = bool(sigstore_identity or sigstore_issuer)
+    if through == bool(key):
+        raise Misuse(
+            "who must have signed is not said" if not key else "two kinds of signer are named",
+            fix="give --key, or --sigstore-identity and --sigstore-issuer",
+        )
+    if trusted_root is not None and not through:
+        raise Misuse("a trusted root is for Sigstore's bundles", fix="leave --trusted-root away")
+    found = at_hand(image, record)
+    if found.subject is None:
+        raise Misuse("a build record is no image", fix="name the image itself")
+    data = read_source(str(provenance))
+    if through:
+        kind, payload, wrong = _bundle(data, sigstore_identity, sigstore_issuer, trusted_root)
+        signers = [f"{sigstore_identity} by {sigstore_issuer}"]
+    else:
+        keys = publics(list(key))
+        kind, payload, wrong = _envelope(data, keys)
+        signers = [f"{one.algorithm}, key {one.id}" for one in keys]
+    said = ""
+    if not wrong:
+        statement = _statement(kind, payload)
+        wrong = list(
+            made.problems(
+                statement,
+                found.subject,
+                record=found.record,
+                record_sha256=found.record_sha256,
+                builder=builder,
+            )
+        )
+        said = "" if wrong else statement["predicate"]["runDetails"]["builder"]["id"]
+    code = 1 if wrong else (0 if found.record is not None else 4)
+    result = {1: "refused", 0: "verified", 4: "undecided"}[code]
+    if json:
+        summary = {
+            "result": result,
+            "problems": wrong,
+            "signers": [] if wrong else signers,
+            "builder": said,
+            "builder_expected": builder,
+            "image_sha256": found.subject.sha256,
+            "inputs_compared": code == 0,
+            "signed_for_pcr8": found.subject.signed,
+        }
+        out(strict.canonical(summary).decode())
+        return code
+    _report(result, wrong, signers=signers, said=said, builder=builder, found=found)
+    return code
+
+
+COMMANDS: Final = (provenance, check)
+
+
+def _report(
+    result: str, wrong: list[str], *, signers: list[str], said: str, builder: str, found: "AtHand"
+) -> None:
+    from troth.render.escape import visible
+
+    out(f"{result}   {visible(found.name)}")
+    for words in wrong:
+        out(f"  {visible(words)}")
+    if wrong or found.subject is None:
+        return
+    out(f"  image    {found.subject.sha256}")
+    for signer in signers:
+        out(f"  signed   {visible(signer)}")
+    out(
+        f"  builder  {visible(said)}"
+        + ("" if builder else "   (as the signer says; --builder asks for one)")
+    )
+    if found.record is not None:
+        out("  inputs   all as the build record has them")
+    else:
+        out("  inputs   not compared: there is no build record beside the image")
+    if found.subject.signed:
+        out("  note     the image is signed for PCR8 since; the statement is about all else of it")
+
+
+def _envelope(data: bytes, keys: "list[PublicKey]") -> tuple[str, bytes, list[str]]:
+    from troth.release import dsse
+
+    envelope = dsse.read(data)
+    return envelope.payload_type, envelope.payload, list(dsse.problems(envelope, keys))
+
+
+def _bundle(
+    data: bytes, identity: str, issuer: str, trusted_root: Path | None
+) -> tuple[str, bytes, list[str]]:
+    from troth.release import sigstore
+
+    root = None if trusted_root is None else read_source(str(trusted_root), limit=1024 * 1024)
+    try:
+        kind, payload = sigstore.verified(data, identity=identity, issuer=issuer, trusted_root=root)
+    except Malformed as error:
+        if error.field == "trusted root":
+            raise
+        return "", b"", [str(error)]
+    return kind, payload, []
+
+
+def _statement(kind: str, payload: bytes) -> dict[str, Any]:
+    from troth.release import dsse
+    from troth.release import provenance as made
+
+    if kind != dsse.IN_TOTO:
+        raise Malformed(f"holds {kind[:80]!r}, should be {dsse.IN_TOTO}", field="envelope")
+    return made.parse(payload)

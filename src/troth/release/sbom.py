@@ -1,0 +1,190 @@
+"""The parts of an image as a bill of materials: CycloneDX 1.6, by its own library.
+
+The same parts give the same bytes: the serial number is a function of the build record and of what was seen,
+and there is no time in it.
+"""
+
+import hashlib
+import re
+import uuid
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from troth.errors import Unavailable
+from troth.image.components import Components, Part
+
+if TYPE_CHECKING:
+    from cyclonedx.model.bom import Bom
+    from cyclonedx.model.component import Component
+
+# RFC 9562, 6.6: a name space of our own, so that our names meet nobody else's.
+_SPACE: Final = uuid.UUID("7b1f6d0a-43c5-5b0e-9a53-1d8c7f2f6d21")
+_EXPRESSION: Final = re.compile(r"[A-Za-z0-9.+-]+(?: (?:AND|OR|WITH) [A-Za-z0-9.+-]+)*")
+_PREFIX: Final = "troth:"
+
+
+def write(parts: Components, *, name: str) -> bytes:
+    """The bill of materials, in JSON.
+
+    Args:
+        parts: from `components.of_record`, looked into or not.
+        name: of the image.
+
+    Raises:
+        Unavailable: the library for CycloneDX is not installed (extra `sbom`).
+    """
+    try:
+        from cyclonedx.output.json import JsonV1Dot6
+    except ImportError:
+        raise Unavailable(
+            "a bill of materials needs the package cyclonedx-python-lib",
+            fix="install troth with its extra: pip install 'troth[sbom]'",
+        ) from None
+    return JsonV1Dot6(_bom(parts, name)).output_as_string(indent=1).encode("utf-8") + b"\n"
+
+
+def _bom(parts: Components, name: str) -> "Bom":
+    from cyclonedx.model import HashAlgorithm, HashType
+    from cyclonedx.model.bom import Bom, BomMetaData
+    from cyclonedx.model.component import Component, ComponentType
+
+    seen = hashlib.sha256(repr((parts, name)).encode("utf-8")).hexdigest()
+    image = Component(
+        name=name,
+        type=ComponentType.FIRMWARE,
+        bom_ref=f"image:{parts.image}",
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=parts.image)],
+        properties=_properties(
+            {
+                "build-record-sha256": parts.record,
+                "suite": parts.suite,
+                "architecture": parts.architecture,
+            }
+        ),
+    )
+    metadata = BomMetaData(
+        component=image,
+        properties=_properties({"not-looked-into": tuple(one.words for one in parts.unseen)}),
+    )
+    # Where this is left out the library writes the time at which it was called.
+    metadata.timestamp = None  # type: ignore[assignment]
+    refs = _References()
+    made = [_component(part, parts, refs) for part in parts.parts if not part.within]
+    bom = Bom(components=made, serial_number=uuid.uuid5(_SPACE, seen), metadata=metadata)
+    bom.register_dependency(image, made)
+    _place_inside(parts, made, refs)
+    return bom
+
+
+class _References:
+    """One name for each component, whatever a record says twice."""
+
+    def __init__(self) -> None:
+        self._used: Counter[str] = Counter()
+
+    def of(self, part: Part) -> str:
+        where = f":{part.within}:{part.place}" if part.within else ""
+        name = f"{part.role}:{part.kind}:{part.name}@{part.version}{where}"
+        self._used[name] += 1
+        return name if self._used[name] == 1 else f"{name}#{self._used[name]}"
+
+
+def _place_inside(parts: Components, made: "list[Component]", refs: _References) -> None:
+    """What was found inside a part is written inside it."""
+    by_title = {
+        f"{part.kind} {part.name}": component
+        for part, component in zip(
+            (part for part in parts.parts if not part.within), made, strict=True
+        )
+    }
+    for part in parts.parts:
+        if part.within:
+            holder = next(
+                (by_title[title] for title in by_title if _holds(title, part.within)), None
+            )
+            if holder is not None:
+                holder.components.add(_component(part, parts, refs))
+
+
+def _holds(title: str, within: str) -> bool:
+    return title == within or (within == "root" and title.startswith("root "))
+
+
+def _component(part: Part, parts: Components, refs: _References) -> "Component":
+    from cyclonedx.model import HashAlgorithm, HashType
+    from cyclonedx.model.component import Component, ComponentScope, ComponentType
+
+    kinds = {"file": ComponentType.FILE, "root": ComponentType.CONTAINER}
+    if part.role == "kernel":
+        kind = ComponentType.OPERATING_SYSTEM
+    else:
+        kind = kinds.get(part.kind, ComponentType.LIBRARY)
+    return Component(
+        name=part.name,
+        version=part.version or None,
+        type=kind,
+        bom_ref=refs.of(part),
+        scope=ComponentScope.EXCLUDED if part.role == "builder" else ComponentScope.REQUIRED,
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=part.sha256)] if part.sha256 else (),
+        purl=_purl(part, parts),
+        licenses=_licences(part.licences or ()),
+        properties=_properties(
+            {
+                "kind": part.kind,
+                "role": part.role,
+                "source": f"{part.source} {part.source_version}".strip(),
+                "built-using": part.built_using,
+                "found-in": part.place,
+                "licences": ""
+                if part.licences
+                else ("not at hand" if part.licences is None else "not stated"),
+            }
+        ),
+    )
+
+
+def _purl(part: Part, parts: Components) -> Any:
+    """The package URL, for what has one: https://github.com/package-url/purl-spec."""
+    from packageurl import PackageURL
+
+    if part.kind == "deb":
+        return PackageURL(
+            type="deb",
+            namespace="debian",
+            name=part.name,
+            version=part.version,
+            qualifiers={"arch": parts.architecture, "distro": f"debian-{parts.suite}"},
+        )
+    if part.kind in ("wheel", "agent"):
+        return PackageURL(type="pypi", name=part.name, version=part.version)
+    if part.kind == "inside":
+        namespace, _, name = part.name.rpartition("/")
+        return PackageURL(
+            type=part.purl, namespace=namespace or None, name=name, version=part.version or None
+        )
+    return None
+
+
+def _licences(stated: Iterable[str]) -> list[Any]:
+    """One expression as such; several, or what is no expression of SPDX, by their names."""
+    from cyclonedx.model.license import DisjunctiveLicense, LicenseExpression
+    from cyclonedx.spdx import is_expression, is_supported_id
+
+    every = tuple(stated)
+    if len(every) == 1 and _EXPRESSION.fullmatch(every[0]) and is_expression(every[0]):
+        if is_supported_id(every[0]):
+            return [DisjunctiveLicense(id=every[0])]
+        return [LicenseExpression(every[0])]
+    return [DisjunctiveLicense(name=name) for name in every]
+
+
+def _properties(values: dict[str, str | tuple[str, ...]]) -> list[Any]:
+    from cyclonedx.model import Property
+
+    return [
+        Property(name=f"{_PREFIX}{name}", value=value)
+        for name, found in values.items()
+        for value in ((found,) if isinstance(found, str) else found)
+        if value
+    ]
