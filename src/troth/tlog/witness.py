@@ -32,8 +32,8 @@ _REMEMBERED: Final = 32
 _TEXT: Final = "text/plain; charset=utf-8"
 _FINDINGS: Final = {
     "fork": "FORK: {log} signed two trees of {size} entries",
-    "rollback": "ROLLBACK: {log} signed a checkpoint of {size} entries that was never seen here, and"
-    " {known} were seen",
+    "rollback": "ROLLBACK: a checkpoint of {size} entries, signed by {log}, is none of the last that were"
+    " seen here, and {known} entries were seen",
     "unproved": "NOT PROVED: a checkpoint of {size} entries, signed by {log}, came with no proof that it"
     " begins with the {known} that were seen; whoever sent it may have erred, or the log has forked",
 }
