@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.cli.released import app, evidence
 from tests.house import transcripts
 from tests.platforms.nitro.signer import image
 
@@ -18,6 +19,7 @@ BOOTED = "boot-it-on-your-laptop.md"
 BUILT = "any-language.md"
 BROUGHT = "bring-a-container.md"
 SIGNED = "sign-an-image.md"
+RELEASED = "releases-in-a-log.md"
 LOGGED = "keep-a-log.md"
 CHECKED = "cross-check-with-qemu.md"
 _FIVE_MINUTES = 300
@@ -43,6 +45,18 @@ def test_an_image_is_signed_as_the_guide_says(tmp_path: Path) -> None:
     for command, output in shown:
         wrong = transcripts.differs(output, transcripts.run(command, tmp_path))
         assert not wrong, f"{command}\n{wrong}"
+
+
+def test_releases_are_logged_as_the_guide_says(tmp_path: Path) -> None:
+    """Image and evidence are small ones, made on the spot; the reader's own are of `troth build` and a run."""
+    app(tmp_path)
+    evidence(tmp_path)
+    shown = transcripts.of(GUIDES / RELEASED)
+    assert len(shown) > 20
+    for command, output in shown:
+        printed = transcripts.run(command, tmp_path)
+        wrong = transcripts.differs(output, printed)
+        assert not wrong, f"{command}\n{wrong}\n{printed}"
 
 
 def test_a_log_is_kept_as_the_guide_says(tmp_path: Path) -> None:

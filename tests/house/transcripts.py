@@ -14,6 +14,7 @@ _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _MIRRORS = re.compile(r"PIP_.*|.*_proxy|.*_PROXY|SSL_CERT_FILE")  # how this machine gets packages
 _LATER = (  # what is another each time
     (re.compile(r"\b\d+(\.\d+)? (s|ms)\b"), "N s"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d\s+\d\d:\d\d:\d\dZ"), "THEN"),
     (re.compile(r"\bat \d{4}-\d\d-\d\d \d\d:\d\dZ"), "at THEN"),
     (re.compile(r"\b(UpToDate of) \d{4}-\d\d-\d\d"), r"\1 THEN"),
     (re.compile(r"\b0x[0-9a-f]{40}\b"), "0xADDRESS"),

@@ -1,10 +1,13 @@
 """Code is accepted because one release in a log names it; and each way to be accepted without."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from tests.platforms.nitro.forge import document
 from tests.tlog.governed import (
     ANNA,
@@ -32,10 +35,13 @@ from tests.tlog.governed import (
 from tests.verifier.releases import judge, policy, wrong
 
 import troth
-from troth.errors import Misuse
+from troth.errors import Malformed, Misuse
 from troth.model.check import Waiver
 from troth.model.report import Verdict
 from troth.policy import Policy
+from troth.render.html import report_html
+from troth.render.json import report_json, schema_text
+from troth.render.text import report_text
 from troth.tlog.note import Kind
 
 REJECTED, UNDECIDED = Verdict.REJECTED, Verdict.UNDECIDED
@@ -324,3 +330,67 @@ def test_every_instant_of_one_collateral() -> None:
         troth.appraise(evidence, policy=other, at=NOW, trust=[root], collateral=given).verdict
         is REJECTED
     )
+
+
+def test_many_at_once_and_in_other_processes() -> None:
+    evidence, root = document()
+    given = {"policy": policy(), "at": NOW, "trust": [root]}
+    logs = collateral(active().pack())
+    for processes in (1, 2):
+        answers = troth.verify_many([evidence] * 3, **given, collateral=logs, processes=processes)
+        found = [answer.verified().report.governed for answer in answers]
+        assert all(one is not None and one.chosen is not None for one in found)
+
+
+def test_a_bundle_takes_the_log_along() -> None:
+    from troth.verifier import bundle as bundles
+
+    evidence, root = document()
+    given = collateral(active().pack())
+    report = troth.appraise(evidence, policy=policy(), at=NOW, trust=[root], collateral=given)
+    kept = bundles.used(given, report)
+    packed = bundles.unpack(bundles.pack(bundles.Bundle(evidence=evidence, collateral=kept)))
+    again = bundles.appraise_stored(packed, name="b", policy=policy(), now=NOW, trust=[root])
+    assert wrong(again) == (Verdict.ACCEPTED, set())
+    newer = collateral(active(signed(revoke(release()))).pack())
+    own = bundles.appraise_stored(
+        packed, name="b", policy=policy(), now=NOW, trust=[root], collateral=newer
+    )
+    assert wrong(own) == (REJECTED, {"M508"})
+
+
+def test_it_is_collateral_like_any_other(tmp_path: Path) -> None:
+    """In a file of its own, frozen with others, and listed."""
+    from troth.trust import collateral as files
+    from troth.trust import stated
+
+    data = active().pack()
+    (tmp_path / "app.troth-log").write_bytes(data)
+    for source in (tmp_path, tmp_path / "app.troth-log"):
+        (item,) = files.load(source).items
+        assert (item.kind, item.data) == ("release-log", data)
+    frozen = files.freeze(files.load(tmp_path))
+    assert files.load(frozen).items[0].data == data
+    assert stated.read(item).about == "example.com/log, 2 entries"
+    (tmp_path / "cut").write_bytes(data[:-1])
+    with pytest.raises(Malformed):
+        files.load(tmp_path)
+
+
+def test_every_report_is_rendered_and_fits_the_schema() -> None:
+    validator = Draft202012Validator(json.loads(schema_text()))
+    more = (signed(freeze("policy")), signed(freeze("keys"), ANNA), signed(freeze()))
+    worlds = [world for world, _ in CASES.values()]
+    for world in (*worlds, active(*more)):
+        report = judge(world)
+        said = json.loads(report_json(report))
+        validator.validate(said)
+        assert said["release_log"]["one_signer_decides"] is False
+        assert "one signer" in report_text(report) or "the code is frozen" in report_text(report)
+        assert "What the log of releases says" in report_html(report)
+    last = report_text(report)
+    assert "release      auction 1.0, entry 0, signed by 2 of 3 owners" in last
+    assert "code: since entry 4" in last
+    assert "none: the code is frozen, whoever signs" in last
+    alone = judge(active(), owners=(ANNA.verifier,), owner_threshold=1)
+    assert "one signer decides" in report_text(alone)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,6 @@ from troth.errors import Misuse, TrothError, Unavailable
 if TYPE_CHECKING:
     from troth.channel.client import AttestedStream
     from troth.channel.http import Response
-    from troth.model.collateral import Collateral
     from troth.policy import Policy
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -80,8 +80,7 @@ def connect(
             fix="leave --request, --data, --header and --json away, or --proxy",
         )
 
-    def logged() -> "Collateral":
-        return _release_log.load(log, wanted, offline=False)
+    logged = partial(_release_log.load, log, wanted, offline=False)
 
     def opened() -> "AttestedStream":
         return client.connect(

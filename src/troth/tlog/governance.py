@@ -171,7 +171,8 @@ def _releases(
             id=name,
             index=w.index,
             version=says.version,
-            measurements=says.measurements,
+            # Plain, for other processes: read-only views have no form of their own.
+            measurements={p: dict(named) for p, named in says.measurements.items()},
             commit=says.source.commit if says.source else "",
             signed=w.signed,
             known_since=since,
