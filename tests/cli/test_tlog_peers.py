@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.toolchains]
 __all__ = ["peer"]
 
 
-def test_they_read_what_is_served(peer: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_they_read_what_is_served(peer: Path, tmp_path: Path) -> None:
     folder = tmp_path / "log"
     for size in (1, 600, 70_000):
         publish(folder, numbered(size))
@@ -27,7 +27,7 @@ def test_they_read_what_is_served(peer: Path, tmp_path: Path) -> None:  # noqa: 
         refused(peer, "read", f"http://{at}/", str(KEY.verifier))
 
 
-def test_they_verify_what_our_witness_signed(peer: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_they_verify_what_our_witness_signed(peer: Path, tmp_path: Path) -> None:
     witness = Witness.create(tmp_path / "w", "witness.example/ours")
     witness.add_log(KEY.verifier)
     data = signed(numbered(5))
