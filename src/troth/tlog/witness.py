@@ -199,8 +199,7 @@ class Witness:
                 status=503,
                 content_type=_TEXT,
                 body=b"this witness's clock went back\n",
-                finding=f"the clock went back: it is {now}, and {state.time} was signed already for"
-                f" {state.log.name}",
+                finding=f"CLOCK: it is behind {state.time}, which was signed already for {state.log.name}",
             )
         earlier = state.cosigned[:-1] if new.size == latest.size else state.cosigned
         cosigned = (*earlier, note.encode())[-_REMEMBERED:]
