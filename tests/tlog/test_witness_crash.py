@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.tlog.logs import KEY, consistency, numbered, signed
 
 from troth.errors import Unavailable
@@ -167,3 +169,56 @@ def test_a_witness_that_is_killed_remembers_what_it_gave_out(witness: Witness) -
             assert ask(known, numbered(latest), latest).status == 200
         size = max(size, latest)
     assert size > 10
+
+
+_HISTORIES = [
+    numbered(24),
+    [*numbered(7), *numbered(17, "fork")],
+    [*numbered(16), *numbered(8, "late")],
+    numbered(24, "else"),
+]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    asked=st.lists(
+        st.tuples(
+            st.integers(0, 3),  # whose checkpoint
+            st.integers(0, 24),
+            st.one_of(st.none(), st.integers(0, 25)),  # old size; None is what the witness has
+            st.integers(0, 3),  # whose proof
+            st.sampled_from([0, 0, 0, -40, 40]),  # what the clock does
+        ),
+        max_size=25,
+    )
+)
+def test_whatever_is_asked_one_history_is_cosigned(
+    tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[int, int, int | None, int, int]]
+) -> None:
+    """All that is ever cosigned is the beginning of what is cosigned next, at times that do not go back."""
+    now = 1_700_000_000.0
+    witness = Witness.create(tmp_path_factory.mktemp("w") / "w", "w", clock=lambda: now)
+    witness.add_log(KEY.verifier)
+    cosigned: list[bytes] = []
+    size, time = 0, 0
+    for whose, new, old, other, step in asked:
+        now += step
+        entries = _HISTORIES[whose][:new]
+        old_size = size if old is None else old
+        steps = consistency(_HISTORIES[other][:new], min(old_size, new))
+        body = Request(old_size=old_size, proof=steps, note=signed(entries)).encode()
+        answer = witness.add_checkpoint(body)
+        if answer.status == 200:
+            assert entries[: len(cosigned)] == cosigned
+            whole = note.parse(signed(entries) + answer.body)
+            (line,) = note.signers(whole, [witness.verifier])[witness.verifier]
+            told = note.time_of(line)
+            assert told is not None
+            assert told.timestamp() >= time
+            cosigned, size, time = entries, new, int(told.timestamp())
+        assert witness.logs()[0].latest.size == size
+    if now >= time:  # and an honest log goes on
+        for history in _HISTORIES:
+            if history[:size] == cosigned:
+                assert ask(witness, history, size).status == 200
+                break
