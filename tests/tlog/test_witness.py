@@ -1,6 +1,7 @@
 """A witness cosigns what only adds to what it has seen, and nothing else; whoever asks is lied to in vain."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -252,6 +253,9 @@ def test_a_witness_is_made_once(witness: Witness, tmp_path: Path) -> None:
         Witness.open(tmp_path / "absent")
     with pytest.raises(Misuse, match="no name"):
         Witness.create(tmp_path / "bad", "a b")
+    shutil.copytree(witness.folder, tmp_path / "key alone", ignore=lambda *_: ["logs"])
+    with pytest.raises(Unavailable, match="lost its memory"):
+        Witness.open(tmp_path / "key alone")
     (witness.folder / "key").chmod(0o644)
     with pytest.raises(Misuse, match="others may read"):
         Witness.open(witness.folder)
