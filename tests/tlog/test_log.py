@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from troth.tlog import read, tiles
 from troth.tlog.checkpoint import Checkpoint
 from troth.tlog.disk import Disk
 from troth.tlog.log import REMEMBERED, Log
-from troth.tlog.note import Note
+from troth.tlog.note import Note, Signature
 from troth.tlog.signer import SigningKey
 
 
@@ -91,7 +92,10 @@ class TestDuplicates:
             assert list(kept.append([b"entry 0", b"entry 1"], dedupe=True)) == [size, 1]
             for _ in range(4):
                 kept.append(entries(REMEMBERED, kept.pending.size))
-            assert list(kept.append([b"entry 1"], dedupe=True)) == [kept.published.size - 1]
+            newest = kept.published.size
+            assert list(kept.append([b"entry 1"], dedupe=True)) == [newest]
+            last = b"entry %d" % (newest - 1)
+            assert list(kept.append([last], dedupe=True)) == [newest - 1]
 
     def test_one_that_is_left_out_is_still_published(self, tmp_path: Path) -> None:
         with Log.create(tmp_path / "log", LOG) as kept:
@@ -248,6 +252,20 @@ class TestEntries:
         for ask in (lambda: kept.append([b"a"]), kept.publish, lambda: kept.refresh(unavailable)):
             with pytest.raises(Misuse, match="is closed"):
                 ask()
+
+
+def test_nobody_appends_while_somebody_does(tmp_path: Path) -> None:
+    """Neither another thread, nor a witness that calls back."""
+    with Log.create(tmp_path / "log", LOG) as kept:
+
+        def cosign(*_: object) -> Sequence[Signature]:
+            for ask in (lambda: kept.append([b"b"]), kept.publish, lambda: kept.refresh(cosign)):
+                with pytest.raises(Misuse, match="is being appended to"):
+                    ask()
+            return []
+
+        kept.append([b"a"], cosign=cosign)
+        assert kept.append([b"b"]) == range(1, 2)
 
 
 class Failing(Disk):

@@ -103,7 +103,8 @@ def opened(
 
     Does not verify: that the log has such a tree, that enough witnesses signed, or that it is new.
     """
-    counted = {w for w in witnesses if w.kind is Kind.COSIGNATURE}
+    # Each once, in the order in which they were given.
+    counted = tuple(dict.fromkeys(w for w in witnesses if w.kind is Kind.COSIGNATURE))
     if len({w.public for w in counted}) != len(counted):
         raise Misuse("two witnesses have the same public key", fix="name each witness once")
     note = notes.parse(data, field=field)
