@@ -196,9 +196,9 @@ class Log:
 
     def _load(self) -> None:
         """The state that was last made durable, from the right edge of its tree."""
-        published, pending = self._signed(), self._intended()
+        published, pending, last = self._signed(), self._intended(), self._last()
         # Of the same size the pending one: tiles of another root do not lead to it.
-        known = [state for state in (pending, published) if state is not None]
+        known = [state for state in (pending, published, last) if state is not None]
         if not known:
             raise Misuse(f"no log is in {self.folder}", fix="make one with `troth tlog init`")
         newest = max(known, key=lambda state: state.size)
@@ -219,13 +219,21 @@ class Log:
         if published is None and newest.size == 0:
             self._publish(None)
 
-    def _signed(self) -> Checkpoint | None:
-        if not os.path.lexists(self.folder / tiles.CHECKPOINT):
+    def _signed(self, name: str = tiles.CHECKPOINT) -> Checkpoint | None:
+        if not os.path.lexists(self.folder / name):
             return None
         try:
-            return checkpoints.opened(self.note(), log=self._key.verifier).checkpoint
+            data = read.files(self.folder)(name)
+            return checkpoints.opened(data, log=self._key.verifier, field=name).checkpoint
         except checkpoints.NotSigned as error:
             raise Misuse(str(error), fix="name the key that the log was made with") from error
+
+    def _last(self) -> Checkpoint | None:
+        """The last one that was published, even if the files that say so are older copies."""
+        if not (self.folder / tiles.HISTORY).is_dir():
+            return None
+        sizes = read.history(self.folder)
+        return self._signed(f"{tiles.HISTORY}/{sizes[-1]}") if sizes else None
 
     def _intended(self) -> Checkpoint | None:
         path = self.folder / PENDING
@@ -269,7 +277,7 @@ class Log:
                 lambda old: self.reader.consistency(old, self.pending),
             )
         history = f"{tiles.HISTORY}/{self.pending.size}"
-        signatures = _kept([*self._cosignatures(history, text), *fresh])
+        signatures = notes.first_and_last([*self._cosignatures(history, text), *fresh])
         data = Note(text=text, signatures=(*note.signatures, *signatures)).encode()
         try:
             checkpoints.opened(data, log=self._key.verifier)
@@ -325,6 +333,8 @@ class Log:
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
         """One at a time: two that appended at once would sign two roots for one size."""
+        if self._lock >= 0 and not self._is_ours():
+            self.close()
         if self._lock < 0:
             raise Misuse(f"the log in {self.folder} is closed", fix="open it again")
         if not self._turns.acquire(blocking=False):
@@ -336,6 +346,13 @@ class Log:
         finally:
             self._turns.release()
 
+    def _is_ours(self) -> bool:
+        """Whether the lock is still the folder's: another process makes a new one where it was removed."""
+        try:
+            return os.path.samestat(os.fstat(self._lock), os.lstat(self.folder / LOCK))
+        except OSError:
+            return False
+
     @contextlib.contextmanager
     def _unless_it_fails(self) -> Iterator[None]:
         """After a step that failed nobody knows what is on the disk: the log is opened again, or not used."""
@@ -345,18 +362,6 @@ class Log:
         except BaseException:
             self.close()
             raise
-
-
-def _kept(signatures: Sequence[Signature]) -> list[Signature]:
-    """Of each witness the earliest cosignature and the latest."""
-    by_key: dict[tuple[str, bytes], list[Signature]] = {}
-    for signature in signatures:
-        by_key.setdefault((signature.name, signature.key_id), []).append(signature)
-    kept: list[Signature] = []
-    for mine in by_key.values():
-        mine.sort(key=lambda s: s.data)  # time comes first
-        kept += [mine[0]] if mine[0] == mine[-1] else [mine[0], mine[-1]]
-    return kept
 
 
 def _make(folder: Path, disk: Disk) -> None:
