@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from troth.tlog import read, tiles
 from troth.tlog.checkpoint import Checkpoint
 from troth.tlog.disk import Disk
 from troth.tlog.log import REMEMBERED, Log
-from troth.tlog.note import Note
+from troth.tlog.note import Note, Signature
 from troth.tlog.signer import SigningKey
 
 
@@ -91,7 +92,10 @@ class TestDuplicates:
             assert list(kept.append([b"entry 0", b"entry 1"], dedupe=True)) == [size, 1]
             for _ in range(4):
                 kept.append(entries(REMEMBERED, kept.pending.size))
-            assert list(kept.append([b"entry 1"], dedupe=True)) == [kept.published.size - 1]
+            newest = kept.published.size
+            assert list(kept.append([b"entry 1"], dedupe=True)) == [newest]
+            last = b"entry %d" % (newest - 1)
+            assert list(kept.append([last], dedupe=True)) == [newest - 1]
 
     def test_one_that_is_left_out_is_still_published(self, tmp_path: Path) -> None:
         with Log.create(tmp_path / "log", LOG) as kept:
@@ -206,6 +210,46 @@ class TestFoldersThatAreNotAsTheyShouldBe:
         with pytest.raises(Malformed, match="is no size of a log"):
             opened((tmp_path / "log/pending").read_bytes())
 
+    def test_older_copies_of_the_newest_files_do_not_take_it_back(self, tmp_path: Path) -> None:
+        folder = tmp_path / "log"
+        log(folder, 3)
+        older = {name: (folder / name).read_bytes() for name in ("checkpoint", "pending")}
+        with Log.open(folder, LOG) as kept:
+            kept.append(entries(2, 3))
+        for name, data in older.items():
+            (folder / name).write_bytes(data)
+        with Log.open(folder, LOG) as kept:
+            assert (kept.pending.size, kept.published.size) == (5, 3)
+            assert kept.append([b"other"]) == range(5, 6)
+            assert kept.published.root == naive.tree([*entries(5), b"other"])
+
+    def test_a_history_of_somebody_else(self, tmp_path: Path) -> None:
+        folder = tmp_path / "log"
+        log(folder, 3)
+        log(tmp_path / "other", 5, key=SigningKey.generate("example.com/other"))
+        (folder / "checkpoints/5").write_bytes((tmp_path / "other/checkpoint").read_bytes())
+        with pytest.raises(Misuse, match="checkpoints/5: is of the log"):
+            Log.open(folder, LOG)
+        with Log.create(tmp_path / "fork", LOG) as fork:
+            fork.append([b"x", b"y"])
+        (folder / "checkpoints/5").unlink()
+        (folder / "checkpoints/4").write_bytes((tmp_path / "fork/checkpoint").read_bytes())
+        with pytest.raises(Malformed, match="two roots were signed for 2 entries"):
+            Log.open(folder, LOG)
+
+    @pytest.mark.parametrize("how", ["removed", "another"])
+    def test_a_lock_that_is_not_the_folder_s_any_more(self, how: str, tmp_path: Path) -> None:
+        folder = tmp_path / "log"
+        first = Log.create(folder, LOG)
+        (folder / ".lock").unlink()
+        if how == "another":
+            with Log.open(folder, LOG) as second:
+                second.append([b"a"])
+        with pytest.raises(Misuse, match="is closed"):
+            first.append([b"b"])
+        with Log.open(folder, LOG) as third:
+            assert third.published.size == (how == "another")
+
     def test_a_published_file_that_was_taken_away_comes_back(self, tmp_path: Path) -> None:
         folder = tmp_path / "log"
         _, before = log(folder, 3)
@@ -248,6 +292,20 @@ class TestEntries:
         for ask in (lambda: kept.append([b"a"]), kept.publish, lambda: kept.refresh(unavailable)):
             with pytest.raises(Misuse, match="is closed"):
                 ask()
+
+
+def test_nobody_appends_while_somebody_does(tmp_path: Path) -> None:
+    """Neither another thread, nor a witness that calls back."""
+    with Log.create(tmp_path / "log", LOG) as kept:
+
+        def cosign(*_: object) -> Sequence[Signature]:
+            for ask in (lambda: kept.append([b"b"]), kept.publish, lambda: kept.refresh(cosign)):
+                with pytest.raises(Misuse, match="is being appended to"):
+                    ask()
+            return []
+
+        kept.append([b"a"], cosign=cosign)
+        assert kept.append([b"b"]) == range(1, 2)
 
 
 class Failing(Disk):
