@@ -16,7 +16,7 @@ from tests.tlog.made import AT, LOG, WITNESSES, entries, log, note, opened
 
 from troth.crypto import merkle
 from troth.crypto.merkle import Frontier
-from troth.tlog import checkpoint, read
+from troth.tlog import checkpoint, proof, read
 from troth.tlog.log import Log
 from troth.tlog.note import verifier_key
 from troth.tlog.read import Reader
@@ -190,3 +190,20 @@ def test_we_verify_their_cosignatures(peer: Path) -> None:
     found = checkpoint.opened(whole, log=LOG.verifier, witnesses=[key])
     (at,) = found.times[key]
     assert abs((datetime.now(UTC) - at).total_seconds()) < 600
+
+
+def test_they_verify_our_proofs_and_we_theirs(peer: Path, tmp_path: Path) -> None:
+    reader, state = log(tmp_path / "log", 300)
+    whole = note(state.text(), LOG, WITNESSES[0])
+    vkey = str(LOG.verifier)
+    for index in (0, 255, 256, 299):
+        made = proof.make(reader, index, whole, state)
+        told = ran(peer, "proven", vkey, f"entry {index}", given=made.encode())
+        assert told.split() == ["example.com/log", "300", str(index)]
+        assert refused(peer, "proven", vkey, "entry x", given=made.encode())
+        theirs = ran(peer, "prove", LOG.text().strip(), "300", str(index)).encode()
+        read = proof.parse(theirs)
+        assert read.extra == b"extra"
+        assert read.encode() == theirs
+        assert read.hashes == made.hashes
+        assert proof.check(read, b"entry %d" % index, log=LOG.verifier).index == index

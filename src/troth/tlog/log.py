@@ -14,6 +14,7 @@ checkpoint signed and shown to witnesses, and the published file replaced; and o
 import contextlib
 import fcntl
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Self
@@ -61,7 +62,7 @@ class Log:
         self._disk = disk
         self._files = Together(disk, folder)
         self._lock = lock
-        self._broken = False
+        self._turns = threading.Lock()
         self.published: Checkpoint
         self.pending: Checkpoint
         self._writing: Writing
@@ -108,14 +109,15 @@ class Log:
             Unavailable: the disk failed: open the log again; or witnesses are missing: the entries are on
                 the disk, and `publish` asks again.
         """
-        self._usable()
-        for entry in entries:
-            tiles.fits(entry)
-        added, indices = self._new(entries) if dedupe else (entries, None)
-        first = self.pending.size
-        if added:
-            self._write(added)
-        self.publish(cosign)
+        with self._turn():
+            for entry in entries:
+                tiles.fits(entry)
+            added, indices = self._new(entries) if dedupe else (entries, None)
+            first = self.pending.size
+            if added:
+                self._write(added)
+            if self.pending != self.published:
+                self._publish(cosign)
         return range(first, first + len(added)) if indices is None else indices
 
     def publish(self, cosign: Cosign | None = None) -> bytes:
@@ -124,10 +126,8 @@ class Log:
         Raises:
             Unavailable: as `append` does.
         """
-        self._usable()
-        if self.pending == self.published:
-            return self.note()
-        return self._publish(cosign)
+        with self._turn():
+            return self.note() if self.pending == self.published else self._publish(cosign)
 
     def refresh(self, cosign: Cosign) -> bytes:
         """Asks witnesses about the newest checkpoint again, so that it shows how new it is.
@@ -135,8 +135,8 @@ class Log:
         Of each witness its earliest cosignature is kept, which says since when the entries are known, and its
         latest.
         """
-        self._usable()
-        return self._publish(cosign)
+        with self._turn():
+            return self._publish(cosign)
 
     def note(self) -> bytes:
         """The newest checkpoint that is published, with its signatures."""
@@ -144,7 +144,6 @@ class Log:
 
     def close(self) -> None:
         """Lets go of the folder."""
-        self._broken = True
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -323,9 +322,19 @@ class Log:
             last = self.pending.size + len(entries) - REMEMBERED
             self._recent = {digest: i for digest, i in self._recent.items() if i >= last}
 
-    def _usable(self) -> None:
-        if self._broken:
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One at a time: two that appended at once would sign two roots for one size."""
+        if self._lock < 0:
             raise Misuse(f"the log in {self.folder} is closed", fix="open it again")
+        if not self._turns.acquire(blocking=False):
+            raise Misuse(
+                f"the log in {self.folder} is being appended to", fix="wait until that has ended"
+            )
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     @contextlib.contextmanager
     def _unless_it_fails(self) -> Iterator[None]:

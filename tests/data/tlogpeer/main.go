@@ -1,10 +1,12 @@
-// Logs as two other implementations have them: golang.org/x/mod/sumdb and torchwood.
+// Logs as others have them: golang.org/x/mod/sumdb, torchwood, and formats of transparency-dev.
 //
 //	tlogpeer proofs MOST          roots and all proofs of logs of up to MOST entries, as JSON lines
 //	tlogpeer read URL VKEY        reads a whole log over HTTP and checks every entry
 //	tlogpeer write DIR SKEY SIZE… writes a log that grows to these sizes
 //	tlogpeer cosign NAME SEED     cosigns the checkpoint on stdin
 //	tlogpeer open VKEY WKEY       verifies the note on stdin by a log's and a witness's key
+//	tlogpeer proven VKEY ENTRY    verifies the proof on stdin, that the entry is in the log
+//	tlogpeer prove SKEY SIZE I    makes a proof that entry I is in a log of this size
 package main
 
 import (
@@ -21,6 +23,7 @@ import (
 	"strings"
 
 	"filippo.io/torchwood"
+	"github.com/transparency-dev/formats/proof"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -119,7 +122,7 @@ func write(dir, skey string, sizes []string) {
 	signer := must(note.NewSigner(skey))
 	old := int64(0)
 	for _, word := range sizes {
-		size := must(strconv.ParseInt(word, 10, 64))
+		size := number(word)
 		all := grown(size)
 		for _, tile := range tlog.NewTiles(torchwood.TileHeight, old, size) {
 			put(dir, torchwood.TilePath(tile), must(tlog.ReadTileData(tile, all)))
@@ -171,10 +174,43 @@ func open(vkey, wkey string) {
 	}
 }
 
+func proven(vkey, data string) {
+	var given proof.TLogProof
+	check(given.Unmarshal(must(io.ReadAll(os.Stdin))))
+	opened := must(note.Open(given.Checkpoint, note.VerifierList(must(note.NewVerifier(vkey)))))
+	tree := must(torchwood.ParseCheckpoint(opened.Text))
+	hashes := tlog.RecordProof{}
+	for _, hash := range given.Hashes {
+		hashes = append(hashes, hash)
+	}
+	index := int64(given.Index)
+	check(tlog.CheckRecord(hashes, tree.N, tree.Hash, index, tlog.RecordHash([]byte(data))))
+	fmt.Println(tree.Origin, tree.N, index, string(given.ExtraData))
+}
+
+func prove(skey string, size, index int64) {
+	all := grown(size)
+	signer := must(note.NewSigner(skey))
+	state := torchwood.Checkpoint{
+		Origin: signer.Name(), Tree: tlog.Tree{N: size, Hash: must(tlog.TreeHash(size, all))},
+	}
+	made := proof.TLogProof{
+		Index:      uint64(index),
+		Checkpoint: must(note.Sign(&note.Note{Text: state.String()}, signer)),
+		ExtraData:  []byte("extra"),
+	}
+	for _, hash := range must(tlog.ProveRecord(size, index, all)) {
+		made.Hashes = append(made.Hashes, hash)
+	}
+	must(os.Stdout.Write(made.Marshal()))
+}
+
+func number(word string) int64 { return must(strconv.ParseInt(word, 10, 64)) }
+
 func main() {
 	switch words := os.Args[1:]; words[0] {
 	case "proofs":
-		proofs(must(strconv.ParseInt(words[1], 10, 64)))
+		proofs(number(words[1]))
 	case "read":
 		read(words[1], words[2])
 	case "write":
@@ -183,6 +219,10 @@ func main() {
 		cosign(words[1], words[2])
 	case "open":
 		open(words[1], words[2])
+	case "proven":
+		proven(words[1], words[2])
+	case "prove":
+		prove(words[1], number(words[2]), number(words[3]))
 	default:
 		check(fmt.Errorf("no command %s", words[0]))
 	}
