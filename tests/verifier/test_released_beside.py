@@ -4,8 +4,19 @@ from pathlib import Path
 
 import pytest
 from tests.platforms.nitro.forge import document
-from tests.tlog.governed import NOW, active, collateral, release, revoke, signed
-from tests.verifier.releases import policy, wrong
+from tests.tlog.governed import (
+    HOUR,
+    NOW,
+    WITNESSES,
+    World,
+    active,
+    checkpoint,
+    collateral,
+    release,
+    revoke,
+    signed,
+)
+from tests.verifier.releases import judge, policy, wrong
 
 import troth
 from troth.errors import Malformed
@@ -55,3 +66,16 @@ def test_it_is_collateral_like_any_other(tmp_path: Path) -> None:
     (tmp_path / "cut").write_bytes(data[:-1])
     with pytest.raises(Malformed):
         files.load(tmp_path)
+
+
+def test_two_copies_of_one_state_with_other_witnesses() -> None:
+    """What one copy of a log shows of witnesses is as true as what the other does."""
+    entries = [signed(release())]
+    times = [
+        checkpoint(entries, {witness: [NOW - 100 * HOUR, NOW - HOUR]}) for witness in WITNESSES
+    ]
+    logs = [World(entries=entries, checkpoints=[note]).pack() for note in times]
+    for log in logs:
+        assert wrong(judge(log))[1] == {"M504", "M507"}
+    assert wrong(judge(*logs[:2])) == (Verdict.ACCEPTED, set())
+    assert wrong(judge(*logs)) == (Verdict.ACCEPTED, set())

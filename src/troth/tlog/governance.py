@@ -95,7 +95,7 @@ def state(reading: Reading, at: datetime) -> Governed:
         at: the instant of judgement. What a witness says of later times does not count.
     """
     terms, opened = reading.terms, reading.opened
-    known = _Known(opened, terms, at + AHEAD)
+    known = _Known(opened, terms, at)
     count = [w for w in reading.written if w.signed >= terms.owner_threshold]
     frozen = {
         says.what: Frozen(what=says.what, index=w.index, since=known.since(w.index))
@@ -256,16 +256,16 @@ class _Known:
         newest: of each witness that has seen the newest checkpoint the latest time.
     """
 
-    def __init__(self, opened: Opened, terms: Terms, end: datetime) -> None:
+    def __init__(self, opened: Opened, terms: Terms, at: datetime) -> None:
         self._enough = terms.witness_threshold
-        self.newest = _times(opened.newest, terms, end, last=True)
+        self.newest = _times(opened.newest, terms, at, last=True)
         self._sizes: list[int] = []
         self._since: list[datetime | None] = []
         earliest: dict[VerifierKey, datetime] = {}
         table = []
         # Whoever saw a larger log saw all that a smaller one has.
         for one in (opened.newest, *reversed(opened.older)):
-            for witness, time in _times(one, terms, end, last=False).items():
+            for witness, time in _times(one, terms, at, last=False).items():
                 earliest[witness] = min(time, earliest.get(witness, time))
             seen = sorted(earliest.values())
             table.append((one.checkpoint.size, _nth(seen, self._enough)))
@@ -284,11 +284,11 @@ class _Known:
 
 
 def _times(
-    one: Signed, terms: Terms, end: datetime, *, last: bool
+    one: Signed, terms: Terms, at: datetime, *, last: bool
 ) -> Mapping[VerifierKey, datetime]:
     found: dict[VerifierKey, list[datetime]] = defaultdict(list)
     for witness in terms.witnesses:
-        found[witness] += (time for time in one.times.get(witness, ()) if time <= end)
+        found[witness] += (time for time in one.times.get(witness, ()) if time - at <= AHEAD)
     return {w: (max(times) if last else min(times)) for w, times in found.items() if times}
 
 
