@@ -151,6 +151,14 @@ def test_a_hundred_signatures_are_read() -> None:
     assert len(note.parse(f"{TEXT}\n{lines}".encode()).signatures) == 100
 
 
+def test_the_longest_note_and_the_shortest_signature_are_read() -> None:
+    below = f"\n{PETER_LINE}— a x08goxI=\n".encode()
+    text = b"a" * (note.MOST_BYTES - len(below) - 1) + b"\n"
+    assert note.parse(text + below).signatures[1].data == b"\x12"
+    with pytest.raises(Malformed, match="has 65537 bytes, at most 65536 are read"):
+        note.parse(b"a" + text + below)
+
+
 def test_the_last_blank_line_parts_text_and_signatures() -> None:
     """A text may have blank lines, and lines that look like signatures: they are text."""
     text = f"{TEXT}\n{PETER_LINE}"

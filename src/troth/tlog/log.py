@@ -14,6 +14,7 @@ checkpoint signed and shown to witnesses, and the published file replaced; and o
 import contextlib
 import fcntl
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Self
@@ -61,7 +62,7 @@ class Log:
         self._disk = disk
         self._files = Together(disk, folder)
         self._lock = lock
-        self._broken = False
+        self._turns = threading.Lock()
         self.published: Checkpoint
         self.pending: Checkpoint
         self._writing: Writing
@@ -108,14 +109,15 @@ class Log:
             Unavailable: the disk failed: open the log again; or witnesses are missing: the entries are on
                 the disk, and `publish` asks again.
         """
-        self._usable()
-        for entry in entries:
-            tiles.fits(entry)
-        added, indices = self._new(entries) if dedupe else (entries, None)
-        first = self.pending.size
-        if added:
-            self._write(added)
-        self.publish(cosign)
+        with self._turn():
+            for entry in entries:
+                tiles.fits(entry)
+            added, indices = self._new(entries) if dedupe else (entries, None)
+            first = self.pending.size
+            if added:
+                self._write(added)
+            if self.pending != self.published:
+                self._publish(cosign)
         return range(first, first + len(added)) if indices is None else indices
 
     def publish(self, cosign: Cosign | None = None) -> bytes:
@@ -124,10 +126,8 @@ class Log:
         Raises:
             Unavailable: as `append` does.
         """
-        self._usable()
-        if self.pending == self.published:
-            return self.note()
-        return self._publish(cosign)
+        with self._turn():
+            return self.note() if self.pending == self.published else self._publish(cosign)
 
     def refresh(self, cosign: Cosign) -> bytes:
         """Asks witnesses about the newest checkpoint again, so that it shows how new it is.
@@ -135,8 +135,8 @@ class Log:
         Of each witness its earliest cosignature is kept, which says since when the entries are known, and its
         latest.
         """
-        self._usable()
-        return self._publish(cosign)
+        with self._turn():
+            return self._publish(cosign)
 
     def note(self) -> bytes:
         """The newest checkpoint that is published, with its signatures."""
@@ -144,7 +144,6 @@ class Log:
 
     def close(self) -> None:
         """Lets go of the folder."""
-        self._broken = True
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -197,9 +196,9 @@ class Log:
 
     def _load(self) -> None:
         """The state that was last made durable, from the right edge of its tree."""
-        published, pending = self._signed(), self._intended()
+        published, pending, last = self._signed(), self._intended(), self._last()
         # Of the same size the pending one: tiles of another root do not lead to it.
-        known = [state for state in (pending, published) if state is not None]
+        known = [state for state in (pending, published, last) if state is not None]
         if not known:
             raise Misuse(f"no log is in {self.folder}", fix="make one with `troth tlog init`")
         newest = max(known, key=lambda state: state.size)
@@ -220,13 +219,21 @@ class Log:
         if published is None and newest.size == 0:
             self._publish(None)
 
-    def _signed(self) -> Checkpoint | None:
-        if not os.path.lexists(self.folder / tiles.CHECKPOINT):
+    def _signed(self, name: str = tiles.CHECKPOINT) -> Checkpoint | None:
+        if not os.path.lexists(self.folder / name):
             return None
         try:
-            return checkpoints.opened(self.note(), log=self._key.verifier).checkpoint
+            data = read.files(self.folder)(name)
+            return checkpoints.opened(data, log=self._key.verifier, field=name).checkpoint
         except checkpoints.NotSigned as error:
             raise Misuse(str(error), fix="name the key that the log was made with") from error
+
+    def _last(self) -> Checkpoint | None:
+        """The last one that was published, even if the files that say so are older copies."""
+        if not (self.folder / tiles.HISTORY).is_dir():
+            return None
+        sizes = read.history(self.folder)
+        return self._signed(f"{tiles.HISTORY}/{sizes[-1]}") if sizes else None
 
     def _intended(self) -> Checkpoint | None:
         path = self.folder / PENDING
@@ -270,7 +277,7 @@ class Log:
                 lambda old: self.reader.consistency(old, self.pending),
             )
         history = f"{tiles.HISTORY}/{self.pending.size}"
-        signatures = _kept([*self._cosignatures(history, text), *fresh])
+        signatures = notes.first_and_last([*self._cosignatures(history, text), *fresh])
         data = Note(text=text, signatures=(*note.signatures, *signatures)).encode()
         try:
             checkpoints.opened(data, log=self._key.verifier)
@@ -323,9 +330,28 @@ class Log:
             last = self.pending.size + len(entries) - REMEMBERED
             self._recent = {digest: i for digest, i in self._recent.items() if i >= last}
 
-    def _usable(self) -> None:
-        if self._broken:
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One at a time: two that appended at once would sign two roots for one size."""
+        if self._lock >= 0 and not self._is_ours():
+            self.close()
+        if self._lock < 0:
             raise Misuse(f"the log in {self.folder} is closed", fix="open it again")
+        if not self._turns.acquire(blocking=False):
+            raise Misuse(
+                f"the log in {self.folder} is being appended to", fix="wait until that has ended"
+            )
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    def _is_ours(self) -> bool:
+        """Whether the lock is still the folder's: another process makes a new one where it was removed."""
+        try:
+            return os.path.samestat(os.fstat(self._lock), os.lstat(self.folder / LOCK))
+        except OSError:
+            return False
 
     @contextlib.contextmanager
     def _unless_it_fails(self) -> Iterator[None]:
@@ -336,18 +362,6 @@ class Log:
         except BaseException:
             self.close()
             raise
-
-
-def _kept(signatures: Sequence[Signature]) -> list[Signature]:
-    """Of each witness the earliest cosignature and the latest."""
-    by_key: dict[tuple[str, bytes], list[Signature]] = {}
-    for signature in signatures:
-        by_key.setdefault((signature.name, signature.key_id), []).append(signature)
-    kept: list[Signature] = []
-    for mine in by_key.values():
-        mine.sort(key=lambda s: s.data)  # time comes first
-        kept += [mine[0]] if mine[0] == mine[-1] else [mine[0], mine[-1]]
-    return kept
 
 
 def _make(folder: Path, disk: Disk) -> None:
