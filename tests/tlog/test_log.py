@@ -1,6 +1,7 @@
 """A log grows, and says one thing of each size: order, faults of the disk, folders that are not as they should be."""
 
 import errno
+import functools
 import os
 import shutil
 from collections.abc import Sequence
@@ -132,6 +133,7 @@ class TestFoldersThatAreNotAsTheyShouldBe:
         assert not (tmp_path / "log").exists()
         with pytest.raises(Misuse, match="no log is in"):
             Log.open(tmp_path, LOG)
+        assert list(tmp_path.iterdir()) == []
 
     def test_a_witness_s_key_keeps_no_log(self, tmp_path: Path) -> None:
         with pytest.raises(Misuse, match="is a witness's key"):
@@ -299,7 +301,8 @@ def test_nobody_appends_while_somebody_does(tmp_path: Path) -> None:
     with Log.create(tmp_path / "log", LOG) as kept:
 
         def cosign(*_: object) -> Sequence[Signature]:
-            for ask in (lambda: kept.append([b"b"]), kept.publish, lambda: kept.refresh(cosign)):
+            refresh = functools.partial(kept.refresh, cosign)
+            for ask in (lambda: kept.append([b"b"]), kept.publish, refresh, kept.close):
                 with pytest.raises(Misuse, match="is being appended to"):
                     ask()
             return []
