@@ -159,6 +159,29 @@ def test_a_bit_flipped_anywhere_is_not_accepted() -> None:
         assert verdict(bytes(bad)) in (REJECTED, UNDECIDED), place
 
 
+def test_more_logs_than_anybody_keeps() -> None:
+    states = [active(*(b"%d" % n for n in range(size))) for size in range(9)]
+    assert wrong(judge(*states[:8]))[0] is Verdict.ACCEPTED
+    assert wrong(judge(*states)) == (REJECTED, {"M503"})
+
+
+def test_a_copy_of_a_revocation_revokes_nothing_anew() -> None:
+    """The operator appends it once more, after the owners released the same code again."""
+    world = World().add(signed(release()), signed(revoke(release())))
+    world.add(signed(release(version="1.0.1")), signed(revoke(release()), *OWNERS))
+    assert wrong(judge(world.seen(NOW - 80 * HOUR, NOW - 80 * HOUR, NOW)))[1] == {"M505"}
+    assert wrong(judge(world.add(b"x").seen(NOW - HOUR)))[0] is Verdict.ACCEPTED
+
+
+def test_an_owner_whose_other_signature_is_wrong_did_not_sign() -> None:
+    text = entry.text(release())
+    right = [owner.sign(text) for owner in OWNERS[:2]]
+    wrong_one = replace(right[1], data=bytes(64))
+    note = Note(text=text, signatures=(*right, wrong_one)).encode()
+    world = World().add(note).seen(NOW - 10 * DAY).add(b"x").seen(NOW - HOUR)
+    assert wrong(judge(world)) == (REJECTED, {"M506"})
+
+
 def test_a_log_that_makes_a_verifier_work() -> None:
     """Wrong signatures are counted, copies of right ones cost nothing, and a file of crumbs is not read."""
     text = entry.text(freeze())
