@@ -6,9 +6,11 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 
 from troth.cli._bring import Bring, app_of, notes
+from troth.cli._console import exists
 from troth.cli._console import out as data_out
 from troth.cli._kernel import Name, choose
 from troth.cli._progress import progress
+from troth.errors import Misuse
 
 _NOTHING: Final = Bring()
 
@@ -21,6 +23,7 @@ def build(
     kernel: Name | None = None,
     check: bool = False,
     budget: str | None = None,
+    nix_out: Path | None = None,
     json: bool = False,
 ) -> int:
     """Build an app's image from its recipe and lock, without root, Docker or Nix.
@@ -35,6 +38,7 @@ def build(
         troth build examples/hello --budget files=1500,megabytes=80,shells=0,setuid=0
         troth build examples/hello --budget hello.build.json
         troth build examples/hello --kernel hardware
+        troth build examples/hello --nix-out hello-nix
         troth build --from-oci app.tar --name app --listen 8080
         troth build --from-rootfs rootfs --name app --entry "/bin/app --verbose"
 
@@ -48,11 +52,13 @@ def build(
         budget: the most that the image's attack surface may have, in the place of `[budget]` in the
             recipe: numbers, or the build record of an earlier build, of which none may grow. Exit 1 and
             nothing written if one is over.
+        nix_out: a folder that is not there yet, for a Nix flake of the same root file system: every file
+            with its digest, and the package that it is in.
         json: print the result as JSON.
     """
     from troth.cli._surface import budget_of
     from troth.image import build as builder
-    from troth.image import companions
+    from troth.image import companions, nix
     from troth.image.recipe import load
     from troth.wire import json as strict
 
@@ -62,6 +68,7 @@ def build(
     place = out or Path(f"{recipe.name}.eif")
     used = choose(app, kernel, make=True, root=root)
     differences: tuple[str, ...] = ()
+    flake = None if nix_out is None else _flake(app, nix_out, used)
     if check:
         from troth.image.check import build_twice
 
@@ -73,6 +80,8 @@ def build(
             built = builder.build(app, kernel=used, root=root, budget=limits, say=tell)
             builder.write(built, place)
         measurements, sha256 = built.measurements, built.sha256
+    if nix_out is not None and flake is not None:
+        nix.write(flake, nix_out)
     beside = companions.of(place, companions.RECORD)
     record = strict.parse(beside.read_bytes(), field=beside.name)
     notes(record, listens=bool(recipe.listen))
@@ -97,3 +106,12 @@ def build(
     if check:
         data_out("built twice in different environments, and equal")
     return 0
+
+
+def _flake(app: Path, target: Path, kernel: str) -> dict[str, bytes]:
+    """What is written out for Nix; what would be refused is refused before an image is built."""
+    from troth.image import nix
+
+    if exists(target):
+        raise Misuse(f"{target} exists", fix="name a folder that is not there yet")
+    return nix.make(app, kernel=kernel)
