@@ -139,6 +139,22 @@ def test_what_the_assembler_refuses(rows: dict[str, str], said: str, tmp_path: P
     assert not (tmp_path / "a").exists()
 
 
+def test_nothing_is_compiled_through_a_link(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (tmp_path / "files").mkdir()
+    source = {"path": "a.py", "mode": "644", "sha256": digest(b""), "from": "files"}
+    (tmp_path / "files" / digest(b"")).write_bytes(b"")
+    made = {"path": "l/a.pyc", "mode": "644", "sha256": digest(b"1"), "from": "compiled"}
+    rows = [source, {"path": "l", "target": str(outside)}, {**made, "source": "l/x.py"}]
+    (tmp_path / "files.json").write_text(json.dumps({**document(), "packages": [], "files": rows}))
+    with pytest.raises(SystemExit, match="through a link"):
+        assemble.main(
+            *map(str, (tmp_path / "files.json", tmp_path / "files", tmp_path, tmp_path / "out"))
+        )
+    assert list(outside.iterdir()) == []
+
+
 def test_a_package_with_other_bytes(tmp_path: Path) -> None:
     data = package(member("./a", b"1"))
     (tmp_path / digest(data)).write_bytes(data + b"\n")

@@ -61,9 +61,10 @@ def contents(package: bytes) -> Iterator[bytes]:
 
 def inside(root: Path, path: str) -> Path:
     """A path below the root."""
-    if path.startswith("/") or ".." in path.split("/"):
-        sys.exit(f"error: {path} leads out of the tree")
-    return root / path
+    place = root / path
+    if path.startswith("/") or ".." in path.split("/") or place.parent.resolve() != place.parent:
+        sys.exit(f"error: {path} leads out of the tree, or through a link")
+    return place
 
 
 def place(root: Path, row: dict[str, Any], data: bytes) -> None:
@@ -122,8 +123,9 @@ def compile_all(
 def main(list_file: str, files: str, packages: str, out: str) -> None:
     """Assembles the tree: folders, files, links, and last what is compiled."""
     document = json.loads(Path(list_file).read_bytes())
-    root = Path(out).absolute()
+    root = Path(out)
     root.mkdir()
+    root = root.resolve()
     by_source: dict[str, list[dict[str, Any]]] = {}
     for row in document["files"]:
         if "sha256" in row:
