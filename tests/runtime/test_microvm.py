@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.examples import surface_page
 from tests.runtime.machines import ask, built, ground, machines, policy, start, until
 
+from troth.image import companions
 from troth.runtime import development, local_ramdisk, runs, state
 
 pytestmark = [pytest.mark.microvm, pytest.mark.network, pytest.mark.usefixtures("nothing_left")]
@@ -23,6 +25,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 def test_the_auction(tmp_path: Path) -> None:
     """The example as a reader runs it: a bidding over vsock, verified, and an end that is heard of."""
     path = built(EXAMPLES / "auction", tmp_path / "auction.eif")
+    surface_page.check("auction", companions.of(path, companions.RECORD))
     with start(path) as run:
         assert run.says == "functional test: no isolation from this machine"
         assert ask(run, path, "/info")
