@@ -107,7 +107,10 @@ def read_record(data: bytes, *, field: str) -> dict[str, Any]:
         sha256_of(value.get(key), f"{field}: {key}")
     sha256_of(member(value, "image", field).get("sha256"), f"{field}: image.sha256")
     sha256_of(member(value, "tool", field).get("agent_sha256"), f"{field}: tool.agent_sha256")
-    for register, digits in member(value, "nitro", field).items():
+    registers = member(value, "nitro", field)
+    if "pcr0" not in registers:
+        raise Malformed("has no pcr0", field=f"{field}: nitro")
+    for register, digits in registers.items():
         if len(text(digits, f"{field}: {register}")) != 96:
             raise Malformed("is not 48 bytes in hex", field=f"{field}: {register}")
     for key in ("suite", "architecture"):

@@ -3,6 +3,7 @@
 Only what is about the packages that are asked for is kept, so memory does not grow with the database.
 """
 
+import errno
 import hashlib
 import json
 import lzma
@@ -29,7 +30,7 @@ _ID: Final = re.compile(r"[!-~]{1,200}")
 # What `zipfile` and its decompressors raise over damaged archives.
 _DAMAGE: Final = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error,
-    EOFError, NotImplementedError, RuntimeError,
+    EOFError, NotImplementedError, RuntimeError, ValueError,
 )  # fmt: skip
 _WHERE: Final = "the database is what `--osv` names: records in JSON, a folder of them, or a zip"
 
@@ -183,6 +184,10 @@ def _zip(path: Path) -> Iterator[tuple[str, bytes]]:
                     yield item.filename, _whole(file.read(MAX_RECORD + 1), item.filename)
     except _DAMAGE as error:
         raise Malformed(f"is a damaged zip: {error}", field=path.name) from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # where it points outside itself
+            raise
+        raise Malformed("is a damaged zip: it points outside itself", field=path.name) from None
 
 
 def _records(data: bytes, name: str) -> list[dict[str, Any]]:
