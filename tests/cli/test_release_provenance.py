@@ -204,8 +204,8 @@ def test_who_must_have_signed_has_to_be_said(made: Desk, says: Says) -> None:
 def test_a_bundle_of_sigstore(made: Desk, says: Says) -> None:
     by = instance()
     made.put("root.json", by.trusted_root())
-    from troth.release.provenance import statement
     from troth.image.store import digest
+    from troth.release.provenance import statement
 
     data = (made.folder / "app.build.json").read_bytes()
     said = statement(record(), record_sha256=digest(data), name="app.eif", builder=BUILDER)

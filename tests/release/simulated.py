@@ -8,7 +8,7 @@ from typing import Any
 from troth.channel.services.simulate.sigstore import Identity, Sigstore
 from troth.channel.services.simulate.sigstore import statement as in_toto
 
-PUBLISH = "https://docs.pypi.org/attestations/publish/v1"
+PUBLISH = "https://index.example/attestations/publish/v1"
 NOW = datetime.now(UTC) - timedelta(minutes=5)
 OWNER, WORKFLOW, TAG = "owner/crypto", "release.yml", "v1"
 

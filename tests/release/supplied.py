@@ -15,7 +15,7 @@ from troth.image.store import Store
 from troth.platforms.nitro.measure import measure
 from troth.wire import cpio, eif, json
 
-DEP5 = b"""Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+DEP5 = b"""Format: https://example.org/copyright-format/1.0/
 Files: *
 License: %s
 
@@ -39,6 +39,21 @@ LIST = {
         {"name": "serde", "version": "1.0.1", "purl": "pkg:cargo/serde@1.0.1"},
     ],
 }  # fmt: skip
+
+
+ADVISORIES = tuple(
+    {
+        "id": identity, "modified": modified, "aliases": aliases,
+        "affected": [
+            {"package": {"ecosystem": ecosystem, "name": name},
+             "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "1.3"}]}]}
+        ],
+    }
+    for identity, modified, aliases, ecosystem, name in (
+        ("PYSEC-1", "2026-02-01T00:00:00Z", ["CVE-2026-1"], "PyPI", "pure-thing"),
+        ("DEBIAN-1", "2026-01-02T03:04:05Z", [], "Debian:13", "glibc"),
+    )
+)  # fmt: skip
 
 
 def sha(data: bytes) -> str:

@@ -106,7 +106,7 @@ def test_another_form_of_a_signature_is_none() -> None:
 
 def test_a_signer_gives_something_else() -> None:
     class Wrong:
-        def sign(self, data: bytes, algorithm: object) -> bytes:
+        def sign(self, data: bytes, algorithm: object) -> bytes:  # noqa: ARG002
             return b"x" * 64
 
     with pytest.raises(Misuse, match="something else"):
