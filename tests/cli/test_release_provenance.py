@@ -181,6 +181,22 @@ def test_nothing_is_written_over(made: Desk) -> None:
     assert state(made, source="app.build.json", out="x") == 2
 
 
+def test_several_sign_one_statement(made: Desk, says: Says) -> None:
+    assert state(made) == 0
+    other = ("--key", made.path("p384.pem"), "--beside", made.path("app.provenance.json"))
+    assert state(made, *other, out="both.json") == 0
+    keys = [word for name in ("ed", "p384") for word in ("--key", made.path(f"{name}.pub"))]
+    assert check(made, *keys, file="both.json") == 0
+    assert says.readouterr().out.count("  signed   ") == 2
+    assert check(made, *keys[:2], file="both.json") == 1
+    assert "was not given" in says.readouterr().out
+    assert state(made, *other[:2], "--beside", made.path("both.json"), out="x.json") == 2
+    assert "already" in says.readouterr().err
+    assert state(made, *other, "--builder", "https://example.com/else", out="x.json") == 2
+    assert "something else" in says.readouterr().err
+    assert not (made.folder / "x.json").exists()
+
+
 def test_who_must_have_signed_has_to_be_said(made: Desk, says: Says) -> None:
     assert state(made) == 0
     base = [

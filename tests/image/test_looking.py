@@ -7,7 +7,7 @@ from tests.image.made import INFO, wheel
 from tests.release.supplied import CRYPTO, DEBS, desk, image, record, sha
 from tests.runtime.test_load import packed
 
-from troth.errors import Malformed
+from troth.errors import Malformed, Misuse
 from troth.image import components, looking
 from troth.image.components import Components, Part
 from troth.image.store import Store
@@ -73,6 +73,17 @@ def test_a_list_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     found = looking.look(components.of_record(value, sha256=""), store=made.store, image=image())
     assert ["cannot be read" in one.words for one in found.unseen] == [True]
     assert (found.unseen[0].about, found.unseen[0].what) == ("crypto", "inside")
+
+
+def test_files_of_the_app_that_the_record_gets_wrong(tmp_path: Path) -> None:
+    store = desk(tmp_path).store
+    for change, words in (
+        ({"path": "/app/program", "sha256": "0" * 64}, "another file"),
+        ({"path": "/app/absent", "sha256": "0" * 64}, "has no /app/absent"),
+    ):
+        parts = components.of_record(record() | {"app": [change]}, sha256="")
+        with pytest.raises(Misuse, match=words):
+            looking.look(parts, store=store, image=image())
 
 
 def test_a_package_that_is_none(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import random
 import shutil
 import subprocess
+from itertools import pairwise
 
 import pytest
 
@@ -53,7 +54,8 @@ def test_thousands_of_pairs_as_dpkg_compares_them() -> None:
 def test_order() -> None:
     texts = ["0~~", "0~", "0", "0+a", "1.0~rc1-1", "1.0-1~bpo1", "1.0-1", "1.0-1+b1", "1:0.1"]
     found = [DebianVersion(text) for text in texts]
-    assert sorted(reversed(found)) == found
+    assert sorted(found, reverse=True)[::-1] == found
+    assert all(one < other for one, other in pairwise(found))
     assert DebianVersion("1.0") == DebianVersion("0:1.0-0") != DebianVersion("1.0-1")
     assert hash(DebianVersion("1.0")) == hash(DebianVersion("1.0-0"))
 

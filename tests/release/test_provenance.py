@@ -13,7 +13,7 @@ from troth.errors import Malformed, Misuse
 from troth.platforms.nitro.measure import measure
 from troth.release import provenance
 from troth.release.provenance import Subject
-from troth.wire import json
+from troth.wire import eif, json
 
 BUILDER = "https://example.com/ci"
 RECORD = record()
@@ -23,7 +23,7 @@ MADE = provenance.statement(RECORD, record_sha256=DIGEST, name="app.eif", builde
 
 def subject(of: Any = None) -> Subject:
     made = image() if of is None else of
-    return provenance.subject(made, dict(measure(made).hex()))
+    return provenance.subject(made, dict(measure(made).hex()), sha256=sha(eif.pack(made)))
 
 
 def problems(statement: Any = MADE, **more: Any) -> tuple[str, ...]:
@@ -164,6 +164,9 @@ def test_a_signature_for_pcr8_is_no_part_of_the_build() -> None:
     found = subject(signed)
     assert found.signed
     assert problems(image=found) == ()
+    # Only where the file is what the image is written as.
+    odd = provenance.subject(signed, dict(measure(signed).hex()), sha256="0" * 64)
+    assert problems(image=odd)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from troth.errors import Malformed
+from troth.errors import Malformed, Misuse
 from troth.image.lock_fields import entries, sha256_of, text
 from troth.wire import json
 
@@ -101,6 +101,10 @@ def read_record(data: bytes, *, field: str) -> dict[str, Any]:
         Malformed: it is none.
     """
     value = json.parse(data, field=field, limit=MAX_RECORD)
+    try:
+        json.canonical(value)
+    except Misuse as error:  # half a surrogate pair, which no file may have
+        raise Malformed(f"cannot be written again: {error}", field=field) from None
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
         raise Malformed(f"is no build record ({SCHEMA})", field=field, fix=_FIX)
     for key in ("recipe_sha256", "lock_sha256"):

@@ -130,7 +130,10 @@ def _documents(path: Path, sha256: "hashlib._Hash") -> Iterator[tuple[str, bytes
         if path.is_dir():
             yield from _folder(path, sha256)
             return
-        if path.stat().st_size > MAX_FILE:
+        size = path.stat().st_size
+        if not path.is_file():
+            raise Misuse(f"{path} is no file and no folder", fix=_WHERE)
+        if size > MAX_FILE:
             raise Malformed(f"is larger than {MAX_FILE >> 30} GiB", field=str(path))
         with path.open("rb") as file:
             packed = file.read(2) == b"PK"
