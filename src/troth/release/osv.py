@@ -99,7 +99,7 @@ def read(path: Path, *, wanted: frozenset[Package]) -> Database:
     count: Counter[str] = Counter()
     kept: dict[Package, list[Advisory]] = {}
     for name, data in _documents(path, sha256):
-        for record in _records(data, name):
+        for record in records(data, name):
             identity, modified = _head(record, name)
             if identity in seen:
                 raise Malformed(f"the record {identity} comes twice", field=name)
@@ -109,7 +109,7 @@ def read(path: Path, *, wanted: frozenset[Package]) -> Database:
             newest = max(newest, modified)
             if "withdrawn" in record:
                 continue
-            found = tuple(_affected(record, identity, name))
+            found = tuple(affected(record, identity, name))
             count.update({ecosystem for ecosystem, _ in (one.package for one in found)})
             for one in found:
                 if one.package in wanted:
@@ -193,7 +193,12 @@ def _zip(path: Path) -> Iterator[tuple[str, bytes]]:
         raise Malformed("is a damaged zip: it points outside itself", field=path.name) from None
 
 
-def _records(data: bytes, name: str) -> list[dict[str, Any]]:
+def records(data: bytes, name: str) -> list[dict[str, Any]]:
+    """The records in a file: one, or a list.
+
+    Raises:
+        Malformed: it is no JSON, or holds something else.
+    """
     # Not troth's own reader: what databases add to a record may hold fractions, which we never look at.
     try:
         value = json.loads(data, object_pairs_hook=_once, parse_float=str, parse_constant=str)
@@ -224,7 +229,12 @@ def _head(record: dict[str, Any], name: str) -> tuple[str, str]:
     return identity, f"{modified[:19]}Z"
 
 
-def _affected(record: dict[str, Any], identity: str, name: str) -> Iterator[Advisory]:
+def affected(record: dict[str, Any], identity: str, name: str) -> Iterator[Advisory]:
+    """What a record says, package by package.
+
+    Raises:
+        Malformed: it says so in another form than the schema's.
+    """
     aliases = _texts(record.get("aliases", []), f"{identity}: aliases", name)
     for item in _list(record.get("affected", []), f"{identity}: affected", name):
         package = item.get("package") if isinstance(item, dict) else None
