@@ -1,5 +1,6 @@
 """`troth release provenance` and `check`: from a built image to a verified statement, and what is refused."""
 
+import base64
 import json
 import shutil
 import subprocess
@@ -195,6 +196,17 @@ def test_several_sign_one_statement(made: Desk, says: Says) -> None:
     assert state(made, *other, "--builder", "https://example.com/else", out="x.json") == 2
     assert "something else" in says.readouterr().err
     assert not (made.folder / "x.json").exists()
+
+
+def test_a_bare_statement_is_for_others_to_sign(made: Desk, says: Says) -> None:
+    argv = ["release", "provenance", made.path("app.eif"), "--builder", BUILDER, "--unsigned"]
+    assert run([*argv, "-o", made.path("bare.json")]) == 0
+    assert "signed by nobody" in says.readouterr().err
+    assert state(made) == 0
+    signed = json.loads((made.folder / "app.provenance.json").read_bytes())["payload"]
+    assert base64.b64decode(signed) == (made.folder / "bare.json").read_bytes()
+    assert check(made, file="bare.json") == 3
+    assert run([*argv, "--key", made.path("ed.pem"), "-o", made.path("x.json")]) == 2
 
 
 def test_who_must_have_signed_has_to_be_said(made: Desk, says: Says) -> None:

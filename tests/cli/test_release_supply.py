@@ -4,13 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.release.supplied import Desk, desk, record
+from tests.image.made import lock
+from tests.release.supplied import DEBS, Desk, desk, record, sha
 from tests.release.test_osv import advisory, put
 
 from troth.cli.main import run
-from troth.image import store
+from troth.image import recipe, store
 from troth.wire import json as strict
 
+SAMPLE = Path(__file__).parents[1] / "data" / "app"
 Says = pytest.CaptureFixture[str]
 
 
@@ -90,6 +92,25 @@ def test_packages_that_travel_with_the_app(made: Desk, says: Says) -> None:
         run(["release", "licences", made.path("app.eif"), "--packages", made.path("packages")]) == 0
     )
     assert "deb libc6 2.41-12: GPL-2; LGPL-2.1+" in says.readouterr().out
+
+
+def test_packages_under_the_names_that_the_records_lock_gives(made: Desk, says: Says) -> None:
+    cache = made.folder / "cache" / "troth" / "store" / "sha256"
+    (made.folder / "packages").mkdir()
+    digest = sha(DEBS["libc6"])
+    (cache / digest).rename(made.folder / "packages" / f"{digest}.deb")
+    text = lock(recipe.load(SAMPLE), deb=DEBS["libc6"]).to_json().decode()
+    argv = ["release", "licences", made.path("app.eif"), "--packages", made.path("packages")]
+    for said, known in (
+        ("nonsense", "not at hand"),
+        (1, "not at hand"),
+        (text, "GPL-2; LGPL-2.1+"),
+    ):
+        made.put("app.build.json", strict.canonical(record() | {"lock": said}))
+        assert run(argv) == 0
+        assert f"deb libc6 2.41-12: {known}" in says.readouterr().out
+    (made.folder / "packages" / f"{digest}.deb").write_bytes(b"another")
+    assert run(argv) == 3
 
 
 def test_an_audit(made: Desk, says: Says) -> None:
