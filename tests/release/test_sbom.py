@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from tests.release.supplied import DEBS, desk, image, record, sha
 
 from troth.errors import Unavailable
 from troth.image import components, looking
-from troth.image.components import Components
+from troth.image.components import Components, Part
 from troth.release import sbom
 
 
@@ -41,7 +42,10 @@ def test_it_is_what_it_says(looked: Components) -> None:
     assert "timestamp" not in value["metadata"]
     assert value["metadata"]["component"]["hashes"][0]["content"] == looked.image
     found = flat(value)
-    assert len(found) == len(looked.parts)
+    assert len(found) == len(looked.parts) + 1  # the app, which holds its files
+    assert [one["name"] for one in found["image:app"]["components"]] == ["/app/program"]
+    (depends,) = (d for d in value["dependencies"] if "dependsOn" in d)
+    assert set(depends["dependsOn"]) == {one["bom-ref"] for one in value["components"]}
     libc = found["image:deb:libc6@2.41-12"]
     assert libc["purl"] == "pkg:deb/debian/libc6@2.41-12?arch=amd64&distro=debian-trixie"
     assert libc["hashes"] == [{"alg": "SHA-256", "content": sha(DEBS["libc6"])}]
@@ -108,7 +112,23 @@ def test_hostile_names_are_still_a_valid_document(looked: Components) -> None:
     twice = replace(looked, parts=(odd, odd, *looked.parts))
     data = sbom.write(twice, name="\x1bapp")
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(data.decode()) is None
-    assert len(flat(json.loads(data))) == len(twice.parts)
+    assert len(flat(json.loads(data))) == len(twice.parts) + 1
+
+
+def test_an_app_of_many_files(looked: Components) -> None:
+    """Time grows with their number, and not with its square."""
+
+    def took(count: int) -> float:
+        files = tuple(
+            Part(kind="file", name=f"/app/{i}", sha256=f"{i:064x}", licences=())
+            for i in range(count)
+        )
+        began = process_time()
+        sbom.write(replace(looked, parts=(*looked.parts, *files)), name="app")
+        return process_time() - began
+
+    took(10)
+    assert took(1000) < 10 * took(250)
 
 
 def test_without_the_library(looked: Components, monkeypatch: pytest.MonkeyPatch) -> None:
