@@ -1,4 +1,4 @@
-"""Build records: whatever one says, its parts are listed and a statement is made of it, or it is refused."""
+"""Provenance: whatever a build record says, a statement is made of it and fits it, or it is refused."""
 
 from collections.abc import Iterable
 
