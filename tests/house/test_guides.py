@@ -9,6 +9,8 @@ import pytest
 from tests.cli.released import app, evidence
 from tests.house import transcripts
 from tests.platforms.nitro.signer import image
+from tests.release.supplied import ADVISORIES, desk
+from tests.release.test_osv import put
 
 from troth.image.files import cache_folder
 from troth.wire import eif
@@ -22,6 +24,7 @@ SIGNED = "sign-an-image.md"
 RELEASED = "releases-in-a-log.md"
 LOGGED = "keep-a-log.md"
 CHECKED = "cross-check-with-qemu.md"
+SUPPLIED = "supply-chain.md"
 _FIVE_MINUTES = 300
 
 
@@ -65,6 +68,22 @@ def test_a_log_is_kept_as_the_guide_says(tmp_path: Path) -> None:
     for command, output in shown:
         wrong = transcripts.differs(output, transcripts.run(command, tmp_path))
         assert not wrong, f"{command}\n{wrong}"
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="the program openssl is absent")
+def test_what_is_in_an_image_is_shown_as_the_guide_says(tmp_path: Path) -> None:
+    """The image and its packages are small ones, made on the spot, in the reader's own store."""
+    desk(tmp_path)
+    store = tmp_path / ".cache" / "troth" / "store"
+    store.mkdir(parents=True)
+    (tmp_path / "store").rename(store / "sha256")
+    put(tmp_path, *ADVISORIES, name="advisories.json")
+    shown = transcripts.of(GUIDES / SUPPLIED)
+    assert len(shown) > 9
+    for command, output in shown:
+        printed = transcripts.run(command, tmp_path)
+        wrong = transcripts.differs(output, re.sub(r"sha256 [0-9a-f]{64}", "sha256 SHA", printed))
+        assert not wrong, f"{command}\n{wrong}\n{printed}"
 
 
 @pytest.mark.namespaces
@@ -142,6 +161,7 @@ def _processors() -> float:
 def test_no_guide_shows_a_transcript_that_is_not_run() -> None:
     shown = {page.name for page in GUIDES.glob("*.md") if transcripts.of(page)}
     assert shown == {*SERVED, BOOTED, BUILT, BROUGHT, SIGNED, RELEASED, LOGGED, CHECKED}
+    assert shown == {*SERVED, BOOTED, BUILT, BROUGHT, SIGNED, CHECKED, SUPPLIED}
 
 
 def test_what_differs_is_found() -> None:

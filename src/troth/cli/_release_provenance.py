@@ -29,6 +29,8 @@ def provenance(
     command: str | None = None,
     command_gets: Given = "bytes",
     public_key: Path | None = None,
+    beside: Path | None = None,
+    unsigned: bool = False,
 ) -> int:
     r"""State how an image came to be, and sign it: SLSA provenance v1 in a DSSE envelope.
 
@@ -51,8 +53,10 @@ def provenance(
             stdin, and gives the signature on stdout.
         command_gets: what the command gets: the bytes, or their digest.
         public_key: of a key that is not in a file, PEM: what it signs is verified before it is written.
+        beside: an envelope with the same statement that others signed; this signature is added to theirs.
+        unsigned: write the bare statement, for others to sign, such as through Sigstore. It proves nothing.
     """
-    from troth.cli._release_image import at_hand
+    from troth.cli._release_image import at_hand, plain
     from troth.release import dsse
     from troth.release import provenance as making
     from troth.wire import json
@@ -66,10 +70,15 @@ def provenance(
             f"{image} has no {what} beside it, and the statement is about both",
             fix="name the image that `troth build` wrote; --record names its record",
         )
-    private = chosen(key, passphrase_file, pkcs11, command, command_gets, edwards=True)
-    public = public_of(private, public_key)
+    if unsigned and (key, pkcs11, command, public_key, beside) != (None,) * 5:
+        raise Misuse("--unsigned takes no key", fix="leave the key away, or --unsigned")
+    private = (
+        None
+        if unsigned
+        else chosen(key, passphrase_file, pkcs11, command, command_gets, edwards=True)
+    )
     statement = making.statement(
-        found.record, record_sha256=found.record_sha256, name=image.name, builder=builder
+        found.record, record_sha256=found.record_sha256, name=plain(image.name), builder=builder
     )
     wrong = making.problems(
         statement, found.subject, record=found.record, record_sha256=found.record_sha256
@@ -77,9 +86,17 @@ def provenance(
     if wrong:
         raise Misuse(f"the record does not fit the image: {wrong[0]}", fix="build it again")
     payload = json.canonical(statement)
-    envelope = dsse.sign(payload, payload_type=dsse.IN_TOTO, keys=[(public, private)])
-    write_file(output, envelope.to_json(), replace=False)
     count = len(statement["predicate"]["buildDefinition"]["resolvedDependencies"])
+    if private is None:
+        write_file(output, payload, replace=False)
+        say(f"wrote {output}: {count} inputs, signed by nobody")
+        return 0
+    public = public_of(private, public_key)
+    others = None if beside is None else dsse.read(read_source(str(beside)))
+    envelope = dsse.sign(
+        payload, payload_type=dsse.IN_TOTO, keys=[(public, private)], beside=others
+    )
+    write_file(output, envelope.to_json(), replace=False)
     say(f"wrote {output}: {count} inputs, signed with {public.algorithm}, key {public.id[:16]}…")
     return 0
 
