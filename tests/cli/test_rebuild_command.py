@@ -15,7 +15,7 @@ from tests.image.test_stated import RECORD, SOURCE
 from tests.platforms.nitro.signer import image
 
 from troth.cli import _against
-from troth.cli._against import Against, expecting, is_of
+from troth.cli._against import Against, elsewhere, expecting, is_of
 from troth.cli.main import run
 from troth.errors import Misuse
 from troth.image import build as builder
@@ -81,6 +81,8 @@ def test_evidence_is_judged_by_the_production_verifier(
     report = _against.judge(flags(evidence, registers, **changes), OURS, name="the rebuild")
     assert report.verdict.exit_code == code
     assert is_of(report, OURS) is (registers == OURS)
+    where = ["what runs has another pcr2: the ramdisk with the app and its packages"]
+    assert elsewhere(report, OURS) == (where if registers == THEIRS else [])
 
 
 def test_a_policy_is_about_the_rebuild_and_nothing_else() -> None:
@@ -114,6 +116,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "r.build.json").write_text(json.dumps(RECORD))
     (tmp_path / "s.build.json").write_text(json.dumps({**RECORD, "source": SOURCE}))
     old = {k: v for k, v in RECORD.items() if k not in ("recipe", "lock")}
+    made = {**SOURCE, "made": ["bin/x"]}
+    (tmp_path / "made.build.json").write_text(json.dumps({**RECORD, "source": made}))
     (tmp_path / "old.build.json").write_text(json.dumps(old))
     return tmp_path
 
@@ -128,6 +132,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["old.build.json"], 2, "lacks the text of recipe and lock"),
         (["r.build.json"], 2, "does not say where the source is"),
         (["r.build.json", "--source", "app", "--image", "junk"], 3, "eif"),
+        (["made.build.json"], 2, "bin/x is made from the source"),
         (["r.build.json", "--source", "app"], 2, "has no troth.toml"),
         (["r.build.json", "--source", "gone"], 2, "no folder and no address"),
         (["r.build.json", "--source", "me@host:x"], 2, "no folder and no address"),
@@ -165,7 +170,7 @@ def _git(folder: Path, *words: str) -> None:
 
 @pytest.mark.network
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is absent")
-def test_from_a_record_alone_to_what_runs(
+def test_from_a_record_alone_to_what_runs(  # noqa: PLR0917 - fixtures
     sample: Sample,  # noqa: F811
     built: Built,  # noqa: F811
     evidence: Evidence,

@@ -19,6 +19,7 @@ BUILT = "any-language.md"
 BROUGHT = "bring-a-container.md"
 SIGNED = "sign-an-image.md"
 CHECKED = "cross-check-with-qemu.md"
+REBUILT = "rebuild.md"
 _FIVE_MINUTES = 300
 
 
@@ -110,6 +111,24 @@ def test_an_image_is_cross_checked_as_the_guide_says(tmp_path: Path) -> None:
         assert not wrong, f"{command}\n{wrong}\n{printed}"
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="the program git is absent")
+@pytest.mark.namespaces
+@pytest.mark.network
+@pytest.mark.slow
+def test_an_image_is_rebuilt_as_the_guide_says(tmp_path: Path) -> None:
+    """With the packages that this user has."""
+    (tmp_path / ".cache").symlink_to(cache_folder().parent)
+    shown = transcripts.of(GUIDES / REBUILT)
+    assert len(shown) > 8
+    try:
+        for command, output in shown:
+            printed = transcripts.run(command, tmp_path)
+            wrong = transcripts.differs(output, printed)
+            assert not wrong, f"{command}\n{wrong}\n{printed}"
+    finally:
+        transcripts.run("troth stop --all", tmp_path)
+
+
 def _processors() -> float:
     """Seconds that programs which this process started have computed."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -118,7 +137,7 @@ def _processors() -> float:
 
 def test_no_guide_shows_a_transcript_that_is_not_run() -> None:
     shown = {page.name for page in GUIDES.glob("*.md") if transcripts.of(page)}
-    assert shown == {*SERVED, BOOTED, BUILT, BROUGHT, SIGNED, CHECKED}
+    assert shown == {*SERVED, BOOTED, BUILT, BROUGHT, SIGNED, CHECKED, REBUILT}
 
 
 def test_what_differs_is_found() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from cyclopts import Parameter
 
 from troth.errors import Misuse
-from troth.model.check import Waiver
+from troth.model.check import Outcome, Waiver
 
 if TYPE_CHECKING:
     from troth.model.report import Report
@@ -76,11 +76,17 @@ def judge(flags: Against, measured: Mapping[str, str], *, name: str) -> "Report"
         Malformed, Unavailable: as there.
     """
     from troth.cli import _collateral, _custody, _expect, _judge
+    from troth.policy import Policy
 
     assert flags.against is not None  # noqa: S101 - the caller looked
     roots, pem = _expect.roots(flags.trust)
+    policy = (
+        Policy.for_image({_PLATFORM: measured}, name=name)
+        if flags.policy is None
+        else expecting(_expect.named_policy(flags.policy), measured, name=name)
+    )
     asked = _judge.Flags(
-        policy=expecting(_expect.policy(flags.policy), measured, name=name),
+        policy=policy,
         trust=roots,
         pem=pem,
         collateral=_collateral.load(flags.collateral),
@@ -116,6 +122,25 @@ def expecting(policy: "Policy", measured: Mapping[str, str], *, name: str) -> "P
             )
     registers = {_PLATFORM: pinned} if pinned else {}
     return replace(policy, registers=registers).expecting({_PLATFORM: measured}, name=name)
+
+
+_HOLDS: Final = {
+    "pcr1": "kernel, command line, or the ramdisk with troth's own part",
+    "pcr2": "the ramdisk with the app and its packages",
+}
+
+
+def elsewhere(report: "Report", measured: Mapping[str, str]) -> list[str]:
+    """Where what runs is another image, in words; nothing where more than that is wrong with its evidence."""
+    failed = {check.code.id for check in report.checks if check.outcome is Outcome.FAILED}
+    if report.presented is None or not failed or not all(code.startswith("M") for code in failed):
+        return []
+    said = report.presented.registers
+    return [
+        f"what runs has another {name}: {what}"
+        for name, what in _HOLDS.items()
+        if said.get(name) != measured.get(name)
+    ]
 
 
 def is_of(report: "Report", measured: Mapping[str, str]) -> bool:

@@ -83,7 +83,7 @@ def rebuild(
         with disk("making a folder for the source"):
             folder = stack.enter_context(TemporaryDirectory(prefix="troth-source-"))
         tell = stack.enter_context(progress())
-        app, told = _fetched(place, Path(folder, "source"), tell)
+        app, told = _fetched(place, Path(folder, "source"), root, tell)
         found = list(builder.of_source(app, stated)) if stated else []
         rebuilt = builder.build(
             app,
@@ -158,15 +158,30 @@ def _place(
     return Place(source=checkout.check(found))
 
 
-def _fetched(place: Place, into: Path, tell: Any) -> tuple[Path, dict[str, object]]:
+def _fetched(
+    place: Place, into: Path, root: Path | None, tell: Any
+) -> tuple[Path, dict[str, object]]:
     """The folder with the source, and what is said of it."""
-    from troth.image import checkout
+    from troth.image import checkout, recipe
+    from troth.image.rootfs import COMPILE
 
     if place.folder is not None:
-        return place.folder, {"folder": str(place.folder)}
+        return place.folder, {"folder": _rebuilt.shown(place.folder)}
     assert place.source is not None  # noqa: S101 - one of both
+    if place.source.made:
+        raise Misuse(
+            f"{', '.join(place.source.made)[:_MOST_NAME]} is made from the source, and nothing of a source is run",
+            fix=f"clone {place.source.git}, make it there (./{COMPILE}), and name that folder as the target, "
+            "with --image",
+        )
     tell(f"fetching {place.source.git}")
     source = checkout.take(place.source, into)
+    brings = recipe.load(into).brings
+    if brings and root is None and not (into / brings).resolve().is_relative_to(into.resolve()):
+        raise Misuse(
+            f"the app's root is {brings!r}, which lies outside of its source",
+            fix="name it: --root PATH",
+        )
     return into, source.stated()
 
 

@@ -164,12 +164,22 @@ def of_source(folder: Path, stated: Stated) -> Iterator[Difference]:
 
 
 def of_record(stated: Stated, rebuilt: Rebuilt) -> Iterator[Difference]:
-    """Where the rebuild's record says something else; of what is only told, not built, nothing."""
-    both = []
-    for document in (stated.document, json.parse(rebuilt.record, field=RECORD)):
-        told = {name: value for name, value in document.items() if name not in _NOT_BUILT}
-        both.append(by_name(told))
-    yield from compare.values(RECORD, "", *both)
+    """Where the rebuild's record says something else; of what is only told, not built, nothing.
+
+    Raises:
+        Malformed: the record is nested deeper than any.
+    """
+    both = [
+        {name: value for name, value in document.items() if name not in _NOT_BUILT}
+        for document in (stated.document, json.parse(rebuilt.record, field=RECORD))
+    ]
+    try:
+        found = list(compare.values(RECORD, "", *map(by_name, both)))
+    except RecursionError:
+        raise Malformed("is nested too deep", field=RECORD) from None
+    yield from found
+    if not found and json.canonical(both[0]) != json.canonical(both[1]):
+        yield Difference(section=RECORD, what="order", first="its own", second="troth's")
 
 
 def of_image(data: bytes | memoryview, rebuilt: Rebuilt) -> tuple[Comparison | None, bool]:
