@@ -18,7 +18,7 @@ from tests.image.explain import elves
 
 from troth.image import compare
 from troth.image.compare import Difference
-from troth.image.explain import causes, contents, explain
+from troth.image.explain import causes, contents, explain, sentence
 from troth.wire import cpio, eif
 from troth.wire.eif import Eif, Kind, Section
 
@@ -50,6 +50,10 @@ def test_a_mode_bit() -> None:
     assert (found.path, found.what) == ("/a", "mode")
     assert (found.first, found.second) == ("-rw-r--r--", "-rwxr-xr-x")
     assert explain(found).cause is causes.MODE
+    assert sentence(found) == (
+        "ramdisk 0: /a: mode: -rw-r--r-- and -rwxr-xr-x; permissions were taken from a working folder or a "
+        "umask (docs/reference/differences.md#a-mode)"
+    )
 
 
 @pytest.mark.parametrize(
