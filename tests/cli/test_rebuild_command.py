@@ -17,10 +17,12 @@ from tests.platforms.nitro.signer import image
 from troth.cli import _against
 from troth.cli._against import Against, elsewhere, expecting, is_of
 from troth.cli.main import run
+from troth.cli.rebuild import _place as place
 from troth.errors import Misuse
 from troth.image import build as builder
-from troth.image import check
+from troth.image import check, stated
 from troth.image.build import Built
+from troth.image.checkout import Source
 from troth.platforms.nitro.simulate import DevelopmentPki, SimulatedNsm, new_instance
 from troth.policy import Policy
 from troth.wire import cbor, eif
@@ -158,6 +160,22 @@ def test_what_cannot_be_rebuilt(
     assert said in told.err
     assert told.out == ""
     assert sorted(files.rglob("*")) == before
+
+
+def test_which_commit_of_which_repository() -> None:
+    """The record's, unless the caller names another; its folder stays the record's."""
+    said = stated.read(
+        json.dumps({**RECORD, "source": {**SOURCE, "tag": "v1"}}).encode(), field="x"
+    )
+    nothing = {"tag": None, "commit": None, "path": None}
+    found = place("x.eif", said, None, **nothing).source
+    assert found == said.source
+    found = place("x.eif", said, None, **{**nothing, "commit": "2" * 40}).source
+    assert found == Source(git=SOURCE["git"], commit="2" * 40, path="app")
+    found = place("x.eif", said, "https://mirror.example/x", **nothing).source
+    assert found == replace(said.source, git="https://mirror.example/x")
+    found = place("https://other.example/y", said, None, **{**nothing, "tag": "v2"}).source
+    assert found == Source(git="https://other.example/y", tag="v2", path="app")
 
 
 def _git(folder: Path, *words: str) -> None:

@@ -152,9 +152,10 @@ def _place(
         if not asked:
             return Place(folder=local / path if path else local)
         where = local.resolve().as_uri()
-    found = Source(git=where, tag=tag or "", commit=commit or "", path=path or ".")
+    inside = path or (said.path if said else ".")
+    found = Source(git=where, tag=tag or "", commit=commit or "", path=inside)
     if said is not None and not asked:
-        found = replace(said, git=where, path=path or said.path)
+        found = replace(said, git=where, path=inside)
     return Place(source=checkout.check(found))
 
 
