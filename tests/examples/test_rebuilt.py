@@ -55,6 +55,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     listed = subprocess.run(
         ["git", "ls-files", "-z", "examples"], cwd=REPOSITORY, capture_output=True, check=False
     ).stdout
+    if not listed:  # troth's own source is no checkout here
+        shutil.copytree(EXAMPLES, folder / "examples")
     for name in os.fsdecode(listed).split("\0")[:-1]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / name, folder / name)
