@@ -1,7 +1,7 @@
 """Running evidence beside a rebuild: judged by the production verifier, which expects what the rebuild measures to."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -26,17 +26,15 @@ class Against:
     "Evidence of what runs: https://HOST:PORT, or a file. It is verified first, and the rebuild is what it must be."
     policy: str | None = None
     "Policy file or profile for that evidence; which image it is the rebuild says."
-    trust: Annotated[Sequence[str], Parameter(negative=())] = field(default_factory=list)
+    trust: Annotated[Sequence[str], Parameter(negative=())] = ()
     "PEM file with a root to trust beside the vendors'; may be repeated."
-    collateral: Annotated[Sequence[Path], Parameter(negative=())] = field(default_factory=list)
+    collateral: Annotated[Sequence[Path], Parameter(negative=())] = ()
     "Endorsements, a file or a folder of them; may be repeated."
     nonce: str | None = None
     "Of evidence in a file: your nonce, in hex, or @FILE."
     key: str | None = None
     "Of evidence in a file: the key that must be bound."
-    waive: Annotated[Sequence[Literal["freshness", "key"]], Parameter(negative=())] = field(
-        default_factory=list
-    )
+    waive: Annotated[Sequence[Literal["freshness", "key"]], Parameter(negative=())] = ()
     "Give up an expectation by name; the exit code is then 6, never 0."
     at: str | None = None
     "Of evidence in a file: the instant of judgement; your own claim if it is in the past."

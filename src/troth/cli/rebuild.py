@@ -62,7 +62,7 @@ def rebuild(
         source: folder or address in the place of where the record says that the source is.
         tag: of the repository.
         commit: of the repository, its whole object name.
-        path: of the app's folder in the repository.
+        path: of the app's folder in the repository, or in the folder that is named.
         root: the container image or folder that the app's root is taken from.
         python: another Python that builds; it needs no packages.
         out: keep the rebuilt image there, with its measurements and its record.
