@@ -19,7 +19,6 @@ from troth.cli._against import Against, elsewhere, expecting, is_of
 from troth.cli.main import run
 from troth.cli.rebuild import _place as place
 from troth.errors import Misuse
-from troth.image import build as builder
 from troth.image import check, stated
 from troth.image.build import Built
 from troth.image.checkout import Source
@@ -223,25 +222,3 @@ def test_from_a_record_alone_to_what_runs(  # noqa: PLR0917 - fixtures
     assert said["evidence"]["verdict"] == "accepted"
     kept = {p.name for p in tmp_path.glob("again.*")}
     assert kept == {"again.eif", "again.measurements.json", "again.build.json"}
-
-
-@pytest.mark.network
-def test_a_planted_file_is_named(
-    sample: Sample,  # noqa: F811
-    built: Built,  # noqa: F811
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    folder = tmp_path / "app"
-    check.copy_app(sample.folder, folder, reverse=False)
-    (folder / "app" / "main.py").write_bytes(b"planted = 1\n")
-    builder.write(built, tmp_path / "x.eif")
-    assert run(["rebuild", str(folder), "--image", str(tmp_path / "x.eif")]) == 1
-    said = capsys.readouterr().out
-    assert "source:\n  /app/main.py  content\n" in said
-    assert "\nramdisk 1:\n" in said
-    assert "    second  line 1: planted = 1\n" in said
-    assert "    from    the app, compiled from /app/main.py by the image's own Python\n" in said
-    assert "    more    docs/reference/differences.md#another-source\n" in said
-    assert "record:" not in said  # it only follows
-    assert said.endswith("\ndiffers\n")

@@ -41,6 +41,7 @@ def rebuild(
     path: str | None = None,
     root: Path | None = None,
     python: Path | None = None,
+    mirror: str | None = None,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     json: bool = False,
 ) -> int:
@@ -65,10 +66,13 @@ def rebuild(
         path: of the app's folder in the repository, or in the folder that is named.
         root: the container image or folder that the app's root is taken from.
         python: another Python that builds; it needs no packages.
+        mirror: address of a Debian archive, such as a snapshot of the day that has what a lock names; the
+            machine's own apt decides by default.
         out: keep the rebuilt image there, with its measurements and its record.
         json: print the result as JSON.
     """
     from troth.image import rebuild as builder
+    from troth.image.apt import Mirrors
     from troth.image.files import disk
 
     against.check()
@@ -90,6 +94,7 @@ def rebuild(
             kernel=_kernel(app, stated, root),
             root=root,
             python=(sys.executable if python is None else str(python),),
+            mirrors=Mirrors.beside(mirror) if mirror else None,
             say=tell,
         )
     if out is not None:

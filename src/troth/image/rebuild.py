@@ -13,6 +13,7 @@ from troth.errors import Malformed
 from troth.image import agent_parts, check, companions, compare, locking, rootfs
 from troth.image import lock as locks
 from troth.image import recipe as recipes
+from troth.image.apt import Mirrors
 from troth.image.compare import Comparison, Difference
 from troth.image.files import disk, write_together
 from troth.image.stated import Stated
@@ -68,6 +69,7 @@ def build(
     kernel: str | None = None,
     root: Path | None = None,
     python: tuple[str, ...] = (sys.executable,),
+    mirrors: Mirrors | None = None,
     say: Callable[[str], object] = lambda _: None,
 ) -> Rebuilt:
     """Builds a copy of an app in an environment as unlike the usual one as this machine allows.
@@ -78,12 +80,16 @@ def build(
         kernel: in the place of the recipe's.
         root: what the app's root is taken from, in the place of where the recipe says.
         python: the interpreter that builds, with its arguments.
+        mirrors: where packages are that the store lacks; the machine's own by default.
         say: told each step.
 
     Raises:
         Misuse, Malformed, Unavailable: as a build.
     """
-    recipe, _, place = locking.ensure(folder, store=store, say=say)
+    recipe, lock = recipes.load(folder), locks.load(folder)
+    lock.check(recipe)
+    place = store or locking.store_of(folder, lock)
+    locking.fetch(lock, store=place, mirrors=mirrors, say=say)
     if recipe.brings:
         root = (root or folder / recipe.brings).resolve()
     say(f"building {recipe.name}")
