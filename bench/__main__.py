@@ -6,7 +6,19 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import boot, container, image, log, nitro, nvidia, process, quotes, receipts, vsock
+from bench import (
+    boot,
+    build,
+    container,
+    image,
+    log,
+    nitro,
+    nvidia,
+    process,
+    quotes,
+    receipts,
+    vsock,
+)
 from bench.timing import Line, shown
 
 VECTORS = Path(os.environ.get("TROTH_VECTORS", Path(__file__).parents[2] / "shared" / "vectors"))
@@ -48,6 +60,7 @@ def main() -> int:
     }
     alone: dict[str, Part] = {
         "an image": image.writing,
+        "a build": build.building,
         "a container": container.becoming,
         "a log": log.keeping,
         "a handshake": _handshake,

@@ -41,6 +41,7 @@ def rebuild(
     path: str | None = None,
     root: Path | None = None,
     python: Path | None = None,
+    mirror: str | None = None,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     json: bool = False,
 ) -> int:
@@ -62,13 +63,16 @@ def rebuild(
         source: folder or address in the place of where the record says that the source is.
         tag: of the repository.
         commit: of the repository, its whole object name.
-        path: of the app's folder in the repository.
+        path: of the app's folder in the repository, or in the folder that is named.
         root: the container image or folder that the app's root is taken from.
         python: another Python that builds; it needs no packages.
+        mirror: address of a Debian archive, such as a snapshot of the day that has what a lock names; the
+            machine's own apt decides by default.
         out: keep the rebuilt image there, with its measurements and its record.
         json: print the result as JSON.
     """
     from troth.image import rebuild as builder
+    from troth.image.apt import Mirrors
     from troth.image.files import disk
 
     against.check()
@@ -83,13 +87,14 @@ def rebuild(
         with disk("making a folder for the source"):
             folder = stack.enter_context(TemporaryDirectory(prefix="troth-source-"))
         tell = stack.enter_context(progress())
-        app, told = _fetched(place, Path(folder, "source"), tell)
+        app, told = _fetched(place, Path(folder, "source"), root, tell)
         found = list(builder.of_source(app, stated)) if stated else []
         rebuilt = builder.build(
             app,
             kernel=_kernel(app, stated, root),
             root=root,
             python=(sys.executable if python is None else str(python),),
+            mirrors=Mirrors.beside(mirror) if mirror else None,
             say=tell,
         )
     if out is not None:
@@ -152,21 +157,37 @@ def _place(
         if not asked:
             return Place(folder=local / path if path else local)
         where = local.resolve().as_uri()
-    found = Source(git=where, tag=tag or "", commit=commit or "", path=path or ".")
+    inside = path or (said.path if said else ".")
+    found = Source(git=where, tag=tag or "", commit=commit or "", path=inside)
     if said is not None and not asked:
-        found = replace(said, git=where, path=path or said.path)
+        found = replace(said, git=where, path=inside)
     return Place(source=checkout.check(found))
 
 
-def _fetched(place: Place, into: Path, tell: Any) -> tuple[Path, dict[str, object]]:
+def _fetched(
+    place: Place, into: Path, root: Path | None, tell: Any
+) -> tuple[Path, dict[str, object]]:
     """The folder with the source, and what is said of it."""
-    from troth.image import checkout
+    from troth.image import checkout, recipe
+    from troth.image.rootfs import COMPILE
 
     if place.folder is not None:
-        return place.folder, {"folder": str(place.folder)}
+        return place.folder, {"folder": _rebuilt.shown(place.folder)}
     assert place.source is not None  # noqa: S101 - one of both
+    if place.source.made:
+        raise Misuse(
+            f"{', '.join(place.source.made)[:_MOST_NAME]} is made from the source, and nothing of a source is run",
+            fix=f"clone {place.source.git}, make it there (./{COMPILE}), and name that folder as the target, "
+            "with --image",
+        )
     tell(f"fetching {place.source.git}")
     source = checkout.take(place.source, into)
+    brings = recipe.load(into).brings
+    if brings and root is None and not (into / brings).resolve().is_relative_to(into.resolve()):
+        raise Misuse(
+            f"the app's root is {brings!r}, which lies outside of its source",
+            fix="name it: --root PATH",
+        )
     return into, source.stated()
 
 
