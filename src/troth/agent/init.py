@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from troth.agent import config as app_config
-from troth.agent import late, machine
+from troth.agent import machine, serve
 from troth.agent.api import Api
 from troth.agent.attest import Attester
 from troth.agent.config import AppConfig
@@ -105,7 +105,7 @@ def _serve(config: AppConfig, host: Host, *, alone: bool) -> None:
     attester = Attester(nsm, identity.spki)
     api = Api(config=config, attester=attester, identity=identity, free=host.free)
     Path(SOCKET).parent.mkdir(parents=True, exist_ok=True)
-    late.serve(Path(SOCKET), api)
+    serve.serve(Path(SOCKET), api)
     # Whoever has the module itself can have it sign what an attested channel would be known by. So
     # there is none then, and the app's port is led to as it is.
     door = Plain if config.raw_nsm else attested(make_credentials(), attester.for_channel)

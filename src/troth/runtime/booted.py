@@ -130,7 +130,7 @@ class Booted(ABC):
             cpu="host" if fast.works else "max,-erms",
             memory=job.loaded.memory,
             cpus=job.loaded.cpus,
-            append=" ".join([*append, appended(fast=fast.works, khz=khz)]),
+            append=" ".join([*append, appended(fast=fast.works, khz=khz, cpus=job.loaded.cpus)]),
             more=("-chardev", f"socket,id={CHARDEV},path={_FRONT}", *more),
             files=tuple(files),
             folder=job.folder,
@@ -295,18 +295,23 @@ def check_memory(job: Job, more: int, *, packed: int | None = None) -> None:
         )
 
 
-def appended(*, fast: bool, khz: int | None) -> str:
+def appended(*, fast: bool, khz: int | None, cpus: int) -> str:
     """What is put behind the image's own command line; none of it is measured.
 
     Args:
         fast: whether the processor is the machine's own, and not emulated.
         khz: frequency of the time-stamp counter where it is emulated; see `qemu.tsc_khz`.
+        cpus: how many processors it has.
     """
     words = ["quiet", "panic=-1", "reboot=t"]
     if khz is not None:
         words.append(f"tsc_early_khz={khz}")
     if not fast:
         words.append("mitigations=off")  # what is emulated does not speculate
+        if cpus == 1:
+            # Linux measures the timer that each processor has for a quarter of a second. A single one
+            # can do with the machine's, whose ports need no pause when they are emulated.
+            words += ["nolapic_timer", "io_delay=none"]
     return " ".join(words)
 
 
