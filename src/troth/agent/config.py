@@ -1,6 +1,5 @@
 """The app's measured configuration, `/etc/troth/app.json`: strict, and in its one form."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +7,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse
-from troth.wire import json
+from troth.wire import json, text
 
 PATH: Final = Path("/etc/troth/app.json")
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _KEYS: Final = frozenset(
     {"cpus", "directory", "entry", "environment", "free", "listen", "measured", "memory", "name"}
     | {"raw_nsm", "root", "sealed", "stop_signal"}
@@ -69,7 +67,7 @@ def read(data: bytes) -> AppConfig:
     if type(value["raw_nsm"]) is not bool:
         raise Malformed("is not true or false", field="raw_nsm")
     name = value["name"]
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not text.NAME.fullmatch(name):
         raise Malformed("is no name", field="name")
     if value["root"] not in _ROOTS:
         raise Malformed("is no root that an app can have", field="root")
@@ -133,6 +131,6 @@ def _listen(value: Any) -> tuple[int, ...]:
 def _names(value: Any, field: str) -> frozenset[str]:
     if not isinstance(value, list):
         raise Malformed("is not a list", field=field)
-    if not all(isinstance(v, str) and _NAME.fullmatch(v) for v in value):
+    if not all(isinstance(v, str) and text.NAME.fullmatch(v) for v in value):
         raise Malformed("holds something else than names", field=field)
     return frozenset(value)

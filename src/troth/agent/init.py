@@ -21,7 +21,7 @@ from troth.agent.identity import Identity
 from troth.agent.jail import SOCKET, Jail
 from troth.agent.listener import Listener, Plain, attested
 from troth.channel.server import make_credentials
-from troth.errors import TrothError
+from troth.errors import EXIT_BUG, TrothError
 from troth.platforms.nitro.collect import DEVICE, open_nsm
 from troth.runtime import linux
 
@@ -59,7 +59,7 @@ def _guarded(step: Callable[[], int]) -> int:
         return error.exit_code
     except OSError as error:
         print(f"agent: {error.strerror}: {error.filename or ''}", flush=True)
-        return 70
+        return EXIT_BUG
 
 
 def _run_alone() -> int:
@@ -80,7 +80,7 @@ def _run(meet: Callable[[], Host], console: Console | None) -> int:
     if console is not None:
         console.start()
     host = meet()
-    code = 70
+    code = EXIT_BUG
     try:
         _serve(config, host, alone=console is not None)
         jail.start()

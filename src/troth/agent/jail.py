@@ -20,6 +20,7 @@ from typing import Final, NoReturn
 
 from troth.agent import filter as system_calls
 from troth.agent.config import AppConfig
+from troth.errors import EXIT_BUG
 from troth.platforms.nitro.collect import DEVICE
 from troth.runtime import linux
 from troth.runtime.devices import build_devices
@@ -73,7 +74,7 @@ class Jail:
 
 def _guarded(step: Callable[[], int]) -> NoReturn:
     """Runs the last thing that this process does: whatever happens, the agent's code never goes on."""
-    code = 70
+    code = EXIT_BUG
     try:
         code = step()
     except OSError as error:
