@@ -34,6 +34,8 @@ CONFIG = AppConfig(
     free=frozenset({"given", "link", "pipe", "folder", "large"}),
     sealed=frozenset(),
     stop_signal=15,
+    scratch=(),
+    memory=256,
     raw_nsm=False,
 )
 

@@ -104,7 +104,7 @@ def test_an_image_without_modules_has_a_kernel_that_needs_none(load, alone) -> N
 def test_what_is_said_to_the_kernel() -> None:
     always = "quiet panic=-1 reboot=t"
     emulated = f"{always} tsc_early_khz=2596096 mitigations=off"
-    assert booted.appended(fast=True, khz=None, cpus=1) == always
-    assert booted.appended(fast=False, khz=2596096, cpus=2) == emulated
+    assert booted.appended(fast=True, khz=None, simple=True) == always
+    assert booted.appended(fast=False, khz=2596096, simple=False) == emulated
     alone = f"{emulated} nolapic_timer io_delay=none"
-    assert booted.appended(fast=False, khz=2596096, cpus=1) == alone
+    assert booted.appended(fast=False, khz=2596096, simple=True) == alone

@@ -7,12 +7,12 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse
-from troth.wire import json, text
+from troth.wire import json, places, text
 
 PATH: Final = Path("/etc/troth/app.json")
 _KEYS: Final = frozenset(
     {"cpus", "directory", "entry", "environment", "free", "listen", "measured", "memory", "name"}
-    | {"raw_nsm", "root", "sealed", "stop_signal"}
+    | {"raw_nsm", "root", "scratch", "sealed", "stop_signal"}
 )
 FOREIGN_ROOT: Final = "/rootfs"
 _ROOTS: Final = ("/", FOREIGN_ROOT)
@@ -33,6 +33,8 @@ class AppConfig:
         free: names of data that the host may hand over.
         sealed: names of secrets for this image only; there is no key service yet, so none is had.
         stop_signal: number of the signal that asks the app to end.
+        scratch: folders that the app may write to, seen from its root.
+        memory: MiB that the image asks for.
         raw_nsm: whether the app has the security module itself; the agent then attests nothing.
     """
 
@@ -46,6 +48,8 @@ class AppConfig:
     free: frozenset[str]
     sealed: frozenset[str]
     stop_signal: int
+    scratch: tuple[str, ...]
+    memory: int
     raw_nsm: bool
 
 
@@ -84,6 +88,8 @@ def read(data: bytes) -> AppConfig:
         free=_names(value["free"], "free"),
         sealed=_names(value["sealed"], "sealed"),
         stop_signal=value["stop_signal"],
+        scratch=_scratch(value["scratch"]),
+        memory=_memory(value["memory"]),
         raw_nsm=value["raw_nsm"],
     )
 
@@ -126,6 +132,20 @@ def _listen(value: Any) -> tuple[int, ...]:
             raise Malformed("holds something else than different ports", field="listen")
         ports.append(port)
     return tuple(ports)
+
+
+def _scratch(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise Malformed("is not a list of paths", field="scratch")
+    if why := places.trouble(value):
+        raise Malformed(why, field="scratch")
+    return tuple(value)
+
+
+def _memory(value: Any) -> int:
+    if type(value) is not int or value < 1:
+        raise Malformed("is no number of MiB", field="memory")
+    return value
 
 
 def _names(value: Any, field: str) -> frozenset[str]:

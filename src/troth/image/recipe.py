@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse
+from troth.image import scratch
 from troth.image.architecture import ARCHITECTURES, DEFAULT
 from troth.image.environment import check_environment
 from troth.image.files import disk
@@ -84,6 +85,7 @@ class Recipe:
     config: Mapping[str, Config]
     kernel: str = DEFAULT_KERNEL
     raw_nsm: bool = False
+    scratch: tuple[str, ...] = ()
 
     @property
     def brings(self) -> str:
@@ -174,6 +176,7 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Recipe:
         config=read_config(top.table("config"), folder),
         kernel=kernel,
         raw_nsm=top.take("raw_nsm", bool, default=False),
+        scratch=scratch.check(top.names("scratch"), FILE),
     )
     for table in (app, debian, python, top):
         table.end()

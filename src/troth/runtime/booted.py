@@ -115,6 +115,7 @@ class Booted(ABC):
             files: descriptors that it inherits.
         """
         khz = None if fast.works else qemu.tsc_khz()
+        simple = job.loaded.cpus == 1 and job.loaded.self_contained
         return qemu.Machine(
             program=program,
             machine=machine,
@@ -123,7 +124,7 @@ class Booted(ABC):
             cpu="host" if fast.works else "max,-erms",
             memory=job.loaded.memory,
             cpus=job.loaded.cpus,
-            append=" ".join([*append, appended(fast=fast.works, khz=khz, cpus=job.loaded.cpus)]),
+            append=" ".join([*append, appended(fast=fast.works, khz=khz, simple=simple)]),
             more=("-chardev", f"socket,id={CHARDEV},path={_FRONT}", *more),
             files=tuple(files),
             folder=job.folder,
@@ -245,22 +246,23 @@ class Booted(ABC):
         self._held.close()
 
 
-def appended(*, fast: bool, khz: int | None, cpus: int) -> str:
+def appended(*, fast: bool, khz: int | None, simple: bool) -> str:
     """What is put behind the image's own command line; none of it is measured.
 
     Args:
         fast: whether the processor is the machine's own, and not emulated.
         khz: frequency of the time-stamp counter where it is emulated; see `qemu.tsc_khz`.
-        cpus: how many processors it has.
+        simple: whether it is one processor under troth's own kernel.
     """
     words = ["quiet", "panic=-1", "reboot=t"]
     if khz is not None:
         words.append(f"tsc_early_khz={khz}")
     if not fast:
         words.append("mitigations=off")  # what is emulated does not speculate
-        if cpus == 1:
+        if simple:
             # Linux measures the timer that each processor has for a quarter of a second. A single one
-            # can do with the machine's, whose ports need no pause when they are emulated.
+            # can do with the machine's, whose ports need no pause when they are emulated. Not under
+            # Debian's kernel: its timers then fail as soon as it is idle.
             words += ["nolapic_timer", "io_delay=none"]
     return " ".join(words)
 
