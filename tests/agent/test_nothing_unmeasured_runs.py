@@ -84,7 +84,7 @@ def test_11_the_agent_is_out_of_sight(probe: Probe) -> None:
 def test_12_the_hosts_files_network_and_switches_are_out_of_reach(probe: Probe) -> None:
     assert set(probe.ask("host_files")) <= {
         *("app", "bin", "dev", "etc", "init", "lib", "lib64", "proc", "root-view", "run", "sbin"),
-        *("sys", "tmp", "usr"),
+        *("sys", "tmp", "usr", "var"),
     }
     assert probe.ask("interfaces") == ["lo"]
     assert refused(probe.ask("network"))
