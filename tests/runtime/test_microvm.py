@@ -106,6 +106,9 @@ def test_the_app_may_have_the_security_module(variant, tmp_path: Path) -> None:
         connection.request("GET", "/ask_nsm")
         answer = json.loads(connection.getresponse().read())
         assert answer.startswith("done: a1") and b"DescribeNSM".hex() in answer, answer
+        assert (
+            "0f181f" in answer
+        )  # of the locked registers the last is 31, behind 15: see the agent
         body = json.dumps(
             {"method": "POST", "path": "/v1/attest", "body": {"nonce": "00" * 32, "app_data": ""}}
         )
