@@ -51,7 +51,9 @@ def test_go_s_key_signs_as_go_does() -> None:
     assert key.text() == PETER_SECRET + "\n"
 
 
-@pytest.mark.parametrize("whole", [PETER, ENOCH, str(WITNESSES[0].verifier)])
+@pytest.mark.parametrize(
+    "whole", [PETER, ENOCH, str(WITNESSES[0].verifier)], ids=["peter", "enoch", "witness"]
+)
 def test_no_part_of_a_key_is_a_key(whole: str) -> None:
     for start in range(len(whole)):
         for end in range(start, len(whole) + 1):
