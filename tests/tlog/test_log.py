@@ -1,6 +1,7 @@
 """A log grows, and says one thing of each size: order, faults of the disk, folders that are not as they should be."""
 
 import errno
+import functools
 import os
 import shutil
 from collections.abc import Sequence
@@ -132,6 +133,7 @@ class TestFoldersThatAreNotAsTheyShouldBe:
         assert not (tmp_path / "log").exists()
         with pytest.raises(Misuse, match="no log is in"):
             Log.open(tmp_path, LOG)
+        assert list(tmp_path.iterdir()) == []
 
     def test_a_witness_s_key_keeps_no_log(self, tmp_path: Path) -> None:
         with pytest.raises(Misuse, match="is a witness's key"):
@@ -210,6 +212,46 @@ class TestFoldersThatAreNotAsTheyShouldBe:
         with pytest.raises(Malformed, match="is no size of a log"):
             opened((tmp_path / "log/pending").read_bytes())
 
+    def test_older_copies_of_the_newest_files_do_not_take_it_back(self, tmp_path: Path) -> None:
+        folder = tmp_path / "log"
+        log(folder, 3)
+        older = {name: (folder / name).read_bytes() for name in ("checkpoint", "pending")}
+        with Log.open(folder, LOG) as kept:
+            kept.append(entries(2, 3))
+        for name, data in older.items():
+            (folder / name).write_bytes(data)
+        with Log.open(folder, LOG) as kept:
+            assert (kept.pending.size, kept.published.size) == (5, 3)
+            assert kept.append([b"other"]) == range(5, 6)
+            assert kept.published.root == naive.tree([*entries(5), b"other"])
+
+    def test_a_history_of_somebody_else(self, tmp_path: Path) -> None:
+        folder = tmp_path / "log"
+        log(folder, 3)
+        log(tmp_path / "other", 5, key=SigningKey.generate("example.com/other"))
+        (folder / "checkpoints/5").write_bytes((tmp_path / "other/checkpoint").read_bytes())
+        with pytest.raises(Misuse, match="checkpoints/5: is of the log"):
+            Log.open(folder, LOG)
+        with Log.create(tmp_path / "fork", LOG) as fork:
+            fork.append([b"x", b"y"])
+        (folder / "checkpoints/5").unlink()
+        (folder / "checkpoints/4").write_bytes((tmp_path / "fork/checkpoint").read_bytes())
+        with pytest.raises(Malformed, match="two roots were signed for 2 entries"):
+            Log.open(folder, LOG)
+
+    @pytest.mark.parametrize("how", ["removed", "another"])
+    def test_a_lock_that_is_not_the_folder_s_any_more(self, how: str, tmp_path: Path) -> None:
+        folder = tmp_path / "log"
+        first = Log.create(folder, LOG)
+        (folder / ".lock").unlink()
+        if how == "another":
+            with Log.open(folder, LOG) as second:
+                second.append([b"a"])
+        with pytest.raises(Misuse, match="is closed"):
+            first.append([b"b"])
+        with Log.open(folder, LOG) as third:
+            assert third.published.size == (how == "another")
+
     def test_a_published_file_that_was_taken_away_comes_back(self, tmp_path: Path) -> None:
         folder = tmp_path / "log"
         _, before = log(folder, 3)
@@ -259,7 +301,8 @@ def test_nobody_appends_while_somebody_does(tmp_path: Path) -> None:
     with Log.create(tmp_path / "log", LOG) as kept:
 
         def cosign(*_: object) -> Sequence[Signature]:
-            for ask in (lambda: kept.append([b"b"]), kept.publish, lambda: kept.refresh(cosign)):
+            refresh = functools.partial(kept.refresh, cosign)
+            for ask in (lambda: kept.append([b"b"]), kept.publish, refresh, kept.close):
                 with pytest.raises(Misuse, match="is being appended to"):
                     ask()
             return []
