@@ -14,7 +14,7 @@ from troth.tlog import kept, note, witness_state
 from troth.tlog.note import Kind, VerifierKey
 from troth.tlog.signer import SigningKey
 from troth.tlog.witness import Witness
-from troth.tlog.witnessing import MOST_PROOF, SIZE_TYPE, Answer, Request
+from troth.tlog.witnessing import MOST_PROOF, MOST_REQUEST, SIZE_TYPE, Answer, Request
 
 TWELVE = numbered(12)
 
@@ -296,3 +296,21 @@ def test_errors_are_ours(witness: Witness) -> None:
     with pytest.raises(TrothError):
         ask(witness, TWELVE, 0)
     assert isinstance(witness.verifier, VerifierKey)
+
+
+def test_limits_of_a_request() -> None:
+    head = b"old 0\n\n"
+    assert Request.parse(head + b"x" * (MOST_REQUEST - len(head))).old_size == 0
+    with pytest.raises(Malformed, match="more than"):
+        Request.parse(head + b"x" * (MOST_REQUEST - len(head) + 1))
+    lines = b"A" * 43 + b"=\n"
+    assert len(Request.parse(b"old 0\n" + lines * MOST_PROOF + b"\n").proof) == MOST_PROOF
+    with pytest.raises(Malformed, match="lines of proof"):
+        Request.parse(b"old 0\n" + lines * (MOST_PROOF + 1) + b"\n")
+
+
+def test_a_clock_that_does_not_run_signs_nothing(witness: Witness, clock: Clock) -> None:
+    clock.now = 0.5
+    assert ask(witness, TWELVE, 0).status == 503
+    clock.now = 1.5
+    assert ask(witness, TWELVE, 0).status == 200
