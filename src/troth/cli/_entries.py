@@ -120,11 +120,11 @@ def revoke(release: Path, *, why: str, output: _Out) -> int:
         output: file to write; it must not exist.
     """
     from troth.tlog import entry as entries
-    from troth.tlog.statement import Release, Revoke
+    from troth.tlog.statement import Artifacts, Release, Revoke
 
     text, _ = _draft(release)
     says = entries.statement(text)
-    if not isinstance(says, Release):
+    if not isinstance(says, Release | Artifacts):
         raise Misuse(f"{release} is no release", fix="name the entry of the release")
     of = hashlib.sha256(text.encode()).hexdigest()
     _write(output, Revoke(app=says.app, release=of, why=why))
@@ -274,13 +274,17 @@ def words(says: "Statement") -> Iterator[str]:
             for platform, registers in says.measurements.items():
                 for name, values in registers.items():
                     yield f"{platform} {name} {' or '.join(sorted(values))}"
-            if says.source is None:
-                yield "source: not said"
-            else:
-                yield f"source: {says.source.git}, commit {says.source.commit}, {says.source.path}"
+            yield _source_words(says.source)
             yield f"lock {says.lock_sha256}"
             yield f"build record {says.record_sha256}"
             yield f"image {says.image_sha256}"
+        case statement.Artifacts():
+            yield f"files of {says.app} {says.version}, which no platform measures:"
+            for name, sha256 in says.files.items():
+                yield f"{name} {sha256}"
+            yield _source_words(says.source)
+            yield f"bill of materials {says.sbom_sha256}"
+            yield f"provenance {says.provenance_sha256}"
         case statement.PolicyChange():
             yield f"policy {says.version} of {says.app}: sha256 {says.policy_sha256}"
         case statement.Freeze():
@@ -293,6 +297,12 @@ def words(says: "Statement") -> Iterator[str]:
             yield from says.keys
         case statement.KeyRelease():
             yield f"generation {says.generation} of {says.scope} was released to {says.app}"
+
+
+def _source_words(source: "Source | None") -> str:
+    if source is None:
+        return "source: not said"
+    return f"source: {source.git}, commit {source.commit}, {source.path}"
 
 
 def _write(path: Path, says: "Statement") -> None:

@@ -2,32 +2,21 @@
 
 import contextlib
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
-from troth.cli import _rebuilt
+from troth.cli import _rebuild_source, _rebuilt, _rebuilt_file
 from troth.cli._against import Against, is_of, judge
 from troth.cli._progress import progress
 from troth.errors import Misuse
 
 if TYPE_CHECKING:
-    from troth.image.checkout import Source
     from troth.image.stated import Stated
 
 _NOTHING: Final = Against()
-_MOST_NAME: Final = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where the source is: a folder, or a repository."""
-
-    folder: Path | None = None
-    source: "Source | None" = None
 
 
 def rebuild(
@@ -72,8 +61,19 @@ def rebuild(
     from troth.image.files import disk
 
     against.check()
+    if _rebuilt_file.is_file(target):
+        asked = {"--against": against.against, "--image": image, "--root": root}
+        where = {"--source": source, "--tag": tag, "--commit": commit, "--path": path}
+        return _rebuilt_file.rebuild(
+            target,
+            refused={**asked, "--python": python},
+            where=where,
+            python=python,
+            out=out,
+            json=json,
+        )
     name, data, stated = _rebuilt.target(target, image)
-    place = _place(target, stated, source, tag=tag, commit=commit, path=path)
+    place = _rebuild_source.of(target, stated, source, tag=tag, commit=commit, path=path)
     if data is None and stated is None and against.against is None:
         raise Misuse(
             "there is nothing to compare the rebuild with",
@@ -83,7 +83,7 @@ def rebuild(
         with disk("making a folder for the source"):
             folder = stack.enter_context(TemporaryDirectory(prefix="troth-source-"))
         tell = stack.enter_context(progress())
-        app, told = _fetched(place, Path(folder, "source"), tell)
+        app, told = _rebuild_source.fetched(place, Path(folder, "source"), tell)
         found = list(builder.of_source(app, stated)) if stated else []
         rebuilt = builder.build(
             app,
@@ -108,66 +108,6 @@ def rebuild(
     return _rebuilt.show(
         comparison, rebuilt, report=report, told=told, out=out, code=code, json=json
     )
-
-
-def _place(
-    target: str,
-    stated: "Stated | None",
-    named: str | None,
-    *,
-    tag: str | None,
-    commit: str | None,
-    path: str | None,
-) -> Place:
-    """Where the source is taken from.
-
-    Raises:
-        Misuse: nobody says.
-    """
-    from dataclasses import replace
-
-    from troth.image import checkout
-    from troth.image.checkout import Source
-
-    said = None if stated is None else stated.source
-    itself = _rebuilt.is_place(target)
-    where = target if itself else named
-    if itself and named is not None:
-        raise Misuse("the target is a source already", fix="leave --source away")
-    if where is None:
-        if said is None:
-            raise Misuse(
-                "the build record does not say where the source is",
-                fix="name its folder or address: --source PLACE",
-            )
-        where = said.git
-    local = Path(where)
-    asked = tag is not None or commit is not None
-    if "://" not in where and "::" not in where:
-        if not local.is_dir():
-            raise Misuse(
-                f"{where[:_MOST_NAME]} is no folder and no address",
-                fix=f"addresses begin with {', '.join(f'{p}://' for p in checkout.PROTOCOLS)}",
-            )
-        if not asked:
-            return Place(folder=local / path if path else local)
-        where = local.resolve().as_uri()
-    found = Source(git=where, tag=tag or "", commit=commit or "", path=path or ".")
-    if said is not None and not asked:
-        found = replace(said, git=where, path=path or said.path)
-    return Place(source=checkout.check(found))
-
-
-def _fetched(place: Place, into: Path, tell: Any) -> tuple[Path, dict[str, object]]:
-    """The folder with the source, and what is said of it."""
-    from troth.image import checkout
-
-    if place.folder is not None:
-        return place.folder, {"folder": str(place.folder)}
-    assert place.source is not None  # noqa: S101 - one of both
-    tell(f"fetching {place.source.git}")
-    source = checkout.take(place.source, into)
-    return into, source.stated()
 
 
 def _kernel(app: Path, stated: "Stated | None", root: Path | None) -> str:
