@@ -271,17 +271,18 @@ def words(says: "Statement") -> Iterator[str]:
     match says:
         case statement.Release():
             yield f"release {says.version} of {says.app}"
-            for platform, registers in says.measurements.items():
-                for name, values in registers.items():
-                    yield f"{platform} {name} {' or '.join(sorted(values))}"
+            yield from (
+                f"{platform} {name} {' or '.join(sorted(values))}"
+                for platform, registers in says.measurements.items()
+                for name, values in registers.items()
+            )
             yield _source_words(says.source)
             yield f"lock {says.lock_sha256}"
             yield f"build record {says.record_sha256}"
             yield f"image {says.image_sha256}"
         case statement.Artifacts():
             yield f"files of {says.app} {says.version}, which no platform measures:"
-            for name, sha256 in says.files.items():
-                yield f"{name} {sha256}"
+            yield from (f"{name} {sha256}" for name, sha256 in says.files.items())
             yield _source_words(says.source)
             yield f"bill of materials {says.sbom_sha256}"
             yield f"provenance {says.provenance_sha256}"

@@ -53,7 +53,11 @@ def files(wheel: bytes, *, name: str) -> Iterator[tuple[str, bytes]]:
 
 
 def opened(wheel: bytes, name: str) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
-    """The archive and what it lists, within bounds."""
+    """The archive and what it lists, within bounds.
+
+    Raises:
+        Malformed: it is none, or out of bounds.
+    """
     # Before anything is made of them; what a compressed file has by chance does not make so many.
     if wheel.count(_OF_A_MEMBER) > MAX_MEMBERS:
         raise Malformed(f"holds more than {MAX_MEMBERS} files", field=name)
@@ -79,6 +83,11 @@ def _place(parts: list[str]) -> str:
 
 
 def read(archive: zipfile.ZipFile, item: zipfile.ZipInfo, name: str) -> bytes:
+    """The content of a member.
+
+    Raises:
+        Malformed: it is damaged.
+    """
     try:
         with archive.open(item) as file:
             # Without a number it would unpack all that there is, and only then look at how much was said.

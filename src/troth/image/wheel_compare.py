@@ -1,7 +1,7 @@
 """Two wheels side by side: which member, and whether it is its content, mode or time, or how all is packed."""
 
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from troth.image import compare, unpack_wheel
@@ -48,11 +48,11 @@ def differences(first: bytes, second: bytes) -> Iterator[tuple[Difference, Told]
             yield difference
     if [*mine] != [*theirs] and set(mine) == set(theirs):
         found = True
-        yield _plain("", "order", "the same members", "in another order", causes.ORDER)
+        yield _plain("", "order", ("its own", "another"), causes.ORDER)
     if not found:
         at = compare.first_difference(first, second)
-        words = (f"{len(data)} bytes, another one from byte {at} on" for data in (first, second))
-        yield _plain("", "layout", *words, causes.COMPRESSOR)
+        words = [f"{len(data)} bytes, another one from byte {at} on" for data in (first, second)]
+        yield _plain("", "layout", words, causes.COMPRESSOR)
 
 
 def _opened(data: bytes) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
@@ -69,7 +69,7 @@ def _member(
 ) -> Iterator[tuple[Difference, Told]]:
     if one is None or other is None:
         sizes = [None if item is None else f"{item.file_size} bytes" for item in (one, other)]
-        yield _plain(name, "only", *sizes, causes.FILES)
+        yield _plain(name, "only", sizes, causes.FILES)
         return
     data = [unpack_wheel.read(a, one, SECTION), unpack_wheel.read(b, other, SECTION)]
     content = compare.content(SECTION, name, data[0], data[1])
@@ -80,11 +80,12 @@ def _member(
         yield content, told
     for what, (says, cause) in _FIELDS.items():
         if says(one) != says(other):
-            yield _plain(name, what, says(one), says(other), cause)
+            yield _plain(name, what, (says(one), says(other)), cause)
 
 
 def _plain(
-    path: str, what: str, first: str | None, second: str | None, cause: Cause
+    path: str, what: str, both: Sequence[str | None], cause: Cause
 ) -> tuple[Difference, Told]:
+    first, second = both
     made = Difference(section=SECTION, path=path, what=what, first=first, second=second)
     return made, Told(cause=cause)
