@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cyclonedx.model.component import Component
 
 # RFC 9562, 6.6: a name space of our own, so that our names meet nobody else's.
-_SPACE: Final = uuid.UUID("7b1f6d0a-43c5-5b0e-9a53-1d8c7f2f6d21")
+SPACE: Final = uuid.UUID("7b1f6d0a-43c5-5b0e-9a53-1d8c7f2f6d21")
 _EXPRESSION: Final = re.compile(r"[A-Za-z0-9.+-]+(?: (?:AND|OR|WITH) [A-Za-z0-9.+-]+)*")
 _PREFIX: Final = "troth:"
 
@@ -34,14 +34,30 @@ def write(parts: Components, *, name: str) -> bytes:
     Raises:
         Unavailable: the library for CycloneDX is not installed (extra `sbom`).
     """
+    needed()
+    return text(_bom(parts, name))
+
+
+def needed() -> None:
+    """Says what is missing before anything is made.
+
+    Raises:
+        Unavailable: the library for CycloneDX is not installed (extra `sbom`).
+    """
     try:
-        from cyclonedx.output.json import JsonV1Dot6
+        import cyclonedx  # noqa: F401
     except ImportError:
         raise Unavailable(
             "a bill of materials needs the package cyclonedx-python-lib",
             fix="install troth with its extra: pip install 'troth[sbom]'",
         ) from None
-    return JsonV1Dot6(_bom(parts, name)).output_as_string(indent=1).encode("utf-8") + b"\n"
+
+
+def text(bom: "Bom") -> bytes:
+    """The file."""
+    from cyclonedx.output.json import JsonV1Dot6
+
+    return JsonV1Dot6(bom).output_as_string(indent=1).encode("utf-8") + b"\n"
 
 
 def _bom(parts: Components, name: str) -> "Bom":
@@ -55,7 +71,7 @@ def _bom(parts: Components, name: str) -> "Bom":
         type=ComponentType.FIRMWARE,
         bom_ref=f"image:{parts.image}",
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=parts.image)],
-        properties=_properties(
+        properties=properties(
             {
                 "build-record-sha256": parts.record,
                 "suite": parts.suite,
@@ -65,13 +81,13 @@ def _bom(parts: Components, name: str) -> "Bom":
     )
     metadata = BomMetaData(
         component=image,
-        properties=_properties({"not-looked-into": tuple(one.words for one in parts.unseen)}),
+        properties=properties({"not-looked-into": tuple(one.words for one in parts.unseen)}),
     )
     # Where this is left out the library writes the time at which it was called.
     metadata.timestamp = None  # type: ignore[assignment]
     refs = _References()
     made = [_component(part, parts, refs) for part in parts.parts if not part.within]
-    bom = Bom(components=made, serial_number=uuid.uuid5(_SPACE, seen), metadata=metadata)
+    bom = Bom(components=made, serial_number=uuid.uuid5(SPACE, seen), metadata=metadata)
     bom.register_dependency(image, made)
     _place_inside(parts, made, refs)
     return bom
@@ -128,8 +144,8 @@ def _component(part: Part, parts: Components, refs: _References) -> "Component":
         scope=ComponentScope.EXCLUDED if part.role == "builder" else ComponentScope.REQUIRED,
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=part.sha256)] if part.sha256 else (),
         purl=_purl(part, parts),
-        licenses=_licences(part.licences or ()),
-        properties=_properties(
+        licenses=licences(part.licences or ()),
+        properties=properties(
             {
                 "kind": part.kind,
                 "role": part.role,
@@ -166,7 +182,7 @@ def _purl(part: Part, parts: Components) -> Any:
     return None
 
 
-def _licences(stated: Iterable[str]) -> list[Any]:
+def licences(stated: Iterable[str]) -> list[Any]:
     """One expression as such; several, or what is no expression of SPDX, by their names."""
     from cyclonedx.model.license import DisjunctiveLicense, LicenseExpression
     from cyclonedx.spdx import is_expression, is_supported_id
@@ -179,7 +195,8 @@ def _licences(stated: Iterable[str]) -> list[Any]:
     return [DisjunctiveLicense(name=name) for name in every]
 
 
-def _properties(values: dict[str, str | tuple[str, ...]]) -> list[Any]:
+def properties(values: dict[str, str | tuple[str, ...]]) -> list[Any]:
+    """Properties in the name space of ours; what is empty is left away."""
     from cyclonedx.model import Property
 
     return [

@@ -11,6 +11,7 @@ from troth.image.files import disk
 from troth.image.hardware import options
 from troth.image.hardware.inputs import inputs
 from troth.image.store import digest
+from troth.wire import eif
 
 MOST: Final = 128 << 20
 CONFIG: Final = ".config"
@@ -23,7 +24,7 @@ _VERSION: Final = 0x20E
 def is_kernel(data: bytes | memoryview) -> bool:
     """Whether these bytes begin as a bzImage of Linux does."""
     at, magic = _BOOT
-    return bytes(data[at : at + len(magic)]) == magic
+    return bytes(data[at : at + len(magic)]) == magic and bytes(data[:4]) != eif.MAGIC
 
 
 def claimed(path: Path, data: bytes) -> bool:
