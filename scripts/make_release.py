@@ -31,6 +31,13 @@ KERNEL = "linux-{}"
 MAX_AGE = "3650d"
 
 
+HEAD = """# Whose word counts for troth's own releases: the log, its witnesses, the owners. README.md tells how it is used.
+# Only [release] is about them; nothing here accepts evidence of anything that runs. The log in this repository is
+# looked at by its witnesses when a release is made, so it may be years old. Ask for less where you have a newer copy.
+
+"""
+
+
 class Desk:
     """Where everything is."""
 
@@ -77,6 +84,7 @@ def begin(desk: Desk) -> None:
         *("--witness-threshold", 2, "--owner-threshold", 2, "--notice", "0s"),
         *("--max-checkpoint-age", MAX_AGE, "-o", desk.policy),
     )
+    desk.policy.write_text(HEAD + desk.policy.read_text(encoding="utf-8"), encoding="utf-8")
 
 
 def _key(desk: Desk) -> None:

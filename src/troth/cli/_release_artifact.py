@@ -128,7 +128,11 @@ class File:
             wrong = made.problems(statement, made=known, **asked)
         self.compared = not wrong
         if self.compared and known.source is not None:
-            self.inputs = f"all as commit {known.source.commit} has them"
+            self.inputs = (
+                f"all as commit {known.source.commit} has them, taken from {origin.source}"
+            )
+            if known.source.git != origin.source:
+                self.inputs += f"; the statement names {known.source.git}"
         elif self.compared:
             self.inputs = "all as this troth pins them"
         return wrong

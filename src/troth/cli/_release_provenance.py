@@ -268,7 +268,7 @@ def _report(
         f"  builder  {visible(said)}"
         + ("" if builder else "   (as the signer says; --builder asks for one)")
     )
-    out(f"  inputs   {about.inputs}")
+    out(f"  inputs   {visible(about.inputs)}")
     if about.signed:
         out("  note     the image is signed for PCR8 since; the statement is about all else of it")
 

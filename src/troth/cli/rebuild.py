@@ -1,4 +1,4 @@
-"""`troth rebuild`: does this source give that image? Built again, compared, and where it differs told why."""
+"""`troth rebuild`: does this source give that image, wheel or kernel? Built again, compared, and told why not."""
 
 import contextlib
 import sys
@@ -43,6 +43,12 @@ def rebuild(
         troth rebuild app.build.json --against https://127.0.0.1:8443
         troth rebuild https://example.org/app.git --tag v1 --path app --image app.eif
         troth rebuild examples/hello --image hello.eif -o again.eif
+
+    A pure-Python wheel is built again from a commit of its source, by the packages that requirements/build.txt in it
+    names by hash. The hardware kernel is built again twice, which takes some minutes.
+
+        troth rebuild app-1.0-py3-none-any.whl --source https://example.org/app.git --tag v1
+        troth rebuild vmlinuz
 
     Args:
         target: what is built again.
