@@ -65,6 +65,10 @@ def troth(*words: object, output: bool = False) -> str:
 
 def begin(desk: Desk) -> None:
     """Keys, a log, and the policy that names their public halves."""
+    if desk.keys.exists() or desk.log.exists():
+        sys.exit(
+            f"error: {desk.keys} or {desk.log} exists; a log is begun once, by keys of its own"
+        )
     desk.keys.mkdir(mode=0o700)
     desk.releases.mkdir(exist_ok=True)
     log = troth("tlog", "init", desk.log, "--name", "troth/log", "--key", desk.keys / "log.key", output=True)  # fmt: skip
@@ -119,6 +123,10 @@ def release(
     desk: Desk, folder: Path, file: Path, *, version: str, origin: list[object], source: list[object], builder: str
 ) -> None:  # fmt: skip
     """Bill of materials, provenance, an entry that two owners sign, and its place in the log."""
+    if folder.exists():
+        sys.exit(
+            f"error: {folder} exists; if its entry is not in the log, remove it and begin again"
+        )
     folder.mkdir(parents=True)
     bill, said, entry = (folder / n for n in ("sbom.cdx.json", "provenance.json", "release.entry"))
     troth("release", "sbom", file, *origin, "-o", bill)

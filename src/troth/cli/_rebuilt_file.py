@@ -1,6 +1,7 @@
 """`troth rebuild` of a file that is no image: a wheel, or the hardware kernel."""
 
 import hashlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -197,6 +198,11 @@ def _kernel(target: str, *, out: Path | None, json: bool) -> int:
     return _show(document, target, data, bytes(kernel.image), known, rows=rows, out=out, json=json)
 
 
+def _text(name: str) -> str:
+    """A name of a file as JSON can have it."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
 def _show(
     document: Mapping[str, Any],
     name: str,
@@ -217,7 +223,11 @@ def _show(
             "schema": SCHEMA,
             **document,
             "equal": equal,
-            "file": {"name": name, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()},
+            "file": {
+                "name": _text(name),
+                "size": len(data),
+                "sha256": hashlib.sha256(data).hexdigest(),
+            },
             "rebuilt": {
                 "size": len(rebuilt),
                 "sha256": hashlib.sha256(rebuilt).hexdigest(),

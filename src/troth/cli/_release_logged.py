@@ -1,6 +1,7 @@
 """`troth release artifacts` and `logged`: files that no platform measures, into a log, and looked up in it."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -124,7 +125,8 @@ def logged(
         raise Misuse(f"{policy} asks for no release in a log", fix="name a policy with [release]")
     instant, _ = _expect.instant(at)
     data = read_source(str(file), limit=_MOST)
-    sha256, called = hashlib.sha256(data).hexdigest(), name or _called(file, data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    called = os.fsencode(name or _called(file, data)).decode("utf-8", "replace")
     item = _release_log.load(log, chosen, offline=False).items[0]
     opened = snapshot.opened(item.data, log=terms.log, witnesses=terms.witnesses)
     state = governance.state(governance.read(opened, terms), instant)

@@ -182,12 +182,13 @@ def _check_pinned(requires: Any, found: tuple[Pin, ...], python: str) -> None:
     for text in requires:
         try:
             said = requirements.Requirement(text)
-        except (requirements.InvalidRequirement, RecursionError):
+            asked = said.marker is None or said.marker.evaluate(rules)
+            version = versions.get(plain(said.name))
+            good = version is not None and said.specifier.contains(version, prereleases=True)
+        # Also markers and versions that cannot be compared.
+        except (ValueError, KeyError, RecursionError):
             raise Malformed(f"{text[:80]!r} is no requirement", field=PROJECT) from None
-        if said.marker is not None and not said.marker.evaluate(rules):
-            continue
-        version = versions.get(plain(said.name))
-        if version is None or not said.specifier.contains(version, prereleases=True):
+        if asked and not good:
             has = f"has {said.name} {version}" if version else f"lacks {said.name}"
             raise Misuse(f"{PROJECT} asks for {text[:80]}, and {REQUIREMENTS} {has}", fix=_ANEW)
 

@@ -25,6 +25,8 @@ from troth.image.store import digest
 _PYTHON: Final = "3.11.0"
 _LINUX: Final = "GPL-2.0-only WITH Linux-syscall-note"
 _MOST_METADATA: Final = 4 << 20
+_MOST_NEEDS: Final = 1000
+_MOST_WORDS: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,13 +142,17 @@ def _metadata(data: bytes, name: str) -> dict[str, Any]:
     once = {}
     for key in ("Name", "Version", "License-Expression"):
         values = [str(value) for value in said.get_all(key, [])]
-        if len(values) > 1 or not all(v.isascii() and v.isprintable() for v in values):
+        if len(values) > 1 or not all(_is_plain(value) for value in values):
             raise Malformed(f"its METADATA does not say its {key} once, in words", field=name)
         once[key] = values[0] if values else ""
     needs = [str(value) for value in said.get_all("Requires-Dist", [])]
-    if not all(value.isascii() and value.isprintable() for value in needs):
-        raise Malformed("needs what has no name", field=name)
+    if len(needs) > _MOST_NEEDS or not all(map(_is_plain, needs)):
+        raise Malformed("needs what has no name, or too much", field=name)
     return {**once, "Requires-Dist": needs}
+
+
+def _is_plain(value: str) -> bool:
+    return value.isascii() and value.isprintable() and len(value) <= _MOST_WORDS
 
 
 def _plain(name: str) -> str:
