@@ -88,6 +88,22 @@ def test_what_the_archive_says_of_a_member() -> None:
     assert {one[1:] for one in told(packed)} == {("layout", "a-compressor")}
 
 
+def test_another_level_of_the_same_compressor() -> None:
+    made = []
+    for level in (1, 9):
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as archive:
+            item = zipfile.ZipInfo("a.py", (2020, 2, 2, 0, 0, 0))
+            item.compress_type = zipfile.ZIP_DEFLATED
+            text = b"".join(b"%d\n" % (n * n % 97) for n in range(5000))
+            archive.writestr(item, text, compresslevel=level)
+        made.append(out.getvalue())
+    ((one, words),) = wheel_compare.differences(*made)
+    assert (one.path, one.what) == ("a.py", "layout")
+    assert str(one.first).startswith("packed to ")
+    assert words.cause is not None and words.cause.name == "a-compressor"
+
+
 def test_what_no_member_has() -> None:
     archive = io.BytesIO(GOOD)
     with zipfile.ZipFile(archive, "a") as more:

@@ -78,6 +78,9 @@ def _member(
         if told.cause is None:
             told = Told(kind=told.kind, told=told.told, cause=causes.SOURCE)
         yield content, told
+    elif one.compress_size != other.compress_size:
+        sizes = [f"packed to {item.compress_size} bytes" for item in (one, other)]
+        yield _plain(name, "layout", sizes, causes.COMPRESSOR)
     for what, (says, cause) in _FIELDS.items():
         if says(one) != says(other):
             yield _plain(name, what, (says(one), says(other)), cause)
