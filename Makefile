@@ -6,7 +6,7 @@ BIN := .venv/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check kernel bench docs qemu mutants fuzz tlog-kill release clean
+.PHONY: help setup demo test check kernel bench docs rebuilds qemu mutants fuzz tlog-kill release clean
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench: .venv/ready ## ratios to the unavoidable work, and to a peer, in one run
 docs: .venv/ready ## make docs/reference again from the code
 	$(BIN)/python scripts/render_codes.py
 	$(BIN)/python scripts/render_reference.py
+
+rebuilds: .venv/ready ## each example rebuilt as a stranger would, in every way there is; some minutes
+	TROTH_REBUILDS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) tests/examples/test_rebuilt.py
 
 qemu: ## QEMU with the machine nitro-enclave, into troth's cache (10 minutes)
 	@scripts/build_qemu_nitro.sh

@@ -6,7 +6,19 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import boot, container, image, nitro, nvidia, process, quotes, receipts, vsock
+from bench import (
+    boot,
+    build,
+    container,
+    image,
+    log,
+    nitro,
+    nvidia,
+    process,
+    quotes,
+    receipts,
+    vsock,
+)
 from bench.timing import Line, shown
 
 VECTORS = Path(os.environ.get("TROTH_VECTORS", Path(__file__).parents[2] / "shared" / "vectors"))
@@ -48,7 +60,9 @@ def main() -> int:
     }
     alone: dict[str, Part] = {
         "an image": image.writing,
+        "a build": build.building,
         "a container": container.becoming,
+        "a log": log.keeping,
         "a handshake": _handshake,
         "vsock": vsock.streams,
         "a boot, Debian's kernel": lambda: boot.booting("debian"),

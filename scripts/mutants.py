@@ -40,7 +40,7 @@ REASONS: Final = REPOSITORY / "scripts" / "mutants.toml"
 PAGE: Final = REPOSITORY / "docs" / "reference" / "mutants.md"
 # Where comparisons are flipped and refusals left out, and where steps are checks that can be removed.
 # The tests beside them are those that must notice.
-FLIPPED: Final = ("wire", "crypto", "model", "platforms", "policy", "verifier")
+FLIPPED: Final = ("wire", "crypto", "model", "platforms", "policy", "tlog", "verifier")
 BESIDE: Final = (*FLIPPED, "attacks")
 CHECKS: Final = (
     *("crypto/issued.py", "crypto/keys.py", "crypto/signature.py"),
@@ -66,6 +66,7 @@ CHECKS: Final = (
     *("platforms/tdx/eventlog.py", "platforms/tdx/log.py", "platforms/_tcg.py"),
     *(f"platforms/tpm/{name}.py" for name in ("authorities", "certified", "chain", "log")),
     *("crypto/quoted.py", "policy/vtpm.py"),
+    *("crypto/merkle.py", "tlog/note.py", "tlog/proof.py"),
     *(f"platforms/tokens/{name}.py" for name in ("anchor", "chain", "jwks", "result")),
     *(
         f"policy/{name}.py"
@@ -91,7 +92,7 @@ LEFT_OUT: Final = (
     *("platforms/tpm/simulate", "platforms/tpm/collect.py", "platforms/nitrotpm/simulate"),
     "platforms/nvidia/simulate",
 )
-MARKERS: Final = "not network and not namespaces and not variation and not slow"
+MARKERS: Final = "not network and not namespaces and not variation and not toolchains and not slow"
 OPTIONS: Final = ("-q", "-p", "mutants_plugin", "-p", "no:cacheprovider", "-m", MARKERS)
 ENOUGH: Final = 0.95
 FIRST: Final = 25  # tests that are tried before the rest: most mutants are caught by them

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-REFUSALS: Final = {"Malformed", "Misuse", "Rejected", "Undecided"}
+REFUSALS: Final = {"Malformed", "Misuse", "NotIncluded", "NotSigned", "Rejected", "Undecided"}
 MAKERS: Final = {"failed", "undecided", "waived"}
 # What lists of findings are called here, and those of questions that must be answered.
 FOUND: Final = {
@@ -23,6 +23,7 @@ STARRED: Final = {"checks", "revoked", "signer", "signers", "chain", "trust", "p
 # What a call answers where nothing is wrong: in words, in a list of them, or yes and no.
 SILENT: Final[dict[str, str | bool | tuple[()]]] = {
     **dict.fromkeys(("verify", "ecdsa_p256_raw", "ecdsa_p384_raw", "ed25519_raw"), ""),
+    **dict.fromkeys(("included", "consistent", "wrong"), ""),
     **dict.fromkeys(("qe_signature", "problem", "unsigned", "_trouble"), ""),
     **dict.fromkeys(("problems", "link", "not_valid", "misfits", "_unknown"), ()),
     **dict.fromkeys(("vouches_for", "carries", "hold"), True),

@@ -1,8 +1,8 @@
 """Write what the code knows better than prose: the help of every command, and what troth speaks.
 
 Makes docs/reference/cli.md, the table in README.md, in docs/reference/services.md the matrix of attacks
-that the tests are held to, and in docs/reference/hardware-kernel.md the options and what is pinned. With
-`--check` it writes nothing and exits 1 if something would change.
+that the tests are held to, in docs/reference/hardware-kernel.md the options and what is pinned, and in
+docs/reference/surface.md the numbers. With `--check` it writes nothing and exits 1 if something would change.
 """
 
 import io
@@ -19,6 +19,7 @@ from troth.channel.services import SERVICES
 from troth.cli.main import COMMANDS, make_app
 from troth.image.hardware import options
 from troth.image.hardware.inputs import inputs
+from troth.image.surface_words import KINDS, NUMBERS
 from troth.platforms import PLATFORMS
 
 REPOSITORY: Final = Path(__file__).parents[1]
@@ -36,6 +37,9 @@ OPTIONS_BEGIN: Final = (
     "<!-- the options: made by `make docs` from the table that the kernel is built from -->"
 )
 PINNED_BEGIN: Final = "<!-- what is pinned: made by `make docs` from the lock -->"
+SURFACE_PAGE: Final = REPOSITORY / "docs" / "reference" / "surface.md"
+NUMBERS_BEGIN: Final = "<!-- the numbers: made by `make docs` -->"
+KINDS_BEGIN: Final = "<!-- the kinds: made by `make docs` -->"
 # Not codes: the answer is no evidence at all, or the connection is lost.
 ERRORS: Final = frozenset({"malformed", "unavailable"})
 # What Intel's two platforms share stands in one folder.
@@ -157,6 +161,12 @@ def kernel_pinned() -> str:
     return f"| | |\n| --- | --- |\n{table}"
 
 
+def words(table: dict[str, str], heading: str) -> str:
+    """A table of words with what each means."""
+    rows = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in table.items())
+    return f"| {heading} | |\n| --- | --- |\n{rows}"
+
+
 def within(page: Path | str, opening: str, made: str) -> str:
     """The page, or its text, with what stands between its marks made again."""
     text = page if isinstance(page, str) else page.read_text("utf-8")
@@ -175,6 +185,11 @@ def main() -> int:
         SERVICES_PAGE: within(SERVICES_PAGE, MATRIX_BEGIN, matrix()),
         KERNEL_PAGE: within(
             within(KERNEL_PAGE, OPTIONS_BEGIN, kernel_options()), PINNED_BEGIN, kernel_pinned()
+        ),
+        SURFACE_PAGE: within(
+            within(SURFACE_PAGE, NUMBERS_BEGIN, words(NUMBERS, "number")),
+            KINDS_BEGIN,
+            words(KINDS, "kind"),
         ),
     }
     if "--check" in sys.argv[1:]:

@@ -3,7 +3,10 @@
 The two verdict errors, `Rejected` and `Undecided`, carry a report and live in `troth.model.report`.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+EXIT_BUG: Final = 70
+"""The exit code of what should not have happened: a bug in troth, or an end without a word."""
 
 
 class TrothError(Exception):
@@ -14,7 +17,7 @@ class TrothError(Exception):
         fix: the next move, as one imperative sentence, or an empty string.
     """
 
-    exit_code: ClassVar[int] = 70
+    exit_code: ClassVar[int] = EXIT_BUG
 
     def __init__(self, message: str, *, fix: str = "") -> None:
         super().__init__(message)

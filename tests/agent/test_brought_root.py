@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.namespaces, pytest.mark.network]
 
 RECIPE = """
 memory = 256
+scratch = ["/srv/data/own"]
 [app]
 name = "brought"
 from_oci = "../app.tar"
@@ -97,6 +98,7 @@ def test_nothing_of_the_agents_is_in_sight(seen: Any) -> None:
 
 
 def test_what_is_mounted_inside(seen: Any) -> None:
+    assert "/srv/data/own" in seen["mounts"]
     assert {"/", "/proc", "/dev", "/run", "/tmp", "/run/troth/agent.sock"} <= set(seen["mounts"])
     assert seen["run"] == ["lock", "troth"]
     assert seen["hosts"] == "127.0.0.1 localhost\n::1 localhost\n"

@@ -22,6 +22,7 @@ GOOD = {
     "name": "app",
     "raw_nsm": False,
     "root": "/",
+    "scratch": ["/var/lib/app"],
     "sealed": [],
     "stop_signal": 15,
 }
@@ -31,6 +32,7 @@ def test_the_good_one() -> None:
     read = config.read(json.canonical(GOOD))
     assert read.entry == ("/usr/bin/python3.13", "/app/main.py")
     assert read.listen == (8080,)
+    assert (read.scratch, read.memory) == (("/var/lib/app",), 256)
     assert read.free == {"hint"}
     assert dict(read.environment) == {"GREETING": "hello"}
     assert (read.root, read.directory, read.stop_signal) == ("/", "/", 15)
@@ -42,6 +44,12 @@ def test_the_good_one() -> None:
     [
         {"raw_nsm": "yes"},
         {"raw_nsm": 0},
+        {"scratch": "/data"},
+        {"scratch": [1]},
+        {"scratch": ["/usr/lib/x"]},
+        {"scratch": ["/a", "/a"]},
+        {"memory": "256"},
+        {"memory": 0},
         {"root": "/usr"},
         {"root": ""},
         {"root": ["/"]},

@@ -22,6 +22,12 @@ def test_3_nor_can_it_be_mapped_executable(probe: Probe) -> None:
     assert refused(probe.ask("map_from_tmp"))
 
 
+def test_3a_nor_on_a_folder_that_the_recipe_gives_it(probe: Probe) -> None:
+    assert not refused(probe.ask("write_to_scratch"))
+    assert "PermissionError" in probe.ask("exec_from_scratch")
+    assert "No space left" in probe.ask("fill_scratch")
+
+
 def test_4_nor_run_from_memory(probe: Probe) -> None:
     assert refused(probe.ask("exec_from_memory"))
     assert refused(probe.ask("loader_on_sealed_memory"))
@@ -78,7 +84,7 @@ def test_11_the_agent_is_out_of_sight(probe: Probe) -> None:
 def test_12_the_hosts_files_network_and_switches_are_out_of_reach(probe: Probe) -> None:
     assert set(probe.ask("host_files")) <= {
         *("app", "bin", "dev", "etc", "init", "lib", "lib64", "proc", "root-view", "run", "sbin"),
-        *("sys", "tmp", "usr"),
+        *("sys", "tmp", "usr", "var"),
     }
     assert probe.ask("interfaces") == ["lo"]
     assert refused(probe.ask("network"))

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from troth.agent import late
+from troth.agent import serve
 from troth.agent.api import MAX_BODY, MAX_FREE, Api
 from troth.agent.attest import Attester
 from troth.agent.config import AppConfig
@@ -34,6 +34,8 @@ CONFIG = AppConfig(
     free=frozenset({"given", "link", "pipe", "folder", "large"}),
     sealed=frozenset(),
     stop_signal=15,
+    scratch=(),
+    memory=256,
     raw_nsm=False,
 )
 
@@ -56,7 +58,7 @@ class Agent:
         identity = Identity()
         attester = Attester(Nsm(InProcess(module)), identity.spki)
         api = Api(config=CONFIG, attester=attester, identity=identity, free=self.free)
-        late.serve(self.path, api)
+        serve.serve(self.path, api)
 
     def connect(self) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX)
@@ -129,6 +131,14 @@ def test_other_methods_get_an_answer_in_our_form(agent, method) -> None:
         (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", 414),
         (b"GET /v1/info HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n", 431),
         (b"GET /v1/info HTTP/1.1\r\nContent-Length: 1\r\n\r\nx", 400),
+        (b"GET /v1/info\r\n\r\n", 400),
+        (b"GET /v1/info HTTP/1.1 x\r\n\r\n", 400),
+        (b"GET /v1/info HTTP/1.1\r\nA: " + b"b" * 70_000 + b"\r\n\r\n", 431),
+        (b"GET /v1/info HTTP/1.1\r\nA: b\r\n c\r\n\r\n", 400),
+        (b"GET /v1/info HTTP/1.1\r\nA : b\r\n\r\n", 400),
+        (b"GET /v1/info HTTP/1.1\r\nA\r\n\r\n", 400),
+        (b"GET /v1/info HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"POST /v1/random HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 411),
         (b"POST /v1/random HTTP/1.1\r\n\r\n", 411),
         (b"POST /v1/random HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 411),
         (b"POST /v1/random HTTP/1.1\r\nContent-Length: +1\r\n\r\n", 411),
@@ -167,6 +177,35 @@ def test_a_connection_serves_several_requests(agent) -> None:
             response = http.client.HTTPResponse(sock)
             response.begin()
             assert json.loads(response.read())["name"] == "app"
+
+
+def test_it_lasts_as_long_as_the_caller_says(agent) -> None:
+    for version, said, lasts in (
+        ("1.1", "", True),
+        ("1.1", "Connection: Close\r\n", False),
+        ("1.0", "", False),
+        ("1.0", "Connection: keep-alive\r\n", True),
+    ):
+        with agent.connect() as sock:
+            sock.sendall(f"GET /v1/info HTTP/{version}\r\n{said}\r\n".encode())
+            response = http.client.HTTPResponse(sock)
+            response.begin()
+            assert response.getheader("Connection") == (None if lasts else "close")
+            assert response.getheader("Date", "").endswith(" GMT")
+            response.read()
+            if not lasts:
+                assert sock.recv(1) == b""
+
+
+def test_who_waits_for_the_word_to_send_a_body_gets_it(agent) -> None:
+    with agent.connect() as sock:
+        head = b"POST /v1/random HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 11\r\n\r\n"
+        sock.sendall(head)
+        assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(b'{"size": 1}')
+        response = http.client.HTTPResponse(sock)
+        response.begin()
+        assert response.status == 200
 
 
 def test_many_ask_at_once_and_each_gets_its_own_answer(agent) -> None:

@@ -10,6 +10,8 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.cli.served import serving
 from tests.tlog.logs import KEY, consistency, numbered, publish, signed
 
@@ -20,6 +22,7 @@ from troth.tlog import monitor, proof, snapshot, tiles
 from troth.tlog.checkpoint import NotSigned
 from troth.tlog.monitor import Kind, Witnessed
 from troth.tlog.monitor_state import Memory
+from troth.tlog.read import from_folder
 from troth.tlog.signer import SigningKey
 from troth.tlog.witness import Witness
 from troth.tlog.witnessing import Request
@@ -185,3 +188,26 @@ def test_errors_say_what_is_wrong(folder: Path, at: str) -> None:
         lie(folder)
         with pytest.raises(kind):
             _client(at, TRUE)
+
+
+def test_no_bit_of_a_log_can_be_changed_unseen(folder: Path) -> None:
+    """Signatures of others aside, every byte that is served is covered by the log's own signature."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    now = datetime.now(UTC)
+
+    @settings(max_examples=150, deadline=None)
+    @given(which=st.integers(0, len(files) - 1), at=st.integers(0, 1 << 30), bit=st.integers(0, 7))
+    def judged(which: int, at: int, bit: int) -> None:
+        path = files[which]
+        whole = path.read_bytes()
+        at %= len(whole)
+        path.write_bytes(bytes([*whole[:at], whole[at] ^ 1 << bit, *whole[at + 1 :]]))
+        try:
+            memory = Memory(log=KEY.verifier)
+            outcome = monitor.check(from_folder(folder), memory, witnessed=Witnessed(), at=now)
+            assert outcome.findings != ()
+            assert outcome.memory is memory
+        finally:
+            path.write_bytes(whole)
+
+    judged()

@@ -1,30 +1,39 @@
 """Logs that lie, and witnesses that lie, against a policy that asks for a release."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
 import pytest
 from tests.platforms.nitro.forge import document
 from tests.tlog.governed import (
+    ANNA,
     DAY,
     HOUR,
     LOG,
     NOW,
     OTHER,
+    OWNERS,
     STRANGER,
     WITNESSES,
     World,
     active,
     checkpoint,
     collateral,
+    freeze,
     release,
     revoke,
     signed,
 )
 from tests.verifier.releases import judge, policy, wrong
 
-import troth
+from troth.model.collateral import NONE
 from troth.model.report import Verdict
+from troth.policy.appraise import Expectation
+from troth.tlog import entry
+from troth.tlog.note import Note, Signature
+from troth.verifier.judge import judged
+from troth.verifier.released import settled
 
 REJECTED, UNDECIDED = Verdict.REJECTED, Verdict.UNDECIDED
 
@@ -123,14 +132,100 @@ def test_junk_beside_the_log() -> None:
 
 def test_a_bit_flipped_anywhere_is_not_accepted() -> None:
     """Of the notes' lines that nobody needs (a third witness, say) none is an exception: CBOR and text are strict."""
-    world = World().add(signed(release())).seen(NOW - 10 * DAY, NOW - 10 * DAY, None)
-    world.add(b"x").seen(NOW - HOUR, NOW - HOUR, None)
-    good = world.pack()
+    world = World().add(signed(release(), ANNA)).seen(NOW - 10 * DAY, None, None)
+    good = world.add(b"x").seen(NOW - HOUR, None, None).pack()
+    asked = policy(owners=(ANNA.verifier,), owner_threshold=1, witness_threshold=1)
     evidence, root = document()
+    (alone, _) = judged(
+        evidence,
+        policy=asked,
+        at=NOW,
+        expectation=Expectation(),
+        trust=[root],
+        collateral=NONE,
+        receipts=(),
+        as_of=False,
+    )
+
+    def verdict(log: bytes) -> Verdict:
+        (report,) = settled([alone], policy=asked, collateral=collateral(log), at=NOW)
+        return report.verdict
+
+    assert alone.verdict is UNDECIDED
+    assert verdict(good) is Verdict.ACCEPTED
     for place in range(len(good)):
         bad = bytearray(good)
         bad[place] ^= 1 << place % 8
-        report = troth.appraise(
-            evidence, policy=policy(), at=NOW, trust=[root], collateral=collateral(bytes(bad))
-        )
-        assert report.verdict in (REJECTED, UNDECIDED), place
+        assert verdict(bytes(bad)) in (REJECTED, UNDECIDED), place
+
+
+def test_more_logs_than_anybody_keeps() -> None:
+    states = [active(*(b"%d" % n for n in range(size))) for size in range(9)]
+    assert wrong(judge(*states[:8]))[0] is Verdict.ACCEPTED
+    assert wrong(judge(*states)) == (REJECTED, {"M503"})
+
+
+def test_a_copy_of_a_revocation_revokes_nothing_anew() -> None:
+    """The operator appends it once more, after the owners released the same code again."""
+    world = World().add(signed(release()), signed(revoke(release())))
+    world.add(signed(release(version="1.0.1")), signed(revoke(release()), *OWNERS))
+    assert wrong(judge(world.seen(NOW - 80 * HOUR, NOW - 80 * HOUR, NOW)))[1] == {"M505"}
+    assert wrong(judge(world.add(b"x").seen(NOW - HOUR)))[0] is Verdict.ACCEPTED
+
+
+def test_an_owner_whose_other_signature_is_wrong_did_not_sign() -> None:
+    text = entry.text(release())
+    right = [owner.sign(text) for owner in OWNERS[:2]]
+    wrong_one = replace(right[1], data=bytes(64))
+    note = Note(text=text, signatures=(*right, wrong_one)).encode()
+    world = World().add(note).seen(NOW - 10 * DAY).add(b"x").seen(NOW - HOUR)
+    assert wrong(judge(world)) == (REJECTED, {"M506"})
+
+
+def test_a_log_that_makes_a_verifier_work() -> None:
+    """Wrong signatures are counted, copies of right ones cost nothing, and a file of crumbs is not read."""
+    text = entry.text(freeze())
+
+    def note(*lines: Signature, place: int) -> bytes:
+        mark = Signature(name="x", key_id=b"mark", data=place.to_bytes(8, "big"))
+        return Note(text=text, signatures=(*lines, mark)).encode()
+
+    def wrong_ones(place: int) -> Iterator[Signature]:
+        for owner in OWNERS:
+            data = place.to_bytes(8, "big") * 8
+            yield Signature(name=owner.verifier.name, key_id=owner.verifier.id, data=data)
+
+    junk = [note(*wrong_ones(place), place=place) for place in range(400)]
+    assert wrong(judge(active(*junk))) == (REJECTED, {"M503"})
+    assert wrong(judge(active(*junk[:100])))[0] is Verdict.ACCEPTED
+    right = [note(*(o.sign(text) for o in OWNERS), place=place) for place in range(2000)]
+    assert wrong(judge(active(*right)))[0] is Verdict.ACCEPTED
+    crumbs = b"\xa4\x65older\x80\x66schema\x74troth/log-snapshot/1\x67entries"
+    for inner in (
+        b"\x9a\x00\x7e\x00\x00" + b"\x40" * 0x7E0000,
+        (b"\x99\xff\xff" + b"\x80" * 65535) * 99,
+    ):
+        assert wrong(judge(crumbs + inner)) == (REJECTED, {"M503"})
+    lines = {witness: [NOW - HOUR * hour for hour in range(30)] for witness in WITNESSES}
+    older = tuple(checkpoint([b"%d" % n], lines) for n in range(100))
+    assert wrong(judge(active().pack(older=older))) == (REJECTED, {"M503"})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"app":"\\ud800","kind":"freeze","what":"code"}',
+        '{"app":"auction","kind":"freeze","what":"\\ud800"}',
+        '{"app":"auction","kind":"freeze","what":' + "[" * 900 + "]" * 900 + "}",
+        '{"app":"auction","kind":"freeze","what":1e5}',
+        '{"app":"auction","kind":"freeze","what":' + "9" * 60000 + "}",
+        "\x00",
+        "\u2028",
+    ],
+)
+def test_an_entry_that_no_reader_takes_hides_no_other(line: str) -> None:
+    raw = f"troth-log-entry/1\n{line}\n"
+    lines = [o.sign(raw).line() for o in OWNERS[:2]] if line.isprintable() else []
+    hostile = f"{raw}\n{''.join(lines)}".encode("utf-8", "surrogatepass")
+    assert wrong(judge(active(hostile)))[0] is Verdict.ACCEPTED
+    assert wrong(judge(active(hostile, signed(revoke(release()))))) == (REJECTED, {"M508"})

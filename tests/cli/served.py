@@ -1,6 +1,7 @@
 """The small server, on a thread of this process and a free port."""
 
 import asyncio
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -58,9 +59,10 @@ def connect(at: str) -> socket.socket:
 def exchange(at: str, data: bytes, *, end: bool = True) -> bytes:
     """What is answered to raw bytes, until the server ends the connection."""
     with connect(at) as sock:
-        sock.sendall(data)
-        if end:
-            sock.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):  # it may have been left already
+            sock.sendall(data)
+            if end:
+                sock.shutdown(socket.SHUT_WR)
         return drain(sock)
 
 

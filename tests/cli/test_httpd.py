@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
@@ -118,12 +119,12 @@ def test_slow_clients_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
             with pytest.raises(OSError):  # noqa: PT011 - reset, or a broken pipe
                 _drip(head, body)
             assert drain(idle) == b""
-        assert time.monotonic() - begun < 4
+        assert time.monotonic() - begun < 15
         assert status(exchange(at, GET)) == 200
 
 
 def test_who_does_not_read_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_httpd, "_PIECE_SECONDS", 0.4)
+    monkeypatch.setattr(_httpd, "_PIECE_SECONDS", 2)
     path = tmp_path / "large"
     path.write_bytes(bytes(32 << 20))
     opened = []
@@ -137,7 +138,7 @@ def test_who_does_not_read_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert len(exchange(at, GET)) > 32 << 20
         with connect(at) as lazy:
             lazy.sendall(GET)
-            end = time.monotonic() + 5
+            end = time.monotonic() + 30
             while len(opened) < 2 or not opened[1].closed:
                 assert time.monotonic() < end
                 time.sleep(0.05)
@@ -155,19 +156,30 @@ def test_a_file_that_shrinks_ends_the_connection(tmp_path: Path) -> None:
         assert exchange(at, GET + GET).endswith(b"\r\n\r\nabc")
 
 
+def _until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def test_many_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_httpd, "_MOST_CONNECTIONS", 50)
     with serving(echo) as at:
         idle = [connect(at) for _ in range(49)]
-        time.sleep(0.2)
         assert status(exchange(at, GET)) == 200
-        time.sleep(0.1)
-        idle.append(connect(at))
-        time.sleep(0.2)
-        assert exchange(at, GET) == b""  # no room
+
+        def full() -> bool:
+            """No room; else one more takes some, unless the last one's place was not free yet."""
+            if exchange(at, GET) == b"":
+                return True
+            idle.append(connect(at))
+            return False
+
+        _until(full)
         for sock in idle:
             sock.close()
-        time.sleep(0.2)
+        _until(lambda: exchange(at, GET) != b"")
         results: list[int] = []
         threads = [
             threading.Thread(target=lambda: results.append(status(exchange(at, GET))))

@@ -15,12 +15,13 @@ from tests.image.test_stated import RECORD, SOURCE
 from tests.platforms.nitro.signer import image
 
 from troth.cli import _against
-from troth.cli._against import Against, expecting, is_of
+from troth.cli._against import Against, elsewhere, expecting, is_of
 from troth.cli.main import run
+from troth.cli.rebuild import _place as place
 from troth.errors import Misuse
-from troth.image import build as builder
-from troth.image import check
+from troth.image import check, stated
 from troth.image.build import Built
+from troth.image.checkout import Source
 from troth.platforms.nitro.simulate import DevelopmentPki, SimulatedNsm, new_instance
 from troth.policy import Policy
 from troth.wire import cbor, eif
@@ -81,6 +82,8 @@ def test_evidence_is_judged_by_the_production_verifier(
     report = _against.judge(flags(evidence, registers, **changes), OURS, name="the rebuild")
     assert report.verdict.exit_code == code
     assert is_of(report, OURS) is (registers == OURS)
+    where = ["what runs has another pcr2: the ramdisk with the app and its packages"]
+    assert elsewhere(report, OURS) == (where if registers == THEIRS else [])
 
 
 def test_a_policy_is_about_the_rebuild_and_nothing_else() -> None:
@@ -114,6 +117,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "r.build.json").write_text(json.dumps(RECORD))
     (tmp_path / "s.build.json").write_text(json.dumps({**RECORD, "source": SOURCE}))
     old = {k: v for k, v in RECORD.items() if k not in ("recipe", "lock")}
+    made = {**SOURCE, "made": ["bin/x"]}
+    (tmp_path / "made.build.json").write_text(json.dumps({**RECORD, "source": made}))
     (tmp_path / "old.build.json").write_text(json.dumps(old))
     return tmp_path
 
@@ -128,6 +133,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["old.build.json"], 2, "lacks the text of recipe and lock"),
         (["r.build.json"], 2, "does not say where the source is"),
         (["r.build.json", "--source", "app", "--image", "junk"], 3, "eif"),
+        (["made.build.json"], 2, "bin/x is made from the source"),
         (["r.build.json", "--source", "app"], 2, "has no troth.toml"),
         (["r.build.json", "--source", "gone"], 2, "no folder and no address"),
         (["r.build.json", "--source", "me@host:x"], 2, "no folder and no address"),
@@ -155,6 +161,22 @@ def test_what_cannot_be_rebuilt(
     assert sorted(files.rglob("*")) == before
 
 
+def test_which_commit_of_which_repository() -> None:
+    """The record's, unless the caller names another; its folder stays the record's."""
+    said = stated.read(
+        json.dumps({**RECORD, "source": {**SOURCE, "tag": "v1"}}).encode(), field="x"
+    )
+    nothing = {"tag": None, "commit": None, "path": None}
+    found = place("x.eif", said, None, **nothing).source
+    assert found == said.source
+    found = place("x.eif", said, None, **{**nothing, "commit": "2" * 40}).source
+    assert found == Source(git=SOURCE["git"], commit="2" * 40, path="app")
+    found = place("x.eif", said, "https://mirror.example/x", **nothing).source
+    assert found == replace(said.source, git="https://mirror.example/x")
+    found = place("https://other.example/y", said, None, **{**nothing, "tag": "v2"}).source
+    assert found == Source(git="https://other.example/y", tag="v2", path="app")
+
+
 def _git(folder: Path, *words: str) -> None:
     nobody = {
         f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
@@ -165,7 +187,7 @@ def _git(folder: Path, *words: str) -> None:
 
 @pytest.mark.network
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is absent")
-def test_from_a_record_alone_to_what_runs(
+def test_from_a_record_alone_to_what_runs(  # noqa: PLR0917 - fixtures
     sample: Sample,  # noqa: F811
     built: Built,  # noqa: F811
     evidence: Evidence,
@@ -200,25 +222,3 @@ def test_from_a_record_alone_to_what_runs(
     assert said["evidence"]["verdict"] == "accepted"
     kept = {p.name for p in tmp_path.glob("again.*")}
     assert kept == {"again.eif", "again.measurements.json", "again.build.json"}
-
-
-@pytest.mark.network
-def test_a_planted_file_is_named(
-    sample: Sample,  # noqa: F811
-    built: Built,  # noqa: F811
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    folder = tmp_path / "app"
-    check.copy_app(sample.folder, folder, reverse=False)
-    (folder / "app" / "main.py").write_bytes(b"planted = 1\n")
-    builder.write(built, tmp_path / "x.eif")
-    assert run(["rebuild", str(folder), "--image", str(tmp_path / "x.eif")]) == 1
-    said = capsys.readouterr().out
-    assert "source:\n  /app/main.py  content\n" in said
-    assert "\nramdisk 1:\n" in said
-    assert "    second  line 1: planted = 1\n" in said
-    assert "    from    the app, compiled from /app/main.py by the image's own Python\n" in said
-    assert "    more    docs/reference/differences.md#another-source\n" in said
-    assert "record:" not in said  # it only follows
-    assert said.endswith("\ndiffers\n")

@@ -79,6 +79,7 @@ def test_another_name_is_a_difference(made: Desk, capsys: Says) -> None:
         (["W", "--source", "clone", "--image", "x"], 2, "--image: of no meaning for a wheel"),
         (["W", "--source", "clone", "--against", "x"], 2, "--against: of no meaning"),
         (["W", "--source", "clone", "--root", "x"], 2, "--root: of no meaning"),
+        (["W", "--source", "clone", "--mirror", "x"], 2, "--mirror: of no meaning"),
         (["gone-1.0-py3-none-any.whl", "--source", "clone"], 5, "there is no file"),
         (["x.whl", "--source", "clone"], 2, "is not called as a wheel"),
         (["bad-1.0-py3-none-any.whl", "--source", "clone"], 3, "is no wheel"),

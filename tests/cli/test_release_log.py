@@ -1,6 +1,9 @@
 """From an image to a release in a log to a verdict, by the command line alone; and what is refused on the way."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +12,7 @@ import pytest
 from tests.cli.released import app, evidence
 from tests.platforms.nitro.signer import image
 
+import troth
 from troth.cli.main import run
 from troth.platforms.nitro.measure import measure
 
@@ -232,6 +236,52 @@ def test_entries_that_are_not_written(desk: Desk) -> None:
     refused("owners", "auction", *owner, "--key", "@w1.pub", "--threshold", "2", "-o", "@x")
     refused("owners", "auction", *owner, "--key", "@bert.pub", "--threshold", "1", "-o", "@x")
     assert not (desk.folder / "x").exists()
+
+
+def test_it_is_looked_at_before_anybody_believes_it(desk: Desk) -> None:
+    desk.sign("anna", "bert")
+    assert desk.publish()[0] == 0
+    assert desk.run("tlog", "prove", "@log", "--whole", "-o", "@app.troth-log")[0] == 0
+    code, told = desk.run("inspect", "@app.entry")
+    assert (code, "owner.example/anna" in told, "nothing above was verified" in told) == (
+        0,
+        True,
+        True,
+    )
+    code, told = desk.run("inspect", "@app.troth-log", "--json")
+    said = json.loads(told.splitlines()[0])
+    assert (code, said["kind"], said["size"]) == (0, "whole log", 1)
+    assert said["entries"][0]["says"]["version"] == "1.0.0"
+    (desk.folder / "bad").write_bytes(b"troth-log-entry/1\n{}\n")
+    assert desk.run("inspect", "@bad")[0] == 3
+    code, told = desk.run("trust", "show", "@app.troth-log")
+    assert (code, "log.example/app, 1 entries" in told) == (0, True)
+
+
+def test_the_log_at_an_address(desk: Desk) -> None:
+    desk.sign("anna", "bert")
+    assert desk.publish()[0] == 0
+    program = [sys.executable, "-m", "troth", "tlog", "serve", desk.path("log")]
+    with subprocess.Popen(
+        [*program, "--listen", "127.0.0.1:0"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(troth.__file__).parents[1])},
+    ) as served:
+        try:
+            assert served.stderr is not None
+            address = served.stderr.readline().split()[-1]
+            code, told = desk.verify(log=address)
+            assert code == 0, told
+            assert desk.verify(log=f"{address}/none")[0] == 5
+        finally:
+            served.terminate()
+
+
+def test_a_pin_asks_no_log(desk: Desk) -> None:
+    words = ("--policy", "@app.policy.toml", "--trust", "@root.pem")
+    code, told = desk.run("policy", "pin", "@evidence.bin", *words)
+    assert (code, "asks a log" in told) == (2, True)
 
 
 def test_a_log_that_no_policy_asks_for(desk: Desk) -> None:

@@ -107,3 +107,12 @@ def test_a_budget_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str
     ):
         assert run(["build", str(SAMPLE), "--budget", text]) == code
         assert said in capsys.readouterr().err
+
+
+def test_a_flake_is_written_into_a_folder_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["build", str(SAMPLE), "-o", str(tmp_path / "a.eif"), "--kernel", "debian"]
+    assert run([*words, "--nix-out", str(tmp_path)]) == 2
+    assert "name a folder that is not there yet" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

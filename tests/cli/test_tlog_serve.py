@@ -150,7 +150,7 @@ def test_a_site(at: str) -> None:
 
 
 def answering(witness: Witness) -> Callable[[Asked], Told]:
-    return lambda asked: _log_witness.answer(witness, asked)
+    return lambda asked: _log_witness.answer(witness, _log_witness.Once(), asked)
 
 
 def send(at: str) -> Callable[[bytes], Answer]:
@@ -199,6 +199,15 @@ def test_a_witness_is_asked(witness: Witness) -> None:
         huge = Site(f"http://{at}")
         status, _, _ = huge.post(witnessing.PATH, bytes(witnessing.MOST_REQUEST + 1), limit=1000)
         assert status == 413
+
+
+def test_the_same_finding_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    tell = _log_witness.Once()
+    for finding in ("FORK: a", "FORK: a", "FORK: b\x1b[2J"):
+        tell(finding)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert "\x1b" not in said[1]
 
 
 def test_a_witness_that_lies_to_its_log(witness: Witness) -> None:

@@ -187,6 +187,7 @@ def test_digests_that_are_none() -> None:
 def test_what_needs_no_proof() -> None:
     digest, other = merkle.leaf(b"0"), merkle.leaf(b"1")
     assert merkle.consistent(0, merkle.EMPTY, 9, digest, []) == ""
+    assert merkle.consistent(0, merkle.EMPTY, merkle.MOST_LEAVES, digest, []) == ""
     assert merkle.consistent(0, digest, 9, digest, []) == "a tree without entries has another root"
     assert merkle.consistent(9, digest, 9, digest, []) == ""
     assert "different roots" in merkle.consistent(9, digest, 9, other, [])

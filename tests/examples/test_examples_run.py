@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.examples import surface_page
 
 import troth as library
 from troth.model.report import Verdict
@@ -43,6 +44,7 @@ def root_of(folder: Path) -> Path:
 )
 def test_an_example_answers_over_the_attested_channel(troth, tmp_path, name, path, expected):
     assert expected in started(troth, tmp_path, EXAMPLES / name)(path)
+    surface_page.check(name, tmp_path / f"{name}.build.json")
 
 
 @pytest.mark.toolchains
@@ -59,8 +61,13 @@ def test_an_example_answers_over_the_attested_channel(troth, tmp_path, name, pat
 def test_in_any_language_an_app_gets_evidence_that_is_accepted(troth, tmp_path, name, said, on):
     ignored = shutil.ignore_patterns("bin", "image.tar", "target")
     app = shutil.copytree(EXAMPLES / name, tmp_path / name, ignore=ignored)
+    compiled = ""
     if (app / "compile").exists():
-        subprocess.run([app / "compile"], stdin=subprocess.DEVNULL, check=True)
+        done = subprocess.run(
+            [app / "compile"], stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        compiled = done.stdout.decode()
     if not (app / "troth.lock").exists():  # of a container image, which it would pin
         troth("lock", str(app))
     ask = started(troth, tmp_path, app, on)
@@ -69,6 +76,8 @@ def test_in_any_language_an_app_gets_evidence_that_is_accepted(troth, tmp_path, 
     assert bytes.fromhex(json.loads(ask("/identity"))["public_key"])
     nonce = secrets.token_bytes(32)
     evidence = bytes.fromhex(json.loads(ask(f"/evidence/{nonce.hex()}"))["evidence"])
+    if name != "hello-oci":  # made of packages that nothing pins
+        surface_page.check(name, tmp_path / f"{name}.build.json", compiled)
     surface = json.loads((tmp_path / f"{name}.build.json").read_bytes())["surface"]
     assert ("/app/hello" in surface["named"].get("static", ())) == (on == "microvm")
     measured = json.loads((tmp_path / f"{name}.measurements.json").read_bytes())

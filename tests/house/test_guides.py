@@ -9,6 +9,8 @@ import pytest
 from tests.cli.released import app, evidence
 from tests.house import transcripts
 from tests.platforms.nitro.signer import image
+from tests.release.supplied import ADVISORIES, desk
+from tests.release.test_osv import put
 
 from troth.image.files import cache_folder
 from troth.wire import eif
@@ -22,6 +24,8 @@ SIGNED = "sign-an-image.md"
 RELEASED = "releases-in-a-log.md"
 LOGGED = "keep-a-log.md"
 CHECKED = "cross-check-with-qemu.md"
+SUPPLIED = "supply-chain.md"
+REBUILT = "rebuild.md"
 _FIVE_MINUTES = 300
 
 
@@ -65,6 +69,22 @@ def test_a_log_is_kept_as_the_guide_says(tmp_path: Path) -> None:
     for command, output in shown:
         wrong = transcripts.differs(output, transcripts.run(command, tmp_path))
         assert not wrong, f"{command}\n{wrong}"
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="the program openssl is absent")
+def test_what_is_in_an_image_is_shown_as_the_guide_says(tmp_path: Path) -> None:
+    """The image and its packages are small ones, made on the spot, in the reader's own store."""
+    desk(tmp_path)
+    store = tmp_path / ".cache" / "troth" / "store"
+    store.mkdir(parents=True)
+    (tmp_path / "store").rename(store / "sha256")
+    put(tmp_path, *ADVISORIES, name="advisories.json")
+    shown = transcripts.of(GUIDES / SUPPLIED)
+    assert len(shown) > 9
+    for command, output in shown:
+        printed = transcripts.run(command, tmp_path)
+        wrong = transcripts.differs(output, re.sub(r"sha256 [0-9a-f]{64}", "sha256 SHA", printed))
+        assert not wrong, f"{command}\n{wrong}\n{printed}"
 
 
 @pytest.mark.namespaces
@@ -133,6 +153,24 @@ def test_an_image_is_cross_checked_as_the_guide_says(tmp_path: Path) -> None:
         assert not wrong, f"{command}\n{wrong}\n{printed}"
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="the program git is absent")
+@pytest.mark.namespaces
+@pytest.mark.network
+@pytest.mark.slow
+def test_an_image_is_rebuilt_as_the_guide_says(tmp_path: Path) -> None:
+    """With the packages that this user has."""
+    (tmp_path / ".cache").symlink_to(cache_folder().parent)
+    shown = transcripts.of(GUIDES / REBUILT)
+    assert len(shown) > 8
+    try:
+        for command, output in shown:
+            printed = transcripts.run(command, tmp_path)
+            wrong = transcripts.differs(output, printed)
+            assert not wrong, f"{command}\n{wrong}\n{printed}"
+    finally:
+        transcripts.run("troth stop --all", tmp_path)
+
+
 def _processors() -> float:
     """Seconds that programs which this process started have computed."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -141,7 +179,8 @@ def _processors() -> float:
 
 def test_no_guide_shows_a_transcript_that_is_not_run() -> None:
     shown = {page.name for page in GUIDES.glob("*.md") if transcripts.of(page)}
-    assert shown == {*SERVED, BOOTED, BUILT, BROUGHT, SIGNED, LOGGED, CHECKED}
+    logged = {RELEASED, LOGGED, SUPPLIED, REBUILT}
+    assert shown == {*SERVED, *logged, BOOTED, BUILT, BROUGHT, SIGNED, CHECKED}
 
 
 def test_what_differs_is_found() -> None:

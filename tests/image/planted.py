@@ -19,9 +19,8 @@ def deb(data: bytes, path: str, change: Change) -> bytes:
     """The package with one file's content changed."""
     parts = []
     for name, content in _parts(data):
-        if name.startswith("data.tar"):
-            content = lzma.compress(_tar(lzma.decompress(content), path, change), preset=0)
-        parts.append((name, content))
+        packed = name.startswith("data.tar")
+        parts.append((name, _packed(content, path, change) if packed else content))
     return ar(*parts)
 
 
@@ -34,6 +33,10 @@ def _parts(data: bytes) -> list[tuple[str, bytes]]:
         found.append((head[:16].decode().strip().rstrip("/"), reader.take(size, "part")))
         reader.take(size % 2, "padding")
     return found
+
+
+def _packed(data: bytes, path: str, change: Change) -> bytes:
+    return lzma.compress(_tar(lzma.decompress(data), path, change), preset=0)
 
 
 def _tar(data: bytes, path: str, change: Change) -> bytes:
@@ -71,7 +74,6 @@ def _record(text: bytes, path: str, data: bytes) -> bytes:
     named = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=")
     rows = []
     for row in text.splitlines():
-        if row.startswith(path.encode() + b","):
-            row = b"%s,sha256=%s,%d" % (path.encode(), named, len(data))
-        rows.append(row)
+        its = row.startswith(path.encode() + b",")
+        rows.append(b"%s,sha256=%s,%d" % (path.encode(), named, len(data)) if its else row)
     return b"\n".join(rows) + b"\n"

@@ -99,6 +99,31 @@ def test_a_file_that_is_larger_than_its_archive() -> None:
         list(deb.members(data, name="x.deb"))
 
 
+@pytest.mark.parametrize("size", [-512, -1024, -(1 << 40)])
+def test_a_size_below_zero(size: int) -> None:
+    """It would lead some versions of `tarfile` back to the same header without end."""
+    in_pax = tarfile.TarInfo("usr/share/x")
+    in_pax.pax_headers = {"size": str(size)}
+    plain = bytearray(tarfile.TarInfo("usr/share/x").tobuf(tarfile.GNU_FORMAT))
+    plain[124:136] = b"\xff" + (size % (1 << 88)).to_bytes(11, "big")
+    plain[148:156] = b"%06o\0 " % (sum(plain[:148]) + 8 * 32 + sum(plain[156:]))
+    for header in (in_pax.tobuf(tarfile.PAX_FORMAT), bytes(plain)):
+        first = tarfile.TarInfo("usr/share/first").tobuf(tarfile.GNU_FORMAT)
+        tar_of_it = first + header + bytes(1024)
+        with pytest.raises(Malformed, match=r"x\.deb.*damaged archive"):
+            deque(deb.members(ar(("data.tar", tar_of_it)), name="x.deb"), maxlen=0)
+        with pytest.raises(Malformed, match=r"x\.deb.*damaged archive"):
+            deb.control(ar(("control.tar", tar_of_it)), name="x.deb")
+
+
+def test_headers_about_headers_about_headers() -> None:
+    item = tarfile.TarInfo("x")
+    item.type, item.size = tarfile.XHDTYPE, 512
+    about = item.tobuf(tarfile.USTAR_FORMAT) + b"11 path=x\n".ljust(512, b"\0")
+    with pytest.raises(Malformed, match=r"x\.deb"):
+        deque(deb.members(ar(("data.tar", about * 3000)), name="x.deb"), maxlen=0)
+
+
 def test_a_million_files_in_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """One header again and again: 488 MiB of archive, of which most is never looked at."""
     monkeypatch.setattr(deb, "MAX_MEMBERS", 10_000)  # a twenty-fifth, for the time that it takes

@@ -53,6 +53,11 @@ windows==1 ; sys_platform == "win32" --hash=sha256:{A} --hash=md5:00
     assert [pin.name for pin in read(text, python="3.12.1")] == ["old", "some-thing"]
 
 
+def test_extras_of_several_lines_come_together() -> None:
+    text = f"a[x]==1 --hash=sha256:{A}\na[y]==1 --hash=sha256:{A}\na==1 --hash=sha256:{A}\n"
+    assert read(text) == (Pin(name="a", version="1", sha256=(A,), extras=("x", "y")),)
+
+
 def test_markers_are_judged_for_the_image_and_not_for_this_machine() -> None:
     text = f'a==1 ; platform_machine == "aarch64" --hash=sha256:{A}\n'
     assert read(text) == ()

@@ -89,6 +89,17 @@ def test_what_has_no_effect_is_said() -> None:
     assert said == "its user is 'postgres'; here the app is always user 1000, and owns every file"
     (said,) = of(Volumes={"/data": {}, "/b": {}}).said
     assert said.startswith("its volumes '/b', '/data' cannot be written to")
+    assert "scratch = [FOLDER, …]" in said
+    volumes = {"config": {"Volumes": {"/data/": {}, "/b": {}}}}
+    (said,) = process.of_config(volumes, scratch=("/data",)).said
+    assert said.startswith("its volumes '/b' cannot be written to")
+
+
+def test_no_code_from_a_folder_of_the_apps_own() -> None:
+    process.check({"PYTHONPATH": "/database"}, ("/data",))
+    for place in ("/data", "/data/x", "/usr/../data", "/opt:/data"):
+        with pytest.raises(Misuse, match="can be written to"):
+            process.check({"PYTHONPATH": place}, ("/data",))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from tests.image import planted
 from tests.image.conftest import Sample
 from tests.platforms.nitro.signer import identity, signature, with_section
 
-from troth.errors import Malformed
+from troth.errors import Malformed, Misuse
 from troth.image import build as builder
 from troth.image import check, compare, owners, rebuild, stated
 from troth.image import lock as locks
@@ -75,6 +75,24 @@ def test_a_record_that_lies(built: Built, again: Rebuilt) -> None:
     assert found["audited"].second is None
     where = {"git": "https://example.org/x", "commit": "1" * 40, "path": "."}
     assert list(rebuild.of_record(record(built, source=where), again)) == []
+
+
+def test_a_record_in_another_form(built: Built, again: Rebuilt) -> None:
+    """What a person reads the same way is not the same record."""
+    packages = list(built.record["packages"])
+    as_object = {p["name"]: p for p in packages}
+    for other in (packages[::-1], as_object):
+        assert [d.what for d in rebuild.of_record(record(built, packages=other), again)] == [
+            "order"
+        ]
+    deep: object = 1
+    for _ in range(700):
+        deep = {"a": deep}
+    try:
+        found = list(rebuild.of_record(record(built, audited=deep), again))
+    except (Malformed, Misuse):
+        return
+    assert [d.path for d in found] == ["audited"]
 
 
 def test_a_source_that_is_not_the_records(sample: Sample, built: Built, tmp_path: Path) -> None:

@@ -73,12 +73,21 @@ def test_what_is_over_its_budget_is_not_written(
     target = tmp_path / "out" / "a.eif"
     assert run(["build", str(folder), "-o", str(target)]) == 1
     assert "over 10 (by libpython3.13-" in capsys.readouterr().err
-    # The flag takes the place of the table, and is not added to it.
-    assert run(["build", str(folder), "-o", str(target), "--budget", "elf=1"]) == 1
-    said = capsys.readouterr().err
-    assert "elf is " in said
-    assert "files" not in said
     assert not target.parent.exists()
+
+
+def test_a_flag_takes_the_place_of_the_table(
+    sample: Sample, built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(sample.folder, tmp_path / "app")
+    with (folder / "troth.toml").open("a") as recipe:
+        recipe.write("\n[budget]\nfiles = 10\n")
+    monkeypatch.setattr(rootfs, "make", lambda *_, **__: (None, None))
+    monkeypatch.setattr(surface_build, "report", lambda *_, **__: built.record["surface"])
+    with pytest.raises(OverBudget) as caught:
+        builder.build(folder, store=sample.store, budget=budget.of_text("elf=1"))
+    assert "elf is " in str(caught.value)
+    assert "files" not in str(caught.value)
 
 
 def test_an_earlier_build_as_the_budget(sample: Sample, built: Built, tmp_path: Path) -> None:

@@ -7,20 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import softhsm_module
 from tests.platforms.nitro.signer import CURVES, NOW, Identity, identity, image
+from tests.release.supplied import private_pem
 
+from troth.crypto import public
 from troth.errors import Misuse, Unavailable
 from troth.platforms.nitro.measure import measure
-from troth.release import pkcs11
+from troth.release import dsse, pkcs11
 from troth.release.pcr8 import sign
 from troth.release.pkcs11 import from_uri
 
 PCR0 = measure(image()).pcr0
 PIN = "123456"
+EDWARDS = ed25519.Ed25519PrivateKey.generate()
 
 
 def test_what_a_uri_says() -> None:
@@ -131,6 +134,11 @@ def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Token]:
                 *("--import", str(folder / name), "--token", "release", "--label", name),
                 *("--id", f"0{number}", "--pin", PIN),
             )
+        (folder / "ed").write_bytes(private_pem(EDWARDS))
+        softhsm(
+            *("--import", str(folder / "ed"), "--token", "release", "--label", "ed"),
+            *("--id", "0e", "--pin", PIN),
+        )
         pin = folder / "pin"
         pin.write_text(f"{PIN}\n")
         yield Token(made, pin)
@@ -140,6 +148,18 @@ def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Token]:
 def test_a_token_signs(token: Token) -> None:
     for name, by in token.identities.items():
         assert sign(PCR0, pem=by.pem, key=from_uri(token.uri(name)), at=NOW)
+
+
+@pytest.mark.softhsm
+def test_a_token_signs_statements(token: Token) -> None:
+    """On P-256 and P-384, and with Ed25519, which signs the bytes themselves."""
+    keys = {name: token.identities[name].private for name in ("ES256", "ES384")} | {"ed": EDWARDS}
+    for name, key in keys.items():
+        by = public.of(key.public_key())
+        made = dsse.sign(b"x", payload_type="text/plain", keys=[(by, from_uri(token.uri(name)))])
+        assert dsse.problems(made, [by]) == ()
+    with pytest.raises((Misuse, Unavailable)):  # a key on a curve does not sign as Edwards' does
+        dsse.sign(b"x", payload_type="t", keys=[(by, from_uri(token.uri("ES256")))])
 
 
 @pytest.mark.softhsm

@@ -1,6 +1,8 @@
 """KVM is believed when a kernel has booted in it, and what came of trying is remembered."""
 
+import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,18 @@ def test_a_boot_decides_and_is_remembered(cache: Path, text: str, works: bool, r
     kvm.probe(qemu, "microvm", b"another kernel", device="/dev/null")
     kvm.probe(qemu, "microvm,acpi=off", b"k", device="/dev/null")
     assert calls(cache) == 3
+
+
+@pytest.mark.parametrize(("text", "tries"), [("echo Kernel panic", 1), ("exit 1", 3)])
+def test_that_it_did_not_work_counts_for_a_day(cache: Path, text: str, tries: int) -> None:
+    qemu = str(program(cache, text))
+    kvm.probe(qemu, "microvm", b"k", device="/dev/null")
+    (kept,) = (cache / "cache/troth/kvm").iterdir()
+    for shift in (-kvm.DAY - 60, kvm.DAY, -kvm.DAY + 60):  # past, in a wrong clock's future, today
+        moment = time.time() + shift
+        os.utime(kept, (moment, moment))
+        kvm.probe(qemu, "microvm", b"k", device="/dev/null")
+    assert calls(cache) == tries
 
 
 def test_what_is_remembered_may_be_damaged(cache: Path) -> None:

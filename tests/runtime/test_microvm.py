@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.examples import surface_page
 from tests.runtime.machines import ask, built, ground, machines, policy, start, until
 
+from troth.image import companions
 from troth.runtime import development, local_ramdisk, runs, state
 
 pytestmark = [pytest.mark.microvm, pytest.mark.network, pytest.mark.usefixtures("nothing_left")]
@@ -23,6 +25,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 def test_the_auction(tmp_path: Path) -> None:
     """The example as a reader runs it: a bidding over vsock, verified, and an end that is heard of."""
     path = built(EXAMPLES / "auction", tmp_path / "auction.eif")
+    surface_page.check("auction", companions.of(path, companions.RECORD))
     with start(path) as run:
         assert run.says == "functional test: no isolation from this machine"
         assert ask(run, path, "/info")
@@ -103,6 +106,9 @@ def test_the_app_may_have_the_security_module(variant, tmp_path: Path) -> None:
         connection.request("GET", "/ask_nsm")
         answer = json.loads(connection.getresponse().read())
         assert answer.startswith("done: a1") and b"DescribeNSM".hex() in answer, answer
+        assert (
+            "0f181f" in answer
+        )  # of the locked registers the last is 31, behind 15: see the agent
         body = json.dumps(
             {"method": "POST", "path": "/v1/attest", "body": {"nonce": "00" * 32, "app_data": ""}}
         )

@@ -9,7 +9,7 @@ import pytest
 from tests.runtime.machines import ask, ground, job, machines, start, until, with_init
 
 from troth.errors import Misuse, Unavailable
-from troth.runtime import booted, console, qemu, runs
+from troth.runtime import booted, console, qemu, room, runs
 from troth.runtime.microvm import Microvm
 
 pytestmark = [pytest.mark.microvm, pytest.mark.network, pytest.mark.usefixtures("nothing_left")]
@@ -150,8 +150,8 @@ def test_archives_stay_packed_where_there_is_no_room(
     given = job(probe_file, tmp_path)
     unpacked = sum(len(entry.data) for entry in given.loaded.entries)
     packed = sum(section.size for section in given.loaded.image.ramdisks)
-    plenty = booted.memory_to_boot(given, 1 << 20, packed=2 * unpacked)
-    least = booted.memory_to_boot(given, 1 << 20, packed=packed + (1 << 20))
+    plenty = room.memory_to_boot(given, 1 << 20, packed=2 * unpacked)
+    least = room.memory_to_boot(given, 1 << 20, packed=packed + (1 << 20))
     for memory in (plenty, least):
         made = Microvm(console.Console())
         machine = made.plan(job(probe_file, tmp_path, memory=memory))

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from stat import S_IFREG
 
@@ -250,6 +251,15 @@ def test_a_host_without_enclaves(stage: Stage) -> None:
     (stage.host.root / "dev/nitro_enclaves").unlink()
     with pytest.raises(Unavailable, match="/dev/nitro_enclaves"):
         stage.launch()
+
+
+def test_less_memory_than_its_files_take(stage: Stage) -> None:
+    """A host would start it, and its agent find that files are missing."""
+    large = cpio.Entry(path="large", mode=S_IFREG | 0o644, data=bytes(200 << 20))
+    loaded = replace(stage.loaded, entries=(*stage.loaded.entries, large))
+    with pytest.raises(Misuse, match=r"it takes \d+ MiB to boot, and this host would give it 256"):
+        stage.launch(loaded=loaded)
+    assert stage.standin.calls("run-enclave") == []
 
 
 def test_more_memory_than_is_set_aside(stage: Stage) -> None:

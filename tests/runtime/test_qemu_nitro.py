@@ -19,11 +19,11 @@ from tests.runtime.test_qemu_nitro_found import WITH, WITHOUT, put
 from troth.errors import Malformed, Misuse, Unavailable
 from troth.image import build as builder
 from troth.runtime import qemu_nitro_found, runs, state
-from troth.runtime.booted import memory_to_boot
 from troth.runtime.console import Console
 from troth.runtime.grounds import Job
 from troth.runtime.load import MODULES, Loaded, load
 from troth.runtime.qemu_nitro import MODULE, PARENT, ROLE, QemuNitro
+from troth.runtime.room import memory_to_boot
 from troth.wire import cpio, eif, ramdisk
 
 

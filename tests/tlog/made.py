@@ -1,12 +1,18 @@
 """Keys and notes that tests of logs are about."""
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.crypto import naive_merkle as naive
+
+from troth.crypto import merkle
+from troth.errors import Unavailable
 from troth.tlog import checkpoint
+from troth.tlog import note as notes
 from troth.tlog.checkpoint import Checkpoint
-from troth.tlog.log import Log
-from troth.tlog.note import Kind, Note, VerifierKey
+from troth.tlog.log import Cosign, Log
+from troth.tlog.note import Kind, Note, Signature, VerifierKey
 from troth.tlog.read import Reader
 from troth.tlog.signer import SigningKey
 
@@ -39,3 +45,26 @@ def log(folder: Path, *sizes: int, key: SigningKey = LOG) -> tuple[Reader, Check
         for size in sizes:
             new.append(entries(size, new.pending.size))
         return new.reader, new.published
+
+
+def cosigner(*witnesses: SigningKey, at: int = AT, seen: list[int] | None = None) -> Cosign:
+    """Witnesses that check what they are shown, and sign."""
+
+    def cosign(
+        data: bytes, old_size: int, proof: Callable[[int], tuple[bytes, ...]]
+    ) -> Sequence[Signature]:
+        shown = opened(data)
+        everyone = entries(shown.size)
+        for old in {0, old_size, shown.size // 2, shown.size}:
+            before = naive.tree(everyone[:old])
+            assert merkle.consistent(old, before, shown.size, shown.root, proof(old)) == ""
+        if seen is not None:
+            seen.append(old_size)
+        text = notes.parse(data).text
+        return [witness.sign(text, time=at) for witness in witnesses]
+
+    return cosign
+
+
+def unavailable(*_: object) -> Sequence[Signature]:
+    raise Unavailable("two witnesses are needed, one answered")

@@ -51,7 +51,9 @@ def test_go_s_key_signs_as_go_does() -> None:
     assert key.text() == PETER_SECRET + "\n"
 
 
-@pytest.mark.parametrize("whole", [PETER, ENOCH, str(WITNESSES[0].verifier)])
+@pytest.mark.parametrize(
+    "whole", [PETER, ENOCH, str(WITNESSES[0].verifier)], ids=["peter", "enoch", "witness"]
+)
 def test_no_part_of_a_key_is_a_key(whole: str) -> None:
     for start in range(len(whole)):
         for end in range(start, len(whole) + 1):
@@ -149,6 +151,14 @@ def test_what_is_no_note(data: bytes) -> None:
 def test_a_hundred_signatures_are_read() -> None:
     lines = "".join(f"— a{n} x08go/ZJkuA=\n" for n in range(100))
     assert len(note.parse(f"{TEXT}\n{lines}".encode()).signatures) == 100
+
+
+def test_the_longest_note_and_the_shortest_signature_are_read() -> None:
+    below = f"\n{PETER_LINE}— a x08goxI=\n".encode()
+    text = b"a" * (note.MOST_BYTES - len(below) - 1) + b"\n"
+    assert note.parse(text + below).signatures[1].data == b"\x12"
+    with pytest.raises(Malformed, match="has 65537 bytes, at most 65536 are read"):
+        note.parse(b"a" + text + below)
 
 
 def test_the_last_blank_line_parts_text_and_signatures() -> None:

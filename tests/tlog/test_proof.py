@@ -93,6 +93,14 @@ def test_what_is_no_proof(text: str, says: str) -> None:
     assert len(str(caught.value)) < 200
 
 
+def test_the_longest_is_read() -> None:
+    head = FIRST + "index 0\n" + f"{LINES[0]}\n" * 62 + "\n"
+    text = head + "c" * (proof.MOST_BYTES - len(head))
+    assert len(proof.parse(text.encode()).hashes) == 62
+    with pytest.raises(Malformed, match="more than 131072 bytes"):
+        proof.parse(text.encode() + b"c")
+
+
 def test_whose_log_it_is_counts(proofs: list[Proof]) -> None:
     for name in ("example.com/log", "example.com/other"):
         with pytest.raises(NotSigned, match=r"did not sign it|is of the log"):

@@ -82,6 +82,25 @@ def test_logs_of_other_sizes(size: int, tmp_path: Path) -> None:
     assert frontier.root() == naive.tree(entries(size + 1))
 
 
+def test_few_tiles_are_remembered(
+    folder: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read, "_KEPT", 1)
+    asked: list[str] = []
+    fetch = read.files(folder)
+
+    def counted(path: str) -> bytes:
+        asked.append(path)
+        return fetch(path)
+
+    found = Reader(counted)
+    assert everything(found, checkpoint) == entries(SIZE)
+    found.inclusion(300, checkpoint)
+    assert asked.count("tile/0/001") == 1  # it was the last one
+    found.inclusion(3, checkpoint)
+    assert asked.count("tile/0/000") == 2  # it had been let go of
+
+
 def test_older_checkpoints_are_read_as_well(folder: Path) -> None:
     """Their parts of tiles are gone by now, and are read out of the whole ones."""
     assert read.history(folder) == (0, 1, 256, 257, 301, 701, 702)

@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,7 +34,7 @@ from tests.tlog.governed import (
 from tests.verifier.releases import judge, policy, wrong
 
 import troth
-from troth.errors import Malformed, Misuse
+from troth.errors import Misuse
 from troth.model.check import Waiver
 from troth.model.report import Verdict
 from troth.policy import Policy
@@ -243,6 +242,17 @@ def test_pins_of_the_policy_hold_beside_the_release() -> None:
     assert wrong(judge(active(), policy=pinned(pcr8="08" * 48))) == (REJECTED, {"M202"})
 
 
+def test_a_register_that_the_app_locked_is_named_as_well() -> None:
+    """Whatever runs inside may lock one; a release of the image alone does not name it."""
+    from tests.platforms.nitro.forge import PCRS as PRESENTED
+
+    locked = {"document": {"pcrs": {**PRESENTED, 3: bytes(48), 4: b"\4" * 48, 16: b"\7" * 48}}}
+    codes = wrong(judge(active(), **locked))[1]
+    assert "M501" in codes
+    said = release({"nitro": PCRS | {"pcr16": "07" * 48}})
+    assert "M501" not in wrong(judge(active(says=said), **locked))[1]
+
+
 def test_another_platforms_pins_refuse_this_one() -> None:
     other = {"snp": {"measurement": frozenset({"01" * 48})}}
     assert wrong(judge(active(), policy=policy(registers=other))) == (REJECTED, {"P106"})
@@ -330,51 +340,6 @@ def test_every_instant_of_one_collateral() -> None:
         troth.appraise(evidence, policy=other, at=NOW, trust=[root], collateral=given).verdict
         is REJECTED
     )
-
-
-def test_many_at_once_and_in_other_processes() -> None:
-    evidence, root = document()
-    given = {"policy": policy(), "at": NOW, "trust": [root]}
-    logs = collateral(active().pack())
-    for processes in (1, 2):
-        answers = troth.verify_many([evidence] * 3, **given, collateral=logs, processes=processes)
-        found = [answer.verified().report.governed for answer in answers]
-        assert all(one is not None and one.chosen is not None for one in found)
-
-
-def test_a_bundle_takes_the_log_along() -> None:
-    from troth.verifier import bundle as bundles
-
-    evidence, root = document()
-    given = collateral(active().pack())
-    report = troth.appraise(evidence, policy=policy(), at=NOW, trust=[root], collateral=given)
-    kept = bundles.used(given, report)
-    packed = bundles.unpack(bundles.pack(bundles.Bundle(evidence=evidence, collateral=kept)))
-    again = bundles.appraise_stored(packed, name="b", policy=policy(), now=NOW, trust=[root])
-    assert wrong(again) == (Verdict.ACCEPTED, set())
-    newer = collateral(active(signed(revoke(release()))).pack())
-    own = bundles.appraise_stored(
-        packed, name="b", policy=policy(), now=NOW, trust=[root], collateral=newer
-    )
-    assert wrong(own) == (REJECTED, {"M508"})
-
-
-def test_it_is_collateral_like_any_other(tmp_path: Path) -> None:
-    """In a file of its own, frozen with others, and listed."""
-    from troth.trust import collateral as files
-    from troth.trust import stated
-
-    data = active().pack()
-    (tmp_path / "app.troth-log").write_bytes(data)
-    for source in (tmp_path, tmp_path / "app.troth-log"):
-        (item,) = files.load(source).items
-        assert (item.kind, item.data) == ("release-log", data)
-    frozen = files.freeze(files.load(tmp_path))
-    assert files.load(frozen).items[0].data == data
-    assert stated.read(item).about == "example.com/log, 2 entries"
-    (tmp_path / "cut").write_bytes(data[:-1])
-    with pytest.raises(Malformed):
-        files.load(tmp_path)
 
 
 def test_every_report_is_rendered_and_fits_the_schema() -> None:

@@ -10,7 +10,6 @@ Bodies are JSON objects, bytes are lower-case hex. A refused request gets `{"err
 
 import errno
 import os
-import re
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,14 +22,13 @@ from troth.agent.attest import MAX_NONCE, MAX_RANDOM, MIN_NONCE, PLATFORM, Attes
 from troth.agent.config import AppConfig
 from troth.agent.identity import Identity
 from troth.errors import Malformed, TrothError
-from troth.wire import json
+from troth.wire import json, text
 
 MAX_APP_DATA: Final = 64 * 1024
 MAX_SIGNED: Final = 1024 * 1024
 MAX_FREE: Final = 1024 * 1024
 MAX_BODY: Final = 2 * MAX_SIGNED + 1024
 _ATTESTS: Final = frozenset({"/v1/attest", "/v1/identity/attest"})
-_HEX: Final = re.compile(r"(?:[0-9a-f]{2})*")
 
 Answer = dict[str, Any]
 
@@ -193,7 +191,7 @@ def _object(body: bytes, names: frozenset[str]) -> Answer:
 
 def _hex(given: Answer, name: str, low: int, high: int) -> bytes:
     value = given[name]
-    if not isinstance(value, str) or not _HEX.fullmatch(value):
+    if not isinstance(value, str) or not text.HEX.fullmatch(value):
         raise _bad(f"{name} should be lower-case hex")
     if not low <= len(value) // 2 <= high:
         raise _bad(f"{name} is {len(value) // 2} bytes, should be {low} to {high}")

@@ -17,7 +17,10 @@ sys.modules["_hashlib"] = sys.modules["_ssl"] = None  # type: ignore[assignment]
 # Nothing that is loaded now is ever let go: looking for what could be is a tenth of the start.
 gc.disable()
 
-from troth.agent.init import main  # noqa: E402
+from troth.agent import spare  # noqa: E402
+
+with spare.loading():
+    from troth.agent.init import main
 
 gc.freeze()
 gc.enable()

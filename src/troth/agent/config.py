@@ -1,6 +1,5 @@
 """The app's measured configuration, `/etc/troth/app.json`: strict, and in its one form."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +7,12 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse
-from troth.wire import json
+from troth.wire import json, places, text
 
 PATH: Final = Path("/etc/troth/app.json")
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _KEYS: Final = frozenset(
     {"cpus", "directory", "entry", "environment", "free", "listen", "measured", "memory", "name"}
-    | {"raw_nsm", "root", "sealed", "stop_signal"}
+    | {"raw_nsm", "root", "scratch", "sealed", "stop_signal"}
 )
 FOREIGN_ROOT: Final = "/rootfs"
 _ROOTS: Final = ("/", FOREIGN_ROOT)
@@ -35,6 +33,8 @@ class AppConfig:
         free: names of data that the host may hand over.
         sealed: names of secrets for this image only; there is no key service yet, so none is had.
         stop_signal: number of the signal that asks the app to end.
+        scratch: folders that the app may write to, seen from its root.
+        memory: MiB that the image asks for.
         raw_nsm: whether the app has the security module itself; the agent then attests nothing.
     """
 
@@ -48,6 +48,8 @@ class AppConfig:
     free: frozenset[str]
     sealed: frozenset[str]
     stop_signal: int
+    scratch: tuple[str, ...]
+    memory: int
     raw_nsm: bool
 
 
@@ -69,7 +71,7 @@ def read(data: bytes) -> AppConfig:
     if type(value["raw_nsm"]) is not bool:
         raise Malformed("is not true or false", field="raw_nsm")
     name = value["name"]
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not text.NAME.fullmatch(name):
         raise Malformed("is no name", field="name")
     if value["root"] not in _ROOTS:
         raise Malformed("is no root that an app can have", field="root")
@@ -86,6 +88,8 @@ def read(data: bytes) -> AppConfig:
         free=_names(value["free"], "free"),
         sealed=_names(value["sealed"], "sealed"),
         stop_signal=value["stop_signal"],
+        scratch=_scratch(value["scratch"]),
+        memory=_memory(value["memory"]),
         raw_nsm=value["raw_nsm"],
     )
 
@@ -130,9 +134,23 @@ def _listen(value: Any) -> tuple[int, ...]:
     return tuple(ports)
 
 
+def _scratch(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise Malformed("is not a list of paths", field="scratch")
+    if why := places.trouble(value):
+        raise Malformed(why, field="scratch")
+    return tuple(value)
+
+
+def _memory(value: Any) -> int:
+    if type(value) is not int or value < 1:
+        raise Malformed("is no number of MiB", field="memory")
+    return value
+
+
 def _names(value: Any, field: str) -> frozenset[str]:
     if not isinstance(value, list):
         raise Malformed("is not a list", field=field)
-    if not all(isinstance(v, str) and _NAME.fullmatch(v) for v in value):
+    if not all(isinstance(v, str) and text.NAME.fullmatch(v) for v in value):
         raise Malformed("holds something else than names", field=field)
     return frozenset(value)

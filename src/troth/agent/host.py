@@ -5,7 +5,6 @@ Whichever it is, the host carries bytes, hands over data that nobody vouches for
 
 import contextlib
 import os
-import re
 import socket
 import threading
 from collections.abc import Callable
@@ -14,13 +13,11 @@ from typing import Any, Final, Protocol
 
 from troth.errors import Malformed, Unavailable
 from troth.runtime import linux
-from troth.wire import control
+from troth.wire import control, text
 
 SHARED: Final = Path("/run/troth/host")
 """Shared with a simulating host: a socket a port, `free/NAME`, and the file that says ready."""
 _FREE: Final = Path("/run/troth/free")
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_HEX: Final = re.compile(r"(?:[0-9a-f]{2})*")
 _ANY: Final = 0xFFFFFFFF
 _SECONDS: Final = 10.0
 _BACKLOG: Final = 128
@@ -166,9 +163,9 @@ def _keep(first: tuple[str, Any] | None) -> None:
     match first:
         case ("free", dict(data)):
             for name, value in data.items():
-                if not _NAME.fullmatch(name):
+                if not text.NAME.fullmatch(name):
                     raise Malformed(f"hands over {name!r:.80}, which is no name", field="free")
-                if not isinstance(value, str) or not _HEX.fullmatch(value):
+                if not isinstance(value, str) or not text.HEX.fullmatch(value):
                     raise Malformed("is not lower-case hex", field=f"free.{name}")
                 descriptor = os.open(_FREE / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
                 with os.fdopen(descriptor, "wb") as file:

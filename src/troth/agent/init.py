@@ -1,5 +1,6 @@
 """Process 1 of an enclave: sets up, starts the agent's services and the app, and ends with the app."""
 
+import hashlib
 import os
 import signal
 import socket
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from troth.agent import config as app_config
-from troth.agent import late, machine
+from troth.agent import machine, serve
 from troth.agent.api import Api
 from troth.agent.attest import Attester
 from troth.agent.config import AppConfig
@@ -21,13 +22,16 @@ from troth.agent.identity import Identity
 from troth.agent.jail import SOCKET, Jail
 from troth.agent.listener import Listener, Plain, attested
 from troth.channel.server import make_credentials
-from troth.errors import TrothError
-from troth.platforms.nitro.collect import DEVICE, open_nsm
+from troth.errors import EXIT_BUG, TrothError
+from troth.platforms.nitro.collect import DEVICE, Nsm, open_nsm
 from troth.runtime import linux
 
 _POLL: Final = 0.02
 """Seconds between two looks whether the app answers: on one processor each takes from the app's own start."""
 _CONSOLE_SECONDS: Final = 2.0
+RAW_REGISTER: Final = 31
+RAW_MARK: Final = hashlib.sha384(b"troth raw_nsm").digest()
+"""What the last register is extended with where the app has the security module itself."""
 
 
 def main() -> int:
@@ -59,7 +63,7 @@ def _guarded(step: Callable[[], int]) -> int:
         return error.exit_code
     except OSError as error:
         print(f"agent: {error.strerror}: {error.filename or ''}", flush=True)
-        return 70
+        return EXIT_BUG
 
 
 def _run_alone() -> int:
@@ -80,7 +84,7 @@ def _run(meet: Callable[[], Host], console: Console | None) -> int:
     if console is not None:
         console.start()
     host = meet()
-    code = 70
+    code = EXIT_BUG
     try:
         _serve(config, host, alone=console is not None)
         jail.start()
@@ -101,16 +105,30 @@ def _serve(config: AppConfig, host: Host, *, alone: bool) -> None:
     if alone:
         machine.seed(nsm.random())
         Path(DEVICE).chmod(0o666 if config.raw_nsm else 0o600)
+    if config.raw_nsm:
+        mark_raw(nsm)
     identity = Identity()
     attester = Attester(nsm, identity.spki)
     api = Api(config=config, attester=attester, identity=identity, free=host.free)
     Path(SOCKET).parent.mkdir(parents=True, exist_ok=True)
-    late.serve(Path(SOCKET), api)
+    serve.serve(Path(SOCKET), api)
     # Whoever has the module itself can have it sign what an attested channel would be known by. So
     # there is none then, and the app's port is led to as it is.
     door = Plain if config.raw_nsm else attested(make_credentials(), attester.for_channel)
     for port in config.listen:
         Listener(port, host.listen(port), door).start()
+
+
+def mark_raw(nsm: Nsm) -> None:
+    """Locks a register that nobody expects, before the app has the module: its evidence says so for good.
+
+    Else whoever has an image's first three registers as bare hex would take whatever its app had signed.
+
+    Raises:
+        Unavailable: the module refuses; the app must not start then.
+    """
+    nsm.extend(RAW_REGISTER, RAW_MARK)
+    nsm.lock(RAW_REGISTER)
 
 
 def _say_when_ready(config: AppConfig, host: Host) -> None:

@@ -10,6 +10,7 @@ the agent's is left to be seen.
 """
 
 import contextlib
+import errno
 import os
 import resource
 import signal
@@ -20,6 +21,7 @@ from typing import Final, NoReturn
 
 from troth.agent import filter as system_calls
 from troth.agent.config import AppConfig
+from troth.errors import EXIT_BUG
 from troth.platforms.nitro.collect import DEVICE
 from troth.runtime import linux
 from troth.runtime.devices import build_devices
@@ -31,6 +33,8 @@ ENVIRONMENT: Final = {"HOME": "/", "LANG": "C.UTF-8", "PATH": "/usr/local/bin:/u
 SCRATCH: Final = 64 * 1024 * 1024
 _RUN: Final = 64 * 1024
 _WALKED: Final = 1024  # folders
+_MIB: Final = 1 << 20
+_SHARE: Final = 4
 _QUIET: Final = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
 # Where the kernel offers switches: read-only, or hidden behind /dev/null.
 _PROC_READ_ONLY: Final = ("bus", "fs", "irq", "sys")
@@ -73,7 +77,7 @@ class Jail:
 
 def _guarded(step: Callable[[], int]) -> NoReturn:
     """Runs the last thing that this process does: whatever happens, the agent's code never goes on."""
-    code = 70
+    code = EXIT_BUG
     try:
         code = step()
     except OSError as error:
@@ -128,11 +132,13 @@ def _build(config: AppConfig) -> None:
         raise OSError(0, "the root is writable", "/")
     if root == "/":
         _mount("", agent_socket, nsm)
+        _own_scratch("", config)
         read_only = linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY
         linux.mount("none", "/run", None, read_only | _QUIET)
     else:
         linux.bind(root, root, linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV)
         _mount(root, agent_socket, nsm)
+        _own_scratch(root, config)
         linux.change_root(root)
     linux.sysctl("user/max_user_namespaces", 0)
     for name in _PROC_HIDDEN:
@@ -164,6 +170,16 @@ def _scratch(folder: str, mode: str, size: int, *, keep: bool) -> None:
     linux.mount("tmpfs", folder, "tmpfs", _QUIET, options)
     for name in folders:
         Path(name).mkdir()
+
+
+def _own_scratch(root: str, config: AppConfig) -> None:
+    """The app's own folders to write to; together they may take a quarter of the memory."""
+    for path in config.scratch:
+        folder = f"{root}{path}"
+        if os.path.realpath(folder) != folder:
+            raise OSError(errno.ELOOP, "a link on the way to", folder)
+        size = config.memory * _MIB // _SHARE // len(config.scratch)
+        _scratch(folder, "0700", size, keep=True)
 
 
 def _folders(top: str) -> list[str]:

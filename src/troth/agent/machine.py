@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from troth._version import RELEASED
-from troth.errors import Unavailable
+from troth.errors import EXIT_BUG, Unavailable
 from troth.runtime import linux
 
 MODULES: Final = Path("/usr/lib/modules/load")
@@ -127,4 +127,4 @@ def end() -> NoReturn:
     libc.syscall(
         ctypes.c_long(_REBOOT[os.uname().machine]), *magic, ctypes.c_long(_RB_AUTOBOOT), None
     )
-    os._exit(70)  # the end of process 1 is a panic, which ends the machine as well
+    os._exit(EXIT_BUG)  # the end of process 1 is a panic, which ends the machine as well

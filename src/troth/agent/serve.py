@@ -1,100 +1,155 @@
-"""The API's socket: bounded HTTP/1.1 over a unix socket, a thread for each connection."""
+"""The API's socket: bounded HTTP/1.1 over a unix socket, a thread for each connection.
 
+The standard library's server would do, but what it loads for headers that are never needed here takes,
+on an emulated processor, as long as the agent's whole answer to its first caller.
+"""
+
+import contextlib
 import re
 import socket
-import socketserver
 import threading
+import time
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
-from typing import Any, Final
+from pathlib import Path
+from typing import BinaryIO, Final
 
 from troth.agent.api import MAX_BODY, Answer, Api
 from troth.wire import json
 
 SECONDS: Final = 10.0
 MOST_CONNECTIONS: Final = 64
+_BACKLOG: Final = 512
+"""A full queue is an error for callers with a timeout, not a wait."""
+_MAX_LINE: Final = 64 * 1024
+_MOST_HEADERS: Final = 100
+_VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
+_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110 section 5.6.2
+_LENGTH: Final = re.compile(rb"[0-9]{1,8}")
+_METHODS: Final = (b"GET", b"POST")
 
 
-class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """Serves one API on one socket; see `troth.agent.late`.
+class _Wrong(Exception):  # noqa: N818 - an answer, not a fault of ours
+    """This is no request that is answered, and nobody knows where the next one would begin."""
+
+    def __init__(self, status: HTTPStatus, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def serve(path: Path, api: Api) -> None:
+    """Serves the API on this socket, from threads of its own, until the process ends.
 
     Args:
-        listener: listens already.
+        path: the socket's; anybody inside the enclave may connect.
         api: what answers.
     """
-
-    daemon_threads = True
-
-    def __init__(self, listener: socket.socket, api: Api) -> None:
-        self.api = api
-        self._room = threading.BoundedSemaphore(MOST_CONNECTIONS)
-        super().__init__(listener.getsockname(), _Handler, bind_and_activate=False)
-        self.socket.close()  # the one that the base class makes
-        self.socket = listener
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Takes a connection; waits while too many are open, so that an app cannot exhaust the agent."""
-        self._room.acquire()
-        super().process_request(request, client_address)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """One connection, on its own thread, until it ends."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._room.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that breaks is the peer's affair; the agent goes on."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    path.chmod(0o666)
+    listener.listen(_BACKLOG)
+    threading.Thread(target=_accept, args=(listener, api), daemon=True).start()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = default_request_version = "HTTP/1.1"
-    server_version = "troth-agent"
-    sys_version = ""
-    timeout = SECONDS
-    server: Server
+def _accept(listener: socket.socket, api: Api) -> None:
+    """Takes connections; waits while too many are open, so that an app cannot exhaust the agent."""
+    room = threading.BoundedSemaphore(MOST_CONNECTIONS)
+    while True:
+        room.acquire()
+        sock, _ = listener.accept()
+        threading.Thread(target=_connection, args=(sock, api, room), daemon=True).start()
 
-    def do_GET(self) -> None:
-        if self.headers.get("Content-Length", "0") != "0" or self.headers.get("Transfer-Encoding"):
-            self._refuse(HTTPStatus.BAD_REQUEST, "a GET has no body")
-            return
-        self._send(*self.server.api.answer("GET", self.path, b""))
 
-    def do_POST(self) -> None:
-        length = self.headers.get("Content-Length", "")
-        if self.headers.get("Transfer-Encoding") or not re.fullmatch(r"[0-9]{1,8}", length):
-            self._refuse(HTTPStatus.LENGTH_REQUIRED, "Content-Length is needed")
-            return
-        size = int(length)
-        if size > MAX_BODY:
-            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is over {MAX_BODY} bytes")
-            return
-        body = self.rfile.read(size)
+def _connection(sock: socket.socket, api: Api, room: threading.BoundedSemaphore) -> None:
+    """One connection until it ends; one that breaks is the peer's affair, and the agent goes on."""
+    try:
+        with sock, contextlib.suppress(OSError), sock.makefile("rb") as stream:
+            sock.settimeout(SECONDS)
+            while _one(sock, stream, api):
+                pass
+    finally:
+        room.release()
+
+
+def _one(sock: socket.socket, stream: BinaryIO, api: Api) -> bool:
+    """Answers one request; whether another may follow."""
+    try:
+        first = _line(stream, HTTPStatus.REQUEST_URI_TOO_LONG)
+        if not first:
+            return False
+        method, path, lasting = _request(first)
+        headers = _headers(stream)
+        size = _size(method, headers)
+        if headers.get(b"expect", b"").lower() == b"100-continue":
+            sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        body = stream.read(size)
         if len(body) < size:
-            self.close_connection = True
-            return
-        self._send(*self.server.api.answer("POST", self.path, body))
+            return False
+    except _Wrong as wrong:
+        _send(sock, wrong.status, {"error": str(wrong), "fix": "mend the request"}, lasting=False)
+        return False
+    said = headers.get(b"connection", b"").lower()
+    lasting = b"close" not in said and (lasting or b"keep-alive" in said)
+    status, answer = api.answer(method.decode("ascii"), path.decode("latin-1"), body)
+    _send(sock, status, answer, lasting=lasting)
+    return lasting
 
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What the base class refuses (other methods, requests that are no HTTP), in our form."""
-        del explain  # a text about the status, for a page of HTML
-        self._refuse(HTTPStatus(code), message or HTTPStatus(code).phrase)
 
-    def _refuse(self, status: HTTPStatus, error: str) -> None:
-        """Answers without having read the body, and so ends the connection."""
-        self.close_connection = True
-        self._send(status, {"error": error, "fix": "mend the request"})
+def _line(stream: BinaryIO, too_long: HTTPStatus) -> bytes:
+    line = stream.readline(_MAX_LINE + 1)
+    if len(line) > _MAX_LINE:
+        raise _Wrong(too_long, f"a line is over {_MAX_LINE} bytes")
+    return line
 
-    def _send(self, status: HTTPStatus, answer: Answer) -> None:
-        data = json.canonical(answer)
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
-        self.wfile.write(data)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Says nothing: what an app asks is its own affair."""
+def _request(line: bytes) -> tuple[bytes, bytes, bool]:
+    """Method, path, and whether the connection lasts if nothing else is said."""
+    words = line.split()
+    if len(words) != 3 or not _VERSION.fullmatch(words[2]):
+        raise _Wrong(HTTPStatus.BAD_REQUEST, "the first line is not that of a request")
+    if words[2] not in (b"HTTP/1.0", b"HTTP/1.1"):
+        raise _Wrong(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "HTTP/1.1 is spoken here")
+    return words[0], words[1], words[2] == b"HTTP/1.1"
+
+
+def _headers(stream: BinaryIO) -> dict[bytes, bytes]:
+    """By their names in small letters; values of one name are joined, as RFC 9110 section 5.3 says."""
+    found: dict[bytes, bytes] = {}
+    for _ in range(_MOST_HEADERS + 1):
+        line = _line(stream, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE).rstrip(b"\r\n")
+        if not line:
+            return found
+        name, colon, value = line.partition(b":")
+        if not colon or not _NAME.fullmatch(name):
+            raise _Wrong(HTTPStatus.BAD_REQUEST, "a header is not in its form")
+        before = found.get(name.lower())
+        found[name.lower()] = value.strip() if before is None else before + b", " + value.strip()
+    raise _Wrong(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "there are too many headers")
+
+
+def _size(method: bytes, headers: dict[bytes, bytes]) -> int:
+    """Bytes of the body."""
+    if method not in _METHODS:
+        raise _Wrong(HTTPStatus.NOT_IMPLEMENTED, "the calls are GET and POST")
+    length = headers.get(b"content-length", b"0" if method == b"GET" else b"")
+    if method == b"GET":
+        if length != b"0" or b"transfer-encoding" in headers:
+            raise _Wrong(HTTPStatus.BAD_REQUEST, "a GET has no body")
+        return 0
+    if b"transfer-encoding" in headers or not _LENGTH.fullmatch(length):
+        raise _Wrong(HTTPStatus.LENGTH_REQUIRED, "Content-Length is needed")
+    if int(length) > MAX_BODY:
+        raise _Wrong(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is over {MAX_BODY} bytes")
+    return int(length)
+
+
+def _send(sock: socket.socket, status: HTTPStatus, answer: Answer, *, lasting: bool) -> None:
+    data = json.canonical(answer)
+    head = [
+        f"HTTP/1.1 {status.value} {status.phrase}",
+        "Server: troth-agent",
+        time.strftime("Date: %a, %d %b %Y %H:%M:%S GMT", time.gmtime()),
+        "Content-Type: application/json",
+        f"Content-Length: {len(data)}",
+        *([] if lasting else ["Connection: close"]),
+    ]
+    sock.sendall("\r\n".join(head).encode("ascii") + b"\r\n\r\n" + data)

@@ -1,14 +1,14 @@
 """Running evidence beside a rebuild: judged by the production verifier, which expects what the rebuild measures to."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from cyclopts import Parameter
 
 from troth.errors import Misuse
-from troth.model.check import Waiver
+from troth.model.check import Outcome, Waiver
 
 if TYPE_CHECKING:
     from troth.model.report import Report
@@ -26,17 +26,15 @@ class Against:
     "Evidence of what runs: https://HOST:PORT, or a file. It is verified first, and the rebuild is what it must be."
     policy: str | None = None
     "Policy file or profile for that evidence; which image it is the rebuild says."
-    trust: Annotated[Sequence[str], Parameter(negative=())] = field(default_factory=list)
+    trust: Annotated[Sequence[str], Parameter(negative=())] = ()
     "PEM file with a root to trust beside the vendors'; may be repeated."
-    collateral: Annotated[Sequence[Path], Parameter(negative=())] = field(default_factory=list)
+    collateral: Annotated[Sequence[Path], Parameter(negative=())] = ()
     "Endorsements, a file or a folder of them; may be repeated."
     nonce: str | None = None
     "Of evidence in a file: your nonce, in hex, or @FILE."
     key: str | None = None
     "Of evidence in a file: the key that must be bound."
-    waive: Annotated[Sequence[Literal["freshness", "key"]], Parameter(negative=())] = field(
-        default_factory=list
-    )
+    waive: Annotated[Sequence[Literal["freshness", "key"]], Parameter(negative=())] = ()
     "Give up an expectation by name; the exit code is then 6, never 0."
     at: str | None = None
     "Of evidence in a file: the instant of judgement; your own claim if it is in the past."
@@ -76,11 +74,17 @@ def judge(flags: Against, measured: Mapping[str, str], *, name: str) -> "Report"
         Malformed, Unavailable: as there.
     """
     from troth.cli import _collateral, _custody, _expect, _judge
+    from troth.policy import Policy
 
     assert flags.against is not None  # noqa: S101 - the caller looked
     roots, pem = _expect.roots(flags.trust)
+    policy = (
+        Policy.for_image({_PLATFORM: measured}, name=name)
+        if flags.policy is None
+        else expecting(_expect.named_policy(flags.policy), measured, name=name)
+    )
     asked = _judge.Flags(
-        policy=expecting(_expect.policy(flags.policy), measured, name=name),
+        policy=policy,
         trust=roots,
         pem=pem,
         collateral=_collateral.load(flags.collateral),
@@ -116,6 +120,25 @@ def expecting(policy: "Policy", measured: Mapping[str, str], *, name: str) -> "P
             )
     registers = {_PLATFORM: pinned} if pinned else {}
     return replace(policy, registers=registers).expecting({_PLATFORM: measured}, name=name)
+
+
+_HOLDS: Final = {
+    "pcr1": "kernel, command line, or the ramdisk with troth's own part",
+    "pcr2": "the ramdisk with the app and its packages",
+}
+
+
+def elsewhere(report: "Report", measured: Mapping[str, str]) -> list[str]:
+    """Where what runs is another image, in words; nothing where more than that is wrong with its evidence."""
+    failed = {check.code.id for check in report.checks if check.outcome is Outcome.FAILED}
+    if report.presented is None or not failed or not all(code.startswith("M") for code in failed):
+        return []
+    said = report.presented.registers
+    return [
+        f"what runs has another {name}: {what}"
+        for name, what in _HOLDS.items()
+        if said.get(name) != measured.get(name)
+    ]
 
 
 def is_of(report: "Report", measured: Mapping[str, str]) -> bool:

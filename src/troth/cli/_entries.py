@@ -14,7 +14,7 @@ from troth.render.escape import visible
 
 if TYPE_CHECKING:
     from troth.tlog.note import Note
-    from troth.tlog.statement import Source, Statement
+    from troth.tlog.statement import Registers, Source, Statement
 
 _Out = Annotated[Path, Parameter(name=["--output", "-o"])]
 _Many = Annotated[Sequence[str], Parameter(consume_multiple=True)]
@@ -271,11 +271,7 @@ def words(says: "Statement") -> Iterator[str]:
     match says:
         case statement.Release():
             yield f"release {says.version} of {says.app}"
-            yield from (
-                f"{platform} {name} {' or '.join(sorted(values))}"
-                for platform, registers in says.measurements.items()
-                for name, values in registers.items()
-            )
+            yield from _registers(says.measurements)
             yield _source_words(says.source)
             yield f"lock {says.lock_sha256}"
             yield f"build record {says.record_sha256}"
@@ -297,7 +293,14 @@ def words(says: "Statement") -> Iterator[str]:
             yield f"the next owners of {says.app}, {says.threshold} of whom must sign:"
             yield from says.keys
         case statement.KeyRelease():
-            yield f"generation {says.generation} of {says.scope} was released to {says.app}"
+            yield f"generation {says.generation} of {says.scope} was released to {says.app}, {says.at}"
+            yield from _registers(says.measurements)
+
+
+def _registers(measurements: "Registers") -> Iterator[str]:
+    for platform, registers in measurements.items():
+        for name, values in registers.items():
+            yield f"{platform} {name} {' or '.join(sorted(values))}"
 
 
 def _source_words(source: "Source | None") -> str:

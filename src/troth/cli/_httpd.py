@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 
 from troth.errors import Misuse, TrothError, Unavailable
 
-_MOST_CONNECTIONS: Final = 512
+_MOST_CONNECTIONS: Final = 400  # each may have a file open, and 1,024 is what many systems allow
 _MOST_HEAD: Final = 8 * 1024
 _HEAD_SECONDS: Final = 15.0
 _BODY_SECONDS: Final = 15.0

@@ -89,6 +89,8 @@ def check(
         _print_json(outcome)
     else:
         _print(outcome)
+        if app is not None and not outcome.listed:
+            say(f"no entry for {app} since the last look")
     return _FOUND if outcome.findings else _UNDECIDED if outcome.undecided else 0
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _URL: Final = re.compile(r"https?://")
 _PROBED: Final = 512
 _AT_ONCE: Final = 8
+_SEARCHED: Final = 2_000_000
 
 
 def fetch(source: str) -> "Fetch":
@@ -217,9 +218,12 @@ def index_of(reader: "Reader", checkpoint: "Checkpoint", entry: bytes) -> int:
     Raises:
         Misuse: it is not there.
     """
-    for index, found in enumerate(reader.entries(0, checkpoint.size, checkpoint)):
+    end = min(checkpoint.size, _SEARCHED)
+    for index, found in enumerate(reader.entries(0, end, checkpoint)):
         if found == entry:
             return index
+    if end < checkpoint.size:
+        raise Misuse(f"the entry is not among the first {end}", fix="name its index")
     raise Misuse(
         f"the entry is not among the {checkpoint.size} of {checkpoint.origin}",
         fix="append it first, or name the file as it was appended",

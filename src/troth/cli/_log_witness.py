@@ -1,6 +1,6 @@
 """`troth tlog witness`: see a log's checkpoints, and cosign those that only add to what was seen."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _Many = Annotated[Sequence[str], Parameter(consume_multiple=True)]
 _REJECTED: Final = 1
+_MOST_SAID: Final = 10_000
 
 
 def witness(
@@ -119,7 +120,7 @@ def _serve(witness: "Witness", listen: str) -> int:
 
     _httpd.serve(
         _httpd.listen(listen),
-        partial(answer, witness),
+        partial(answer, witness, Once()),
         most_body=witnessing.MOST_REQUEST,
         ready=ready,
         complain=_complain,
@@ -127,7 +128,20 @@ def _serve(witness: "Witness", listen: str) -> int:
     return 0
 
 
-def answer(witness: "Witness", asked: "Asked") -> "Told":
+class Once:
+    """Says what a keeper must be told, each once: anybody can send the same again and again."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def __call__(self, finding: str) -> None:
+        """Says it, or not."""
+        if finding not in self._said and len(self._said) < _MOST_SAID:
+            self._said.add(finding)
+            say(visible(finding))
+
+
+def answer(witness: "Witness", tell: Callable[[str], object], asked: "Asked") -> "Told":
     """What a witness answers over HTTP. Raises as `Witness.add_checkpoint` does."""
     from troth.cli import _httpd
     from troth.tlog import witnessing
@@ -138,7 +152,7 @@ def answer(witness: "Witness", asked: "Asked") -> "Told":
         return _httpd.words(HTTPStatus.METHOD_NOT_ALLOWED, "requests are sent by POST")
     told = witness.add_checkpoint(asked.body)
     if told.finding:
-        say(visible(told.finding))
+        tell(told.finding)
     return _httpd.of(HTTPStatus(told.status), told.body, content_type=told.content_type)
 
 

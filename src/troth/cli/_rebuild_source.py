@@ -62,9 +62,10 @@ def of(
         if not asked:
             return Place(folder=local / path if path else local)
         where = local.resolve().as_uri()
-    found = Source(git=where, tag=tag or "", commit=commit or "", path=path or ".")
+    inside = path or (said.path if said else ".")
+    found = Source(git=where, tag=tag or "", commit=commit or "", path=inside)
     if said is not None and not asked:
-        found = replace(said, git=where, path=path or said.path)
+        found = replace(said, git=where, path=inside)
     return Place(source=checkout.check(found))
 
 
@@ -75,10 +76,17 @@ def fetched(place: Place, into: Path, tell: Any) -> tuple[Path, dict[str, object
         Misuse, Malformed, Unavailable: as `checkout.take`.
     """
     from troth.image import checkout
+    from troth.image.rootfs import COMPILE
 
     if place.folder is not None:
-        return place.folder, {"folder": str(place.folder)}
+        return place.folder, {"folder": _rebuilt.shown(place.folder)}
     assert place.source is not None  # noqa: S101 - one of both
+    if place.source.made:
+        raise Misuse(
+            f"{', '.join(place.source.made)[:_MOST_NAME]} is made from the source, and nothing of a source is run",
+            fix=f"clone {place.source.git}, make it there (./{COMPILE}), and name that folder as the target, "
+            "with --image",
+        )
     tell(f"fetching {place.source.git}")
     source = checkout.take(place.source, into)
     return into, source.stated()

@@ -1,11 +1,13 @@
 """What a rebuild is compared with, and how that is told."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from troth.cli import _diff, _image
+from troth.cli._against import elsewhere
 from troth.cli._console import out as data_out
 from troth.cli._console import read_source
 from troth.errors import Misuse
@@ -47,6 +49,11 @@ class Compared:
         return bool(self.found)
 
 
+def shown(path: Path) -> str:
+    """A path as text, also one that is no UTF-8."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
 def is_place(name: str) -> bool:
     """Whether a target is a source: an address or a folder."""
     return "://" in name or "::" in name or Path(name).is_dir()
@@ -67,10 +74,10 @@ def target(name: str, image: Path | None) -> "tuple[str, memoryview | None, Stat
             return "", None, None
         beside = companions.of(image, companions.RECORD)
         record = stated.read(_small(beside), field=str(beside)) if beside.is_file() else None
-        return str(image), _eif(image), record
+        return shown(image), _eif(image), record
     if not _image.begins(path):
         record = stated.read(_small(path), field=name)
-        return ("", None, record) if image is None else (str(image), _eif(image), record)
+        return ("", None, record) if image is None else (shown(image), _eif(image), record)
     if image is not None:
         raise Misuse("the target is an image already", fix="leave --image away")
     beside = companions.of(path, companions.RECORD)
@@ -79,7 +86,7 @@ def target(name: str, image: Path | None) -> "tuple[str, memoryview | None, Stat
             f"there is no build record {beside.name} beside {name}",
             fix="name the source as the target: troth rebuild APP --image IMAGE",
         )
-    return name, _eif(path), stated.read(_small(beside), field=str(beside))
+    return shown(path), _eif(path), stated.read(_small(beside), field=str(beside))
 
 
 def _small(path: Path) -> bytes:
@@ -169,7 +176,7 @@ def show(
                 "sha256": rebuilt.sha256,
                 "size": len(rebuilt.image),
                 "nitro": dict(rebuilt.nitro),
-                **({} if out is None else {"image": str(out)}),
+                **({} if out is None else {"image": shown(out)}),
             },
             "image": compared.image,
             "signature_apart": compared.signed,
@@ -177,21 +184,27 @@ def show(
             "differences": [_diff.plain(one) for one in compared.found],
             "left_out": compared.left_out,
             "evidence": None if report is None else _report(report),
+            "elsewhere": [] if report is None else elsewhere(report, rebuilt.nitro),
         }
         data_out(strict.canonical(document).decode())
         return code
-    where = told.get("folder") or f"{told['git']}, commit {told['commit']}"
-    data_out(f"source   {visible(str(where))}")
+    where = str(told.get("folder", ""))
+    if not where:
+        tag = f", tag {told['tag']}" if "tag" in told else ""
+        where = f"{told['git']}{tag}, commit {told['commit']}"
+    data_out(f"source   {visible(where)}")
     data_out(f"rebuilt  sha256 {rebuilt.sha256}, {len(rebuilt.image)} bytes")
     for register, value in rebuilt.nitro.items():
         data_out(f"  {register}  {value}")
     if out is not None:
-        data_out(f"kept as  {visible(str(out))}")
+        data_out(f"kept as  {visible(shown(out))}")
     _diff.print_all(compared.found, compared.left_out)
     if report is not None:
         from troth.render.text import report_text
 
         data_out(report_text(report).rstrip("\n"))
+        for line in elsewhere(report, rebuilt.nitro):
+            data_out(line)
     data_out(_last(compared, report, code))
     return code
 

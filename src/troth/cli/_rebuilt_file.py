@@ -1,14 +1,13 @@
 """`troth rebuild` of a file that is no image: a wheel, or the hardware kernel."""
 
 import hashlib
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
-from troth.cli import _diff
+from troth.cli import _diff, _rebuilt
 from troth.cli._console import exists, read_source, say, write_file
 from troth.cli._console import out as data_out
 from troth.errors import Misuse
@@ -53,6 +52,7 @@ def rebuild(
     refused: Mapping[str, object],
     where: Mapping[str, str | None],
     python: Path | None,
+    mirror: str | None,
     out: Path | None,
     json: bool,
 ) -> int:
@@ -63,16 +63,17 @@ def rebuild(
         refused: flags that are for images, and what they were given.
         where: `--source`, `--tag`, `--commit` and `--path`.
         python: that a wheel's build backend runs under.
+        mirror: where packages of Debian's are, for a kernel.
         out: where the rebuilt file is kept.
         json: print the result as JSON.
     """
     if out is not None and exists(out):
         raise Misuse(f"{out} exists", fix="name another file, or remove it first")
     if is_wheel(target):
-        _refuse({k: v for k, v in refused.items() if k != "--python"}, "a wheel")
+        _refuse({**refused, "--mirror": mirror}, "a wheel")
         return _wheel(target, where, python=python, out=out, json=json)
-    _refuse({**refused, **where}, "the hardware kernel")
-    return _kernel(target, out=out, json=json)
+    _refuse({**refused, **where, "--python": python}, "the hardware kernel")
+    return _kernel(target, mirror, out=out, json=json)
 
 
 def _refuse(flags: Mapping[str, object], what: str) -> None:
@@ -156,8 +157,9 @@ def _how(built: "Built") -> dict[str, Any]:
     }
 
 
-def _kernel(target: str, *, out: Path | None, json: bool) -> int:
+def _kernel(target: str, mirror: str | None, *, out: Path | None, json: bool) -> int:
     from troth.cli._kernel import ensure
+    from troth.image.apt import Mirrors
     from troth.image.hardware import again, kept
     from troth.image.hardware.build import Differs
     from troth.image.hardware.inputs import inputs
@@ -172,7 +174,7 @@ def _kernel(target: str, *, out: Path | None, json: bool) -> int:
             fix="Debian's kernels are not built here; for an older hardware kernel take the troth of that time",
         )
     try:
-        ensure(store, check=True)
+        ensure(store, check=True, mirrors=Mirrors.beside(mirror) if mirror else None)
     except Differs as error:
         for line in error.differences:
             say(f"differs: {line}")
@@ -198,11 +200,6 @@ def _kernel(target: str, *, out: Path | None, json: bool) -> int:
     return _show(document, target, data, bytes(kernel.image), known, rows=rows, out=out, json=json)
 
 
-def _text(name: str) -> str:
-    """A name of a file as JSON can have it."""
-    return os.fsencode(name).decode("utf-8", "replace")
-
-
 def _show(
     document: Mapping[str, Any],
     name: str,
@@ -224,14 +221,14 @@ def _show(
             **document,
             "equal": equal,
             "file": {
-                "name": _text(name),
+                "name": _rebuilt.shown(Path(name)),
                 "size": len(data),
                 "sha256": hashlib.sha256(data).hexdigest(),
             },
             "rebuilt": {
                 "size": len(rebuilt),
                 "sha256": hashlib.sha256(rebuilt).hexdigest(),
-                **({} if out is None else {"file": str(out)}),
+                **({} if out is None else {"file": _rebuilt.shown(out)}),
             },
             "differences": [_diff.plain(one) for one in known[:_MOST]],
             "left_out": left_out,
@@ -241,7 +238,7 @@ def _show(
     for row in rows:
         data_out(row)
     if out is not None:
-        data_out(f"kept as  {visible(str(out))}")
+        data_out(f"kept as  {visible(_rebuilt.shown(out))}")
     _diff.print_all(known[:_MOST], left_out)
     data_out(f"equal to {visible(name)}, byte for byte" if equal else "differs")
     return 0 if equal else 1

@@ -1,5 +1,6 @@
 """An image, its build record and its packages, as far as they are at hand: what the supply-chain commands read."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,17 +54,20 @@ def at_hand(source: Path, record: Path | None = None) -> AtHand:
         if record is not None:
             raise Misuse("two build records are named", fix="leave --record away")
         found, sha256 = _record(source)
-        name = source.name.removesuffix(companions.RECORD)
+        name = plain(source.name.removesuffix(companions.RECORD))
         return AtHand(name=name, image=None, subject=None, record=found, record_sha256=sha256)
+    from troth.image.store import digest
     from troth.platforms.nitro.measure import measure
     from troth.release import provenance
     from troth.wire import eif
 
-    image = eif.read(_image.read(source))
-    subject = provenance.subject(image, dict(measure(image).hex()))
+    data = _image.read(source)
+    image = eif.read(data)
+    subject = provenance.subject(image, dict(measure(image).hex()), sha256=digest(data))
+    name = plain(source.stem)
     place = record or companions.of(source, companions.RECORD)
     if record is None and not place.is_file():
-        return AtHand(name=source.stem, image=image, subject=subject, record=None, record_sha256="")
+        return AtHand(name=name, image=image, subject=subject, record=None, record_sha256="")
     found, sha256 = _record(place)
     if found["image"]["sha256"] != subject.sha256:
         raise Misuse(
@@ -71,9 +75,12 @@ def at_hand(source: Path, record: Path | None = None) -> AtHand:
             f"and that of {source} is {subject.sha256}",
             fix=f"build again, or name the right record with --record; or remove {place.name}",
         )
-    return AtHand(
-        name=source.stem, image=image, subject=subject, record=found, record_sha256=sha256
-    )
+    return AtHand(name=name, image=image, subject=subject, record=found, record_sha256=sha256)
+
+
+def plain(name: str) -> str:
+    """A file's name as text; bytes in it that are no UTF-8 are marked."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def parts_of(

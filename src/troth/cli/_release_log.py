@@ -1,6 +1,6 @@
 """The log of releases that a policy asks for, by what the user wrote: a file, a folder, or an address."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -68,23 +68,8 @@ def _data(source: str, *, web: bool, policy: "Policy") -> bytes:
     return data
 
 
-def whole(note: bytes, older: Iterable[bytes], entries: Iterable[bytes]) -> bytes:
-    """A log in one file. Of a larger one no more is read than fits.
-
-    Raises:
-        Misuse: it does not fit.
-    """
+def whole(note: bytes, older: Sequence[bytes], entries: Iterable[bytes]) -> bytes:
+    """A log in one file; as `snapshot.whole`."""
     from troth.tlog import snapshot
 
-    found, left = [], snapshot.MOST_BYTES
-    for entry in entries:
-        left -= len(entry)
-        if left < 0:
-            raise Misuse(
-                f"the log has more than the {snapshot.MOST_BYTES} bytes of entries that fit into one file",
-                fix="keep a log for this app alone",
-            )
-        found.append(entry)
-    return snapshot.pack(
-        snapshot.Snapshot(checkpoint=note, older=tuple(older), entries=tuple(found))
-    )
+    return snapshot.whole(note, older, entries)

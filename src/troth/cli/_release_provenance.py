@@ -15,7 +15,10 @@ from troth.errors import Malformed, Misuse
 if TYPE_CHECKING:
     from troth.cli._release_image import AtHand
     from troth.crypto.public import PublicKey
-    from troth.release.dsse import Key
+    from troth.release.keys import CommandKey, FileKey
+    from troth.release.pkcs11 import TokenKey
+
+    Private = FileKey | TokenKey | CommandKey
 
 _Out = Annotated[Path, Parameter(name=["--output", "-o"])]
 _Keys = Annotated[tuple[Path, ...], Parameter(name=["--key", "-k"])]
@@ -34,6 +37,8 @@ def provenance(
     command: str | None = None,
     command_gets: Given = "bytes",
     public_key: Path | None = None,
+    beside: Path | None = None,
+    unsigned: bool = False,
 ) -> int:
     r"""State how an image came to be, and sign it: SLSA provenance v1 in a DSSE envelope.
 
@@ -62,20 +67,27 @@ def provenance(
             stdin, and gives the signature on stdout.
         command_gets: what the command gets: the bytes, or their digest.
         public_key: of a key that is not in a file, PEM: what it signs is verified before it is written.
+        beside: an envelope with the same statement that others signed; this signature is added to theirs.
+        unsigned: write the bare statement, for others to sign, such as through Sigstore. It proves nothing.
     """
-    from troth.cli._release_image import at_hand
+    from troth.cli._release_image import at_hand, plain
     from troth.release import artifact_provenance
     from troth.release import provenance as making
 
     if exists(output):
         raise Misuse(f"{output} exists", fix="name another file, or remove it first")
+    if unsigned and (key, pkcs11, command, public_key, beside) != (None,) * 5:
+        raise Misuse("--unsigned takes no key", fix="leave the key away, or --unsigned")
+    private = (
+        None
+        if unsigned
+        else chosen(key, passphrase_file, pkcs11, command, command_gets, edwards=True)
+    )
     file = _release_artifact.of(image, record)
     if file is not None:
-        private = chosen(key, passphrase_file, pkcs11, command, command_gets, edwards=True)
-        public = public_of(private, public_key)
         with file.made(origin) as artifact:
             statement = artifact_provenance.statement(artifact, builder=builder)
-        _write(output, statement, public, private)
+        _write(output, statement, private, public_key, beside)
         return 0
     origin.refuse()
     found = at_hand(image, record)
@@ -85,17 +97,15 @@ def provenance(
             f"{image} has no {what} beside it, and the statement is about both",
             fix="name the image that `troth build` wrote; --record names its record",
         )
-    private = chosen(key, passphrase_file, pkcs11, command, command_gets, edwards=True)
-    public = public_of(private, public_key)
     statement = making.statement(
-        found.record, record_sha256=found.record_sha256, name=image.name, builder=builder
+        found.record, record_sha256=found.record_sha256, name=plain(image.name), builder=builder
     )
     wrong = making.problems(
         statement, found.subject, record=found.record, record_sha256=found.record_sha256
     )
     if wrong:
         raise Misuse(f"the record does not fit the image: {wrong[0]}", fix="build it again")
-    _write(output, statement, public, private)
+    _write(output, statement, private, public_key, beside)
     return 0
 
 
@@ -204,14 +214,29 @@ def check(
 COMMANDS: Final = (provenance, check)
 
 
-def _write(output: Path, statement: dict[str, Any], public: "PublicKey", private: "Key") -> None:
+def _write(
+    output: Path,
+    statement: dict[str, Any],
+    private: "Private | None",
+    public_key: Path | None,
+    beside: Path | None,
+) -> None:
+    """Signs a statement and writes it; without a key the bare statement."""
     from troth.release import dsse
     from troth.wire import json
 
     payload = json.canonical(statement)
-    envelope = dsse.sign(payload, payload_type=dsse.IN_TOTO, keys=[(public, private)])
-    write_file(output, envelope.to_json(), replace=False)
     count = len(statement["predicate"]["buildDefinition"]["resolvedDependencies"])
+    if private is None:
+        write_file(output, payload, replace=False)
+        say(f"wrote {output}: {count} inputs, signed by nobody")
+        return
+    public = public_of(private, public_key)
+    others = None if beside is None else dsse.read(read_source(str(beside)))
+    envelope = dsse.sign(
+        payload, payload_type=dsse.IN_TOTO, keys=[(public, private)], beside=others
+    )
+    write_file(output, envelope.to_json(), replace=False)
     say(f"wrote {output}: {count} inputs, signed with {public.algorithm}, key {public.id[:16]}…")
 
 

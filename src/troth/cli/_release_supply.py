@@ -113,7 +113,8 @@ def licences(
         return 0
     for row in rows:
         words = "; ".join(row["licences"]) or row["known"]
-        out(visible(f"{row['part']} {row['version']}: {words}"))
+        title = f"{row['part']} {row['version']}".rstrip()
+        out(visible(f"{title}: {words}"))
         if row["source"]:
             out(visible(f"    source: {'; '.join((row['source'], *row['built_using']))}"))
     return 0
@@ -211,7 +212,8 @@ def _show(found: "Audit", allowed: frozenset[str], code: int, *, json: bool) -> 
         out(visible(f"affected     {one.part} {one.version}: {ids}"))
     for one in found.of(State.NOT_AUDITED):
         mark = " (allowed)" if allowed & one.names else ""
-        out(visible(f"not audited  {one.part} {one.version}: {one.why}{mark}"))
+        title = f"{one.part} {one.version}".rstrip()
+        out(visible(f"not audited  {title}: {one.why}{mark}"))
     out(
         f"{counts[State.AFFECTED]} affected, {counts[State.NOT_AFFECTED]} "
         f"{State.NOT_AFFECTED.value}, {counts[State.NOT_AUDITED]} not audited"

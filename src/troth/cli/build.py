@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 from cyclopts import Parameter
 
 from troth.cli._bring import Bring, app_of, notes
+from troth.cli._console import exists
 from troth.cli._console import out as data_out
 from troth.cli._kernel import Name, choose
 from troth.cli._progress import progress
@@ -25,6 +26,7 @@ def build(
     budget: str | None = None,
     source_git: str | None = None,
     source_tag: str | None = None,
+    nix_out: Path | None = None,
     json: bool = False,
 ) -> int:
     """Build an app's image from its recipe and lock, without root, Docker or Nix.
@@ -40,6 +42,7 @@ def build(
         troth build examples/hello --budget hello.build.json
         troth build examples/hello --kernel hardware
         troth build app --source-git https://example.org/app.git --source-tag v1
+        troth build examples/hello --nix-out hello-nix
         troth build --from-oci app.tar --name app --listen 8080
         troth build --from-rootfs rootfs --name app --entry "/bin/app --verbose"
 
@@ -56,11 +59,13 @@ def build(
         source_git: address of the repository that the app's folder is a checkout of, for the build record;
             refused where the folder is not what its commit holds.
         source_tag: that commit's tag there.
+        nix_out: a folder that is not there yet, for a Nix flake of the same root file system: every file
+            with its digest, and the package that it is in.
         json: print the result as JSON.
     """
     from troth.cli._surface import budget_of
     from troth.image import build as builder
-    from troth.image import companions
+    from troth.image import companions, nix
     from troth.image.recipe import load
     from troth.wire import json as strict
 
@@ -71,6 +76,7 @@ def build(
     source = _source(app, source_git, source_tag)
     used = choose(app, kernel, make=True, root=root)
     differences: tuple[str, ...] = ()
+    flake = None if nix_out is None else _flake(app, nix_out, used)
     if check:
         from troth.image.check import build_twice
 
@@ -84,6 +90,8 @@ def build(
             built = builder.build(app, kernel=used, root=root, budget=limits, say=tell)
             builder.write(replace(built, record={**built.record, **source}), place)
         measurements, sha256 = built.measurements, built.sha256
+    if nix_out is not None and flake is not None:
+        nix.write(flake, nix_out)
     beside = companions.of(place, companions.RECORD)
     record = strict.parse(beside.read_bytes(), field=beside.name)
     notes(record, listens=bool(recipe.listen))
@@ -119,3 +127,12 @@ def _source(app: Path, url: str | None, tag: str | None) -> dict[str, Any]:
     from troth.image.committed import source_of
 
     return {"source": source_of(app, url, tag=tag or "").stated()}
+
+
+def _flake(app: Path, target: Path, kernel: str) -> dict[str, bytes]:
+    """What is written out for Nix; what would be refused is refused before an image is built."""
+    from troth.image import nix
+
+    if exists(target):
+        raise Misuse(f"{target} exists", fix="name a folder that is not there yet")
+    return nix.make(app, kernel=kernel)

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from troth.cli import _judge, _service
+from troth.cli import _judge, _log_shown, _service
 from troth.cli._console import out, read_source
 from troth.errors import Malformed, Misuse
 from troth.render.escape import visible
@@ -33,6 +33,7 @@ def inspect(
         troth inspect app.build.json --surface
         troth inspect /sys/firmware/acpi/tables/data/CCEL
         troth inspect app.pcr8
+        troth inspect app.entry
         troth inspect receipt.troth --json
         troth inspect https://ai.example
 
@@ -62,7 +63,9 @@ def inspect(
 
         document = _answers(services.ask(source, services.SERVICES))
     else:
-        document = _read(read_source(source, limit=1 << 30), source, files=files)
+        data = read_source(source, limit=1 << 30)
+        logged = _log_shown.shown(data, field=source)
+        document = _read(data, source, files=files) if logged is None else logged
     if json:
         out(strict.canonical(document).decode("utf-8"))
     else:

@@ -12,13 +12,12 @@ from cyclopts import App, CycloptsError, Parameter
 from troth import _version
 from troth.cli._console import complain, say
 from troth.cli._help import PlainHelp
-from troth.errors import TrothError
+from troth.errors import EXIT_BUG, TrothError
 from troth.model.report import Rejected, Undecided
 from troth.render.escape import visible
 
 EXIT_MISUSE: Final = 2
 EXIT_UNAVAILABLE: Final = 5
-EXIT_BUG: Final = 70
 EXIT_INTERRUPTED: Final = 130
 
 _HELP: Final = """Build, run, attest and verify applications in trusted execution environments.

@@ -208,6 +208,11 @@ def pin(
     instant, as_of = _expect.instant(at)
     roots, _ = _expect.roots(trust)
     base = Policy(name="pin") if policy is None else _expect.named_policy(policy)
+    if base.release is not None:
+        raise Misuse(
+            f"{base.name} asks a log what may run, and so pins nothing",
+            fix="name another policy, or none",
+        )
     held = _collateral.load(collateral)
     if _judge.is_live(source):
         from troth.channel import services

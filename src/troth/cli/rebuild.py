@@ -30,6 +30,7 @@ def rebuild(
     path: str | None = None,
     root: Path | None = None,
     python: Path | None = None,
+    mirror: str | None = None,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     json: bool = False,
 ) -> int:
@@ -57,13 +58,16 @@ def rebuild(
         source: folder or address in the place of where the record says that the source is.
         tag: of the repository.
         commit: of the repository, its whole object name.
-        path: of the app's folder in the repository.
+        path: of the app's folder in the repository, or in the folder that is named.
         root: the container image or folder that the app's root is taken from.
         python: another Python that builds; it needs no packages.
+        mirror: address of a Debian archive, such as a snapshot of the day that has what a lock names; the
+            machine's own apt decides by default.
         out: keep the rebuilt image there, with its measurements and its record.
         json: print the result as JSON.
     """
     from troth.image import rebuild as builder
+    from troth.image.apt import Mirrors
     from troth.image.files import disk
 
     against.check()
@@ -72,9 +76,10 @@ def rebuild(
         where = {"--source": source, "--tag": tag, "--commit": commit, "--path": path}
         return _rebuilt_file.rebuild(
             target,
-            refused={**asked, "--python": python},
+            refused=asked,
             where=where,
             python=python,
+            mirror=mirror,
             out=out,
             json=json,
         )
@@ -90,12 +95,14 @@ def rebuild(
             folder = stack.enter_context(TemporaryDirectory(prefix="troth-source-"))
         tell = stack.enter_context(progress())
         app, told = _rebuild_source.fetched(place, Path(folder, "source"), tell)
+        _refuse_outside(app, place, root)
         found = list(builder.of_source(app, stated)) if stated else []
         rebuilt = builder.build(
             app,
             kernel=_kernel(app, stated, root),
             root=root,
             python=(sys.executable if python is None else str(python),),
+            mirrors=Mirrors.beside(mirror) if mirror else None,
             say=tell,
         )
     if out is not None:
@@ -114,6 +121,18 @@ def rebuild(
     return _rebuilt.show(
         comparison, rebuilt, report=report, told=told, out=out, code=code, json=json
     )
+
+
+def _refuse_outside(app: Path, place: "_rebuild_source.Place", root: Path | None) -> None:
+    """A commit's app whose root lies elsewhere: nobody can say that it is the commit's."""
+    from troth.image import recipe
+
+    brings = None if place.folder is not None else recipe.load(app).brings
+    if brings and root is None and not (app / brings).resolve().is_relative_to(app.resolve()):
+        raise Misuse(
+            f"the app's root is {brings!r}, which lies outside of its source",
+            fix="name it: --root PATH",
+        )
 
 
 def _kernel(app: Path, stated: "Stated | None", root: Path | None) -> str:

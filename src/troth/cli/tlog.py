@@ -104,7 +104,8 @@ def append(
     r"""Add entries to a log; with no entry, ask its witnesses anew.
 
     Once it returns, the entries are on the disk and published. With witnesses they are published only after
-    enough of these have cosigned; until then they are kept, and the next `append` asks again.
+    enough of these have cosigned; until then they are kept, and the next `append` asks again. An entry that is among
+    the last 4,096 is not added again, so a command that was interrupted can be repeated.
 
         troth tlog append log app.entry --key log.key
         troth tlog append log app.entry --key log.key --witness ../w1 --witness https://w2.example \
@@ -135,7 +136,7 @@ def append(
     with Log.open(folder, _key(key)) as log:
         places: Sequence[int] = ()
         if read:
-            places = log.append(read, cosign=asking)
+            places = log.append(read, cosign=asking, dedupe=True)
         elif asking is not None:
             log.refresh(asking)
         published = log.published

@@ -14,8 +14,6 @@ MOST_LEAVES: Final = 1 << 62
 EMPTY: Final = hashlib.sha256().digest()
 """The root of a tree without leaves."""
 
-_WRONG: Final = "the proof does not lead to the root"
-
 
 def leaf(data: bytes) -> bytes:
     """The digest of one entry."""
@@ -164,7 +162,9 @@ def included(digest: bytes, index: int, size: int, proof: Sequence[bytes], root:
         place, last = place >> 1, last >> 1
     if last:
         return "the proof is too short"
-    return "" if found == root else _WRONG
+    if found != root:
+        return "the proof does not lead to the root"
+    return ""
 
 
 def consistent(
@@ -184,12 +184,10 @@ def consistent(
     Returns:
         An empty string if it is, else what is wrong, in words.
     """
-    if not 0 <= old_size <= size <= MOST_LEAVES:
-        return f"a tree of {size} does not begin with one of {old_size}"
-    if not _digests(proof, old_root, root):
-        return "a digest is not 32 bytes"
+    if why := _unfit(old_size, old_root, size, root, proof):
+        return why
     if old_size in (0, size):
-        return _trivial(old_size, old_root, size, root, proof)
+        return "the proof is too long" if proof else ""
     steps = [old_root, *proof] if old_size & (old_size - 1) == 0 else list(proof)
     if not steps:
         return "the proof is too short"
@@ -208,15 +206,22 @@ def consistent(
         place, last = place >> 1, last >> 1
     if last:
         return "the proof is too short"
-    return "" if (before, after) == (old_root, root) else _WRONG
+    if (before, after) != (old_root, root):
+        return "the proof does not lead to the roots"
+    return ""
 
 
-def _trivial(old_size: int, old_root: bytes, size: int, root: bytes, proof: Sequence[bytes]) -> str:
-    if proof:
-        return "the proof is too long"
-    if old_size == size:
-        return "" if old_root == root else "two trees of the same size have different roots"
-    return "" if old_root == EMPTY else "a tree without entries has another root"
+def _unfit(old_size: int, old_root: bytes, size: int, root: bytes, proof: Sequence[bytes]) -> str:
+    """What no proof can make good."""
+    if not 0 <= old_size <= size <= MOST_LEAVES:
+        return f"a tree of {size} does not begin with one of {old_size}"
+    if not _digests(proof, old_root, root):
+        return "a digest is not 32 bytes"
+    if old_size == size and old_root != root:
+        return "two trees of the same size have different roots"
+    if old_size == 0 and old_root != EMPTY:
+        return "a tree without entries has another root"
+    return ""
 
 
 def _up(place: int, last: int) -> tuple[int, int]:

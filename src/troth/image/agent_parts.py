@@ -14,13 +14,13 @@ from troth.image.store import digest
 
 _PACKAGE: Final = Path(__file__).parent.parent
 _NAME: Final = _PACKAGE.name
-_START: Final = f"{_NAME}.agent.init"
+_STARTS: Final = (f"{_NAME}.agent.init", f"{_NAME}.agent.spare")  # what boot.py imports
 
 
 def files() -> Iterator[tuple[str, bytes]]:
     """Paths below the package, sorted, and contents."""
     found: dict[str, bytes] = {}
-    todo = [_START]
+    todo = [*_STARTS]
     while todo:
         module = todo.pop()
         path = _file(module)

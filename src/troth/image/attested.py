@@ -10,7 +10,7 @@ from troth.image.lock_fields import entries, exactly, file_name, ordered, sha256
 
 ENDING: Final = ".provenance"
 """What an index adds to a wheel's name for the file."""
-_REPOSITORY: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}")
+_REPOSITORY: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}/[A-Za-z0-9_.-]{1,100}")
 _WORKFLOW: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}\.ya?ml")
 
 

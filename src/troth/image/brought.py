@@ -10,8 +10,9 @@ from troth.image import layers, oci, oci_files, process, starting, walk
 from troth.image.architecture import AMD64, ARCHITECTURES, Architecture
 from troth.image.foreign import Foreign
 from troth.image.lock import RELOCK, Pin
-from troth.image.process import Process
+from troth.image.process import Process, check
 from troth.image.recipe import Recipe
+from troth.image.scratch import in_root
 from troth.image.unpacked import MAX_UNPACKED
 from troth.wire import cpio
 
@@ -71,6 +72,7 @@ def bring(
             entry=recipe.entry,
             directory=recipe.directory,
             environment=recipe.environment,
+            scratch=recipe.scratch,
             machine=machine,
         )
     if pinned is None:
@@ -81,6 +83,7 @@ def bring(
         entry=recipe.entry,
         directory=recipe.directory,
         environment=recipe.environment,
+        scratch=recipe.scratch,
         machine=machine,
     )
 
@@ -103,6 +106,7 @@ def from_oci(
     entry: tuple[str, ...],
     directory: str,
     environment: Mapping[str, str],
+    scratch: tuple[str, ...] = (),
     machine: Architecture = AMD64,
 ) -> Brought:
     """The root of a container image.
@@ -113,6 +117,7 @@ def from_oci(
         entry: takes the place of the image's command, if it is not empty.
         directory: takes the place of the image's working folder, if it is not empty.
         environment: laid over the image's.
+        scratch: folders that the app may write to.
         machine: that it must be for.
 
     Raises:
@@ -122,7 +127,7 @@ def from_oci(
     with oci_files.opened(path) as files:
         image = oci.image(files, name=path.name, machine=machine)
         _same(path, Pin(config=image.config_digest, manifest=image.manifest), pinned)
-        said = process.of_config(image.config)
+        said = process.of_config(image.config, scratch=scratch)
         root, left_out = layers.lay(image, name=path.name)
     record = {
         "kind": "oci",
@@ -138,6 +143,7 @@ def from_oci(
         process=said,
         said=(*said.said, *left_out.said()),
         record=record,
+        scratch=scratch,
         machine=machine,
     )
 
@@ -148,6 +154,7 @@ def from_rootfs(
     entry: tuple[str, ...],
     directory: str,
     environment: Mapping[str, str],
+    scratch: tuple[str, ...] = (),
     machine: Architecture = AMD64,
 ) -> Brought:
     """The root that a folder of this machine's holds; arguments as for `from_oci`."""
@@ -160,6 +167,7 @@ def from_rootfs(
         process=Process(command=entry, environment={}),
         said=left_out.said(),
         record={"kind": "rootfs"},
+        scratch=scratch,
         machine=machine,
     )
 
@@ -187,6 +195,7 @@ def _ready(
     process: Process,
     said: tuple[str, ...],
     record: Mapping[str, Any],
+    scratch: tuple[str, ...],
     machine: Architecture,
 ) -> Brought:
     if not command:
@@ -194,7 +203,9 @@ def _ready(
             f"{root.name} names no command to start",
             fix="say which: --entry 'PROGRAM ARGUMENT…', or app.entry in troth.toml",
         )
+    check(environment, scratch)
     covered = root.settle()
+    in_root(root, scratch)
     starting.folder(root, directory)
     found = starting.find(
         root, command[0], path=environment["PATH"], directory=directory, machine=machine

@@ -17,6 +17,7 @@ from troth.image import budget as budgets
 from troth.image import companions, locking
 from troth.image.budget import Budget
 from troth.image.compare import differences
+from troth.image.explain import sentence
 from troth.image.files import disk, write_together
 from troth.image.store import Store, digest
 from troth.platforms.nitro.measure import measure
@@ -162,7 +163,7 @@ def build_twice(
                 finish(process)
         first, second = targets
         data = first.read_bytes()
-        found = differences(first, second) + tuple(
+        found = differences(first, second, words=sentence) + tuple(
             f"{name}{ending} differs"
             for ending in _BESIDE
             if first.with_suffix(ending).read_bytes() != second.with_suffix(ending).read_bytes()

@@ -69,12 +69,6 @@ class Source:
             **({"made": list(self.made)} if self.made else {}),
         }
 
-    def words(self) -> str:
-        """In one line."""
-        tag = f"tag {self.tag}" if self.tag else ""
-        at = f"commit {self.commit}{f' ({tag})' if tag else ''}" if self.commit else tag
-        return f"{self.git}, {at}{'' if self.path == '.' else f', folder {self.path}'}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blob:

@@ -98,7 +98,12 @@ def _used(app: Path) -> Iterator[str]:
     for item in said.get("config", {}).values():
         if isinstance(item.get("file"), str):
             yield str(Path(item["file"]))
-    for rule in recipe.load(app).files:
+    loaded = recipe.load(app)
+    root = app / loaded.brings
+    if loaded.brings and root.resolve().is_relative_to(app.resolve()):
+        every = sorted(root.rglob("*")) if root.is_dir() else [root]
+        yield from (str(p.relative_to(app)) for p in every if p.is_symlink() or not p.is_dir())
+    for rule in loaded.files:
         place = app / rule.source
         if not place.is_dir():
             yield rule.source

@@ -1,7 +1,7 @@
 """Two images side by side: which section, which file, which bytes. Sections that are the same cost one pass."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -79,13 +79,21 @@ class Comparison:
     left_out: int
 
 
-def differences(first: Path, second: Path) -> tuple[str, ...]:
-    """What differs, in words; empty if the files are the same bytes."""
+def differences(
+    first: Path, second: Path, *, words: Callable[[Difference], str] = Difference.words
+) -> tuple[str, ...]:
+    """What differs, in words; empty if the files are the same bytes.
+
+    Args:
+        first: an image.
+        second: another one.
+        words: how one difference is told.
+    """
     one, other = first.read_bytes(), second.read_bytes()
     if one == other:
         return ()
     found = compare(eif.read(one), eif.read(other), most=_MOST_IN_WORDS).differences
-    return tuple(difference.words() for difference in found)
+    return tuple(words(difference) for difference in found)
 
 
 def compare(one: Eif, other: Eif, *, most: int = MOST) -> Comparison:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from troth.errors import Malformed
+from troth.errors import Malformed, Misuse
 from troth.image.lock_fields import entries, sha256_of, text
 from troth.wire import json
 
@@ -101,13 +101,20 @@ def read_record(data: bytes, *, field: str) -> dict[str, Any]:
         Malformed: it is none.
     """
     value = json.parse(data, field=field, limit=MAX_RECORD)
+    try:
+        json.canonical(value)
+    except Misuse as error:  # half a surrogate pair, which no file may have
+        raise Malformed(f"cannot be written again: {error}", field=field) from None
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
         raise Malformed(f"is no build record ({SCHEMA})", field=field, fix=_FIX)
     for key in ("recipe_sha256", "lock_sha256"):
         sha256_of(value.get(key), f"{field}: {key}")
     sha256_of(member(value, "image", field).get("sha256"), f"{field}: image.sha256")
     sha256_of(member(value, "tool", field).get("agent_sha256"), f"{field}: tool.agent_sha256")
-    for register, digits in member(value, "nitro", field).items():
+    registers = member(value, "nitro", field)
+    if "pcr0" not in registers:
+        raise Malformed("has no pcr0", field=f"{field}: nitro")
+    for register, digits in registers.items():
         if len(text(digits, f"{field}: {register}")) != 96:
             raise Malformed("is not 48 bytes in hex", field=f"{field}: {register}")
     for key in ("suite", "architecture"):

@@ -17,6 +17,8 @@ _XZ: Final = b"\xfd7zXZ\x00"
 MAX_UNPACKED: Final = 1 << 30
 MAX_MEMBERS: Final = 250_000
 """Names in one package, more than any that an image is made of has."""
+# What `tarfile` raises over damaged archives; it calls itself for each header that is about another.
+_DAMAGE: Final = (tarfile.TarError, EOFError, UnicodeDecodeError, RecursionError)
 _FIELD: Final = re.compile(r"([!-9;-~]+):[ \t]*(.*)")
 
 
@@ -50,20 +52,29 @@ def members(deb: bytes, *, name: str) -> Iterator[Member]:
             than `MAX_MEMBERS`.
     """
     data = _archive(deb, name, part="data")
-    count = 0
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-            for item in archive:
-                count += 1
-                if count > MAX_MEMBERS:
-                    raise Malformed(f"holds more than {MAX_MEMBERS} files", field=name)
+            for item in _items(archive, name):
                 yield _member(item, archive, name)
-                archive.members = []  # type: ignore[attr-defined] # or it remembers them all
             # `tarfile` takes a damaged header in the middle for the end.
             if data[archive.offset :].strip(b"\0"):
                 raise Malformed("has a damaged archive", field=name, offset=archive.offset)
-    except (tarfile.TarError, EOFError, UnicodeDecodeError) as error:
+    except _DAMAGE as error:
         raise Malformed(f"has a damaged archive: {error}", field=name) from None
+
+
+def _items(archive: tarfile.TarFile, name: str) -> Iterator[tarfile.TarInfo]:
+    """The headers of an archive, of which none leads back, and only so many."""
+    at = 0
+    for count, item in enumerate(archive, 1):
+        # A size below zero would lead it back to where it has been, again and again.
+        if archive.offset <= at or item.size < 0:
+            raise Malformed("has a damaged archive", field=name, offset=at)
+        if count > MAX_MEMBERS:
+            raise Malformed(f"holds more than {MAX_MEMBERS} files", field=name)
+        at = archive.offset
+        yield item
+        archive.members = []  # type: ignore[attr-defined] # or it remembers them all
 
 
 def place(member: Member, tree: Tree, path: str, *, owner: str) -> None:
@@ -94,11 +105,11 @@ def control(deb: bytes, *, name: str) -> dict[str, str]:
     data = _archive(deb, name, part="control")
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-            for item in archive:
+            for item in _items(archive, name):
                 found = _member(item, archive, name)
                 if found.path == "control" and found.kind == "file":
                     return _fields(found.data, name)
-    except (tarfile.TarError, EOFError, UnicodeDecodeError) as error:
+    except _DAMAGE as error:
         raise Malformed(f"has a damaged archive: {error}", field=name) from None
     raise Malformed("says nothing of itself", field=name)
 

@@ -9,10 +9,11 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from troth.errors import Malformed, Misuse, Unavailable
-from troth.image import attested, brought, pins, wheel_needs, wheels
+from troth.image import brought, pins, wheel_needs, wheels
 from troth.image import lock as locks
 from troth.image.apt import Apt, Mirrors, apt, download
 from troth.image.architecture import ARCHITECTURES, BUILDER, Architecture
+from troth.image.attested import ENDING, Attested, kept
 from troth.image.fetched import Gone, Trouble, Why
 from troth.image.files import cache_folder, disk, write_together
 from troth.image.keys import Suite, suite
@@ -122,14 +123,14 @@ def _full(debs: Sequence[Deb], release: Suite) -> str:
     return match[0] if match else f"{release.python}.0"
 
 
-def _attested(folder: Path, lock: Lock) -> tuple[attested.Attested, ...]:
+def _attested(folder: Path, lock: Lock) -> tuple[Attested, ...]:
     """Who must publish what stays in the lock: an update is no reason to take anybody else's."""
     try:
         old = locks.load(folder)
     except (Misuse, Malformed):
         return ()
     before, now = ([(w.name, w.sha256) for w in each.all_wheels] for each in (old, lock))
-    return attested.kept(old.attested, before, now)
+    return kept(old.attested, before, now)
 
 
 @contextmanager
@@ -193,7 +194,7 @@ def keep(lock: Lock, folder: Path, vendor: str, *, store: Store) -> Lock:
     """
     lock = replace(lock, vendor=vendor)
     shown = {
-        f"{wheel.file}{attested.ENDING}": one.provenance
+        f"{wheel.file}{ENDING}": one.provenance
         for one in lock.attested
         for wheel in lock.all_wheels
         if wheel.name == one.name and one.provenance

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from troth.errors import Malformed, Unavailable
+from troth.errors import Malformed, Misuse, Unavailable
 from troth.image import deb, embedded, licences, unpack_wheel
 from troth.image.components import Components, Part, Unseen
 from troth.image.store import Store, digest
@@ -16,6 +16,7 @@ from troth.wire import eif, ramdisk
 _DOC: Final = "usr/share/doc/"
 _DEVICES: Final = frozenset({"dev/console", "dev/null"})
 _ROOT: Final = "rootfs/"
+_STALE: Final = "build it again; do not trust this record"
 _MAX_METADATA: Final = 1024 * 1024
 Say = Callable[[str], object]
 
@@ -38,7 +39,8 @@ def look(
         say: told each step.
 
     Raises:
-        Malformed: a package or the image is damaged.
+        Malformed: a package is damaged.
+        Misuse: the app's own files in the image are others than those that the record names.
     """
     say("reading licences, and looking for libraries inside libraries")
     kept = _Shelf(store, files or {})
@@ -149,6 +151,7 @@ def _image(
 ) -> tuple[list[Part], list[Unseen]]:
     """Libraries in the app's own programs, and in a root that it brings."""
     own = {part.name: part.sha256 for part in known.parts if part.kind == "file"}
+    mine = frozenset(own)
     brings = any(part.kind == "root" for part in known.parts)
     if image is None:
         words = "the image is not at hand: libraries inside {} are not looked for"
@@ -163,13 +166,18 @@ def _image(
     found: list[Part] = []
     try:
         for path, content in _files(image):
-            if digest(content) in bytes_of or not (path in own or path.startswith(f"/{_ROOT}")):
+            found_as = digest(content)
+            if path in own and own.pop(path) != found_as:
+                raise Misuse(f"the image's {path} is another file than the record says", fix=_STALE)
+            if found_as in bytes_of or not (path in mine or path.startswith(f"/{_ROOT}")):
                 continue
-            holder = f"file {path}" if path in own else "root"
+            holder = f"file {path}" if path in mine else "root"
             found += _parts(embedded.scan(content), holder, path)
     except Malformed as error:
         words = f"the image's files cannot be read, and are not looked into: {error}"
         return [], [Unseen(about="app", what="inside", words=words)]
+    if own:
+        raise Misuse(f"the image has no {min(own)}, which the record names", fix=_STALE)
     words = "the packages of the root that the app brings are not listed"
     return found, [Unseen(about="root", what="inside", words=words)] if brings else []
 

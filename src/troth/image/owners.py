@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 
-from troth.errors import Malformed, Unavailable
+from troth.errors import TrothError
 from troth.image import deb, unpack_wheel
 from troth.image import lock as locks
 from troth.image.keys import suite
@@ -27,7 +27,7 @@ def of_record(record: Mapping[str, object], store: Store, paths: Iterable[str]) 
     if isinstance(text, str):
         try:
             lock = locks.parse(text.encode("utf-8", "replace"))
-        except Malformed:
+        except TrothError:
             lock = None
     files = app if isinstance(app, list) else []
     own = {
@@ -101,7 +101,7 @@ def _packages(lock: Lock, store: Store, wanted: frozenset[str]) -> Iterator[tupl
                 store.get(sha256=package.sha256, name=package.file), name=package.file
             )
             names = {merged(member.path) for member in members}
-        except (Malformed, Unavailable):
+        except TrothError:
             continue
         for path in sorted(wanted & names):
             yield path, f"the Debian package {package.name} {package.version}"
@@ -116,7 +116,7 @@ def _packages(lock: Lock, store: Store, wanted: frozenset[str]) -> Iterator[tupl
             try:
                 data = store.get(sha256=wheel.sha256, name=wheel.file)
                 names = {f"{into}/{path}" for path, _ in unpack_wheel.files(data, name=wheel.file)}
-            except (Malformed, Unavailable):
+            except TrothError:
                 continue
             for path in sorted(wanted & names):
                 yield path, f"the wheel {wheel.name} {wheel.version}"

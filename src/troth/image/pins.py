@@ -7,7 +7,7 @@ only is refused with words. Markers are judged for the image's Python and machin
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, Final
 
@@ -118,7 +118,9 @@ def packaging(part: str) -> ModuleType:
 def _once(pins: list[Pin], name: str) -> dict[str, Pin]:
     found: dict[str, Pin] = {}
     for pin in pins:
-        there = found.setdefault(pin.name, pin)
+        there = found.get(pin.name, pin)
+        extras = tuple(sorted({*there.extras, *pin.extras}))
+        found[pin.name] = replace(pin, extras=extras)
         if (there.version, there.sha256) != (pin.version, pin.sha256):
             raise Malformed(
                 f"pins {pin.name} twice, as {there.version} and as {pin.version}", field=name

@@ -43,8 +43,12 @@ class Process:
     said: tuple[str, ...] = ()
 
 
-def of_config(config: Mapping[str, Any]) -> Process:
+def of_config(config: Mapping[str, Any], *, scratch: tuple[str, ...] = ()) -> Process:
     """Reads an image's configuration.
+
+    Args:
+        config: the image's.
+        scratch: folders that the app may write to.
 
     Raises:
         Malformed: a value is of another form than OCI's.
@@ -65,14 +69,18 @@ def of_config(config: Mapping[str, Any]) -> Process:
         directory=_directory(_text(inner, "WorkingDir")),
         stop_signal=_signal(_text(inner, "StopSignal")),
         exposed=exposed,
-        said=(*_unused(inner), *other),
+        said=(*_unused(inner, scratch), *other),
     )
 
 
-def check(environment: Mapping[str, str]) -> None:
+def check(environment: Mapping[str, str], scratch: tuple[str, ...] = ()) -> None:
     """Refuses a variable that steers what code is loaded, and names a place that can be written to.
 
     What an image sets otherwise is measured with it, and points at measured files.
+
+    Args:
+        environment: names and values.
+        scratch: such places of the app's own.
 
     Raises:
         Misuse: there is one.
@@ -80,12 +88,17 @@ def check(environment: Mapping[str, str]) -> None:
     for name, value in environment.items():
         # `//tmp`, `/./tmp` and `/usr/../tmp` are the same place.
         places = (f"/{normpath(part).lstrip('/')}" for part in _BETWEEN.split(value) if "/" in part)
-        if steers_code(name) and any(map(_WRITABLE.match, places)):
+        if steers_code(name) and any(_writable(place, scratch) for place in places):
             raise Misuse(
                 f"the image sets {name} to {value!r:.200}, from where a program would load code, and"
                 " which can be written to",
                 fix="build the image without it; only what is measured may run",
             )
+
+
+def _writable(place: str, scratch: tuple[str, ...]) -> bool:
+    inside = any(f"{place}/".startswith(f"{folder}/") for folder in scratch)
+    return inside or _WRITABLE.match(place) is not None
 
 
 def _environment(rows: tuple[str, ...]) -> dict[str, str]:
@@ -134,15 +147,18 @@ def _ports(names: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[str, ...]]:
     return tuple(sorted(ports)), tuple(other)
 
 
-def _unused(inner: Mapping[str, Any]) -> tuple[str, ...]:
+def _unused(inner: Mapping[str, Any], scratch: tuple[str, ...]) -> tuple[str, ...]:
     said = []
     user = _text(inner, "User")
     if user.partition(":")[0] not in ("", "0", "root", "1000"):
         said.append(f"its user is {user!a}; here the app is always user 1000, and owns every file")
-    volumes = _keys(inner, "Volumes")
+    volumes = [name for name in _keys(inner, "Volumes") if f"/{name.strip('/')}" not in scratch]
     if volumes:
         names = ", ".join(f"{name!a}" for name in volumes)
-        said.append(f"its volumes {names} cannot be written to: only /tmp, /run and /dev/shm can")
+        said.append(
+            f"its volumes {names} cannot be written to: only /tmp, /run and /dev/shm can, and what "
+            "troth.toml names as scratch = [FOLDER, …]"
+        )
     return tuple(said)
 
 

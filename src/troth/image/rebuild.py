@@ -13,6 +13,7 @@ from troth.errors import Malformed
 from troth.image import agent_parts, check, companions, compare, locking, rootfs
 from troth.image import lock as locks
 from troth.image import recipe as recipes
+from troth.image.apt import Mirrors
 from troth.image.compare import Comparison, Difference
 from troth.image.files import disk, write_together
 from troth.image.stated import Stated
@@ -68,6 +69,7 @@ def build(
     kernel: str | None = None,
     root: Path | None = None,
     python: tuple[str, ...] = (sys.executable,),
+    mirrors: Mirrors | None = None,
     say: Callable[[str], object] = lambda _: None,
 ) -> Rebuilt:
     """Builds a copy of an app in an environment as unlike the usual one as this machine allows.
@@ -78,12 +80,16 @@ def build(
         kernel: in the place of the recipe's.
         root: what the app's root is taken from, in the place of where the recipe says.
         python: the interpreter that builds, with its arguments.
+        mirrors: where packages are that the store lacks; the machine's own by default.
         say: told each step.
 
     Raises:
         Misuse, Malformed, Unavailable: as a build.
     """
-    recipe, _, place = locking.ensure(folder, store=store, say=say)
+    recipe, lock = recipes.load(folder), locks.load(folder)
+    lock.check(recipe)
+    place = store or locking.store_of(folder, lock)
+    locking.fetch(lock, store=place, mirrors=mirrors, say=say)
     if recipe.brings:
         root = (root or folder / recipe.brings).resolve()
     say(f"building {recipe.name}")
@@ -164,12 +170,22 @@ def of_source(folder: Path, stated: Stated) -> Iterator[Difference]:
 
 
 def of_record(stated: Stated, rebuilt: Rebuilt) -> Iterator[Difference]:
-    """Where the rebuild's record says something else; of what is only told, not built, nothing."""
-    both = []
-    for document in (stated.document, json.parse(rebuilt.record, field=RECORD)):
-        told = {name: value for name, value in document.items() if name not in _NOT_BUILT}
-        both.append(by_name(told))
-    yield from compare.values(RECORD, "", *both)
+    """Where the rebuild's record says something else; of what is only told, not built, nothing.
+
+    Raises:
+        Malformed: the record is nested deeper than any.
+    """
+    both = [
+        {name: value for name, value in document.items() if name not in _NOT_BUILT}
+        for document in (stated.document, json.parse(rebuilt.record, field=RECORD))
+    ]
+    try:
+        found = list(compare.values(RECORD, "", *map(by_name, both)))
+    except RecursionError:
+        raise Malformed("is nested too deep", field=RECORD) from None
+    yield from found
+    if not found and json.canonical(both[0]) != json.canonical(both[1]):
+        yield Difference(section=RECORD, what="order", first="its own", second="troth's")
 
 
 def of_image(data: bytes | memoryview, rebuilt: Rebuilt) -> tuple[Comparison | None, bool]:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse
-from troth.image import budget
+from troth.image import budget, scratch
 from troth.image.architecture import ARCHITECTURES, DEFAULT
 from troth.image.environment import check_environment
 from troth.image.files import disk
@@ -87,6 +87,7 @@ class Recipe:
     raw_nsm: bool = False
     requirements: Requirements | None = None
     budget: Mapping[str, int] = field(default_factory=dict)
+    scratch: tuple[str, ...] = ()
 
     @property
     def brings(self) -> str:
@@ -180,6 +181,7 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Recipe:
         kernel=kernel,
         raw_nsm=top.take("raw_nsm", bool, default=False),
         budget=budget.of_table(top.table("budget")),
+        scratch=scratch.check(top.names("scratch"), FILE),
     )
     for table in (app, debian, python, top):
         table.end()

@@ -6,7 +6,17 @@ from stat import S_IFDIR, S_IFMT
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse
-from troth.image import agent_parts, bytecode, deb, foreign, kernel, slim, startable, unpack_wheel
+from troth.image import (
+    agent_parts,
+    bytecode,
+    deb,
+    foreign,
+    kernel,
+    scratch,
+    slim,
+    startable,
+    unpack_wheel,
+)
 from troth.image.architecture import Architecture
 from troth.image.brought import Brought
 from troth.image.files import disk
@@ -78,6 +88,8 @@ def make(
         _app_files(tree, folder, rule, lock.machine)
     for path, text in _ETC.items():
         tree.add_file(path, text.encode("ascii"), owner="image")
+    if brought is None:
+        scratch.in_tree(tree, recipe.scratch)
     config = _config(tree, recipe, brought, lock.machine)
     tree.add_file("etc/troth/app.json", config, owner="image")
     slim.close(tree, base=frozenset(package.name for package in lock.debs if package.base))
@@ -243,6 +255,7 @@ def _config(tree: Tree, recipe: Recipe, brought: Brought | None, machine: Archit
         "sealed": sorted(named["sealed"]),
         "free": sorted(named["free"]),
         "raw_nsm": recipe.raw_nsm,
+        "scratch": list(recipe.scratch),
     }
     return json.canonical(document)
 

@@ -13,7 +13,7 @@ from troth.image.slim import LIBRARIES
 
 _MOST_LINKS: Final = 40  # as Linux
 _MOST_STEPS: Final = 20_000_000  # names passed; a large container image takes a tenth
-_EXECUTABLE: Final = 0o100
+_EXECUTABLE: Final = 0o111  # by whomever
 # Beside Debian's: the C library of Alpine, and what other distributions have.
 _MORE: Final = (
     "usr/local/lib",

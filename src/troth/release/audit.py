@@ -19,6 +19,8 @@ from troth.release.osv import Advisory, Database, Package
 
 _PYPI: Final = "PyPI"
 _DEBIAN: Final = "Debian"
+_MOST: Final = 1000
+"""Characters of a version."""
 _Read = Callable[[str], Any]
 
 
@@ -266,8 +268,10 @@ def _pypi() -> _Read:
 
     def read(text: str) -> Version:
         try:
-            return Version(text)
-        except InvalidVersion:
+            if len(text) <= _MOST:
+                return Version(text)
+            raise InvalidVersion(text)
+        except ValueError:  # which an invalid version is, and so is a number of too many digits
             raise Malformed(f"{text[:60]!r} is no version of Python's", field="version") from None
 
     return read

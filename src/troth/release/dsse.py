@@ -17,7 +17,7 @@ from troth.release.keys import Hashing
 from troth.wire import json
 
 IN_TOTO: Final = "application/vnd.in-toto+json"
-MAX_ENVELOPE: Final = 8 * 1024 * 1024
+MAX_ENVELOPE: Final = 48 * 1024 * 1024
 _MOST_SIGNATURES: Final = 64
 _FIELD: Final = "envelope"
 
@@ -78,18 +78,35 @@ def pae(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def sign(payload: bytes, *, payload_type: str, keys: Sequence[tuple[PublicKey, Key]]) -> Envelope:
+def sign(
+    payload: bytes,
+    *,
+    payload_type: str,
+    keys: Sequence[tuple[PublicKey, Key]],
+    beside: Envelope | None = None,
+) -> Envelope:
     """An envelope, each of whose signatures was verified before it is given out.
 
     Args:
         payload: the bytes.
         payload_type: what they are.
         keys: public and private key of each that signs.
+        beside: an envelope with the same payload that others signed, whose signatures are kept as they are,
+            or None.
 
     Raises:
-        Misuse: no key, one twice, or a private key that is another's.
+        Misuse: no key, one twice, or a private key that is another's; or the other envelope is about
+            something else.
         Unavailable: as the keys do.
     """
+    before = () if beside is None else beside.signatures
+    if beside is not None and (beside.payload_type, beside.payload) != (payload_type, payload):
+        raise Misuse(
+            "the envelope that others signed holds something else",
+            fix="sign the same statement: the same image, record and builder",
+        )
+    if {signature.keyid for signature in before} & {public.id for public, _ in keys}:
+        raise Misuse("this key has signed the envelope already", fix="sign with another key")
     if not keys or len({public.id for public, _ in keys}) != len(keys):
         raise Misuse("one or more keys sign, each once", fix="name a key")
     signed = pae(payload_type, payload)
@@ -102,7 +119,7 @@ def sign(payload: bytes, *, payload_type: str, keys: Sequence[tuple[PublicKey, K
                 fix=f"give the public key of this private key; it signs with {public.algorithm}",
             )
         made.append(Signature(keyid=public.id, sig=signature))
-    return Envelope(payload_type=payload_type, payload=payload, signatures=tuple(made))
+    return Envelope(payload_type=payload_type, payload=payload, signatures=(*before, *made))
 
 
 def read(data: bytes) -> Envelope:

@@ -3,6 +3,7 @@
 Only what is about the packages that are asked for is kept, so memory does not grow with the database.
 """
 
+import errno
 import hashlib
 import json
 import lzma
@@ -29,7 +30,7 @@ _ID: Final = re.compile(r"[!-~]{1,200}")
 # What `zipfile` and its decompressors raise over damaged archives.
 _DAMAGE: Final = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error,
-    EOFError, NotImplementedError, RuntimeError,
+    EOFError, NotImplementedError, RuntimeError, ValueError,
 )  # fmt: skip
 _WHERE: Final = "the database is what `--osv` names: records in JSON, a folder of them, or a zip"
 
@@ -98,7 +99,7 @@ def read(path: Path, *, wanted: frozenset[Package]) -> Database:
     count: Counter[str] = Counter()
     kept: dict[Package, list[Advisory]] = {}
     for name, data in _documents(path, sha256):
-        for record in _records(data, name):
+        for record in records(data, name):
             identity, modified = _head(record, name)
             if identity in seen:
                 raise Malformed(f"the record {identity} comes twice", field=name)
@@ -108,7 +109,7 @@ def read(path: Path, *, wanted: frozenset[Package]) -> Database:
             newest = max(newest, modified)
             if "withdrawn" in record:
                 continue
-            found = tuple(_affected(record, identity, name))
+            found = tuple(affected(record, identity, name))
             count.update({ecosystem for ecosystem, _ in (one.package for one in found)})
             for one in found:
                 if one.package in wanted:
@@ -129,7 +130,10 @@ def _documents(path: Path, sha256: "hashlib._Hash") -> Iterator[tuple[str, bytes
         if path.is_dir():
             yield from _folder(path, sha256)
             return
-        if path.stat().st_size > MAX_FILE:
+        size = path.stat().st_size
+        if not path.is_file():
+            raise Misuse(f"{path} is no file and no folder", fix=_WHERE)
+        if size > MAX_FILE:
             raise Malformed(f"is larger than {MAX_FILE >> 30} GiB", field=str(path))
         with path.open("rb") as file:
             packed = file.read(2) == b"PK"
@@ -183,9 +187,18 @@ def _zip(path: Path) -> Iterator[tuple[str, bytes]]:
                     yield item.filename, _whole(file.read(MAX_RECORD + 1), item.filename)
     except _DAMAGE as error:
         raise Malformed(f"is a damaged zip: {error}", field=path.name) from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # where it points outside itself
+            raise
+        raise Malformed("is a damaged zip: it points outside itself", field=path.name) from None
 
 
-def _records(data: bytes, name: str) -> list[dict[str, Any]]:
+def records(data: bytes, name: str) -> list[dict[str, Any]]:
+    """The records in a file: one, or a list.
+
+    Raises:
+        Malformed: it is no JSON, or holds something else.
+    """
     # Not troth's own reader: what databases add to a record may hold fractions, which we never look at.
     try:
         value = json.loads(data, object_pairs_hook=_once, parse_float=str, parse_constant=str)
@@ -216,7 +229,12 @@ def _head(record: dict[str, Any], name: str) -> tuple[str, str]:
     return identity, f"{modified[:19]}Z"
 
 
-def _affected(record: dict[str, Any], identity: str, name: str) -> Iterator[Advisory]:
+def affected(record: dict[str, Any], identity: str, name: str) -> Iterator[Advisory]:
+    """What a record says, package by package.
+
+    Raises:
+        Malformed: it says so in another form than the schema's.
+    """
     aliases = _texts(record.get("aliases", []), f"{identity}: aliases", name)
     for item in _list(record.get("affected", []), f"{identity}: affected", name):
         package = item.get("package") if isinstance(item, dict) else None

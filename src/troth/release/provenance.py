@@ -19,7 +19,7 @@ from troth.wire.eif import Eif, Kind, pieces
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
 PREDICATE: Final = "https://slsa.dev/provenance/v1"
 BUILD_TYPE: Final = "urn:troth:build:1"
-MAX_STATEMENT: Final = 6 * 1024 * 1024
+MAX_STATEMENT: Final = 32 * 1024 * 1024
 _FIELD: Final = "statement"
 _MOST_SHOWN: Final = 8
 
@@ -39,23 +39,31 @@ class Subject:
     signed: bool
 
 
-def subject(image: Eif, registers: Mapping[str, str]) -> Subject:
+def subject(image: Eif, registers: Mapping[str, str], *, sha256: str) -> Subject:
     """An image as statements name it.
 
     Args:
         image: the image, signed for PCR8 or not.
         registers: what it measures to, in hex.
+        sha256: of its file, in hex. A signed one is only seen through where its file is the one way to
+            write it: else bytes that nobody measures could be others.
     """
     kept = tuple(part for part in image.sections if part.kind is not Kind.SIGNATURE)
     signed = len(kept) != len(image.sections)
-    running = hashlib.sha256()
-    for piece in pieces(replace(image, sections=kept) if signed else image):
-        running.update(piece)
+    if signed and _sha256(image) == sha256:
+        sha256 = _sha256(replace(image, sections=kept))
     return Subject(
-        sha256=running.hexdigest(),
+        sha256=sha256,
         registers={name: value for name, value in registers.items() if name != "pcr8"},
         signed=signed,
     )
+
+
+def _sha256(image: Eif) -> str:
+    running = hashlib.sha256()
+    for piece in pieces(image):
+        running.update(piece)
+    return running.hexdigest()
 
 
 def statement(

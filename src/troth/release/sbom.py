@@ -64,6 +64,7 @@ def _bom(parts: Components, name: str) -> "Bom":
     from cyclonedx.model import HashAlgorithm, HashType
     from cyclonedx.model.bom import Bom, BomMetaData
     from cyclonedx.model.component import Component, ComponentType
+    from cyclonedx.model.dependency import Dependency
 
     seen = hashlib.sha256(repr((parts, name)).encode("utf-8")).hexdigest()
     image = Component(
@@ -85,79 +86,88 @@ def _bom(parts: Components, name: str) -> "Bom":
     )
     # Where this is left out the library writes the time at which it was called.
     metadata.timestamp = None  # type: ignore[assignment]
-    refs = _References()
-    made = [_component(part, parts, refs) for part in parts.parts if not part.within]
-    bom = Bom(components=made, serial_number=uuid.uuid5(SPACE, seen), metadata=metadata)
-    bom.register_dependency(image, made)
-    _place_inside(parts, made, refs)
-    return bom
+    made = _Made(parts, name).components()
+    # Of each at the top once: the library's own way compares each with each.
+    tree = Dependency(ref=image.bom_ref, dependencies=[Dependency(ref=c.bom_ref) for c in made])
+    return Bom(
+        components=made,
+        serial_number=uuid.uuid5(SPACE, seen),
+        metadata=metadata,
+        dependencies=[tree],
+    )
 
 
-class _References:
-    """One name for each component, whatever a record says twice."""
+class _Made:
+    """Components of parts: what was found inside a part inside it, and the app's files inside the app."""
 
-    def __init__(self) -> None:
+    def __init__(self, parts: Components, name: str) -> None:
+        self._parts, self._name = parts, name
         self._used: Counter[str] = Counter()
+        self._inside: dict[str, list[Part]] = {}
+        for part in parts.parts:
+            if part.within:
+                self._inside.setdefault(part.within, []).append(part)
 
-    def of(self, part: Part) -> str:
+    def components(self) -> "list[Component]":
+        """Those at the top, in the record's order; the app last."""
+        from cyclonedx.model.component import Component, ComponentType
+
+        outer = [part for part in self._parts.parts if not part.within]
+        made = [self._component(part) for part in outer if part.kind != "file"]
+        files = [self._component(part) for part in outer if part.kind == "file"]
+        if files:
+            app = Component(
+                name=self._name,
+                type=ComponentType.APPLICATION,
+                bom_ref=self._reference("image:app"),
+                components=files,
+                properties=properties({"kind": "app", "role": "image"}),
+            )
+            made.append(app)
+        return made
+
+    def _component(self, part: Part) -> "Component":
+        from cyclonedx.model import HashAlgorithm, HashType
+        from cyclonedx.model.component import Component, ComponentScope, ComponentType
+
+        kinds = {"file": ComponentType.FILE, "root": ComponentType.CONTAINER}
+        if part.role == "kernel":
+            kind = ComponentType.OPERATING_SYSTEM
+        else:
+            kind = kinds.get(part.kind, ComponentType.LIBRARY)
         where = f":{part.within}:{part.place}" if part.within else ""
-        name = f"{part.role}:{part.kind}:{part.name}@{part.version}{where}"
+        title = part.kind if part.kind == "root" else f"{part.kind} {part.name}"
+        inner = [] if part.within else self._inside.pop(title, [])
+        return Component(
+            name=part.name,
+            version=part.version or None,
+            type=kind,
+            bom_ref=self._reference(f"{part.role}:{part.kind}:{part.name}@{part.version}{where}"),
+            scope=ComponentScope.EXCLUDED if part.role == "builder" else ComponentScope.REQUIRED,
+            hashes=[HashType(alg=HashAlgorithm.SHA_256, content=part.sha256)]
+            if part.sha256
+            else (),
+            purl=_purl(part, self._parts),
+            licenses=licences(part.licences or ()),
+            components=[self._component(one) for one in inner],
+            properties=properties(
+                {
+                    "kind": part.kind,
+                    "role": part.role,
+                    "source": f"{part.source} {part.source_version}".strip(),
+                    "built-using": part.built_using,
+                    "found-in": part.place,
+                    "licences": ""
+                    if part.licences
+                    else ("not at hand" if part.licences is None else "not stated"),
+                }
+            ),
+        )
+
+    def _reference(self, name: str) -> str:
+        """One name for each component, whatever a record says twice."""
         self._used[name] += 1
         return name if self._used[name] == 1 else f"{name}#{self._used[name]}"
-
-
-def _place_inside(parts: Components, made: "list[Component]", refs: _References) -> None:
-    """What was found inside a part is written inside it."""
-    by_title = {
-        f"{part.kind} {part.name}": component
-        for part, component in zip(
-            (part for part in parts.parts if not part.within), made, strict=True
-        )
-    }
-    for part in parts.parts:
-        if part.within:
-            holder = next(
-                (by_title[title] for title in by_title if _holds(title, part.within)), None
-            )
-            if holder is not None:
-                holder.components.add(_component(part, parts, refs))
-
-
-def _holds(title: str, within: str) -> bool:
-    return title == within or (within == "root" and title.startswith("root "))
-
-
-def _component(part: Part, parts: Components, refs: _References) -> "Component":
-    from cyclonedx.model import HashAlgorithm, HashType
-    from cyclonedx.model.component import Component, ComponentScope, ComponentType
-
-    kinds = {"file": ComponentType.FILE, "root": ComponentType.CONTAINER}
-    if part.role == "kernel":
-        kind = ComponentType.OPERATING_SYSTEM
-    else:
-        kind = kinds.get(part.kind, ComponentType.LIBRARY)
-    return Component(
-        name=part.name,
-        version=part.version or None,
-        type=kind,
-        bom_ref=refs.of(part),
-        scope=ComponentScope.EXCLUDED if part.role == "builder" else ComponentScope.REQUIRED,
-        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=part.sha256)] if part.sha256 else (),
-        purl=_purl(part, parts),
-        licenses=licences(part.licences or ()),
-        properties=properties(
-            {
-                "kind": part.kind,
-                "role": part.role,
-                "source": f"{part.source} {part.source_version}".strip(),
-                "built-using": part.built_using,
-                "found-in": part.place,
-                "licences": ""
-                if part.licences
-                else ("not at hand" if part.licences is None else "not stated"),
-            }
-        ),
-    )
 
 
 def _purl(part: Part, parts: Components) -> Any:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sigstore.models import TrustedRoot
     from sigstore.verify import Verifier
 
-MAX_BUNDLE: Final = 8 * 1024 * 1024
+MAX_BUNDLE: Final = 48 * 1024 * 1024
 PUBLIC: Final = "https%3A%2F%2Ftuf-repo-cdn.sigstore.dev/trusted_root.json"
 """Where the package keeps the public instance's root, as it was when the package was made."""
 _FIELD: Final = "Sigstore bundle"

@@ -11,10 +11,9 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from stat import S_IFREG
 from typing import Final
 
-from troth.errors import Misuse, Unavailable
+from troth.errors import EXIT_BUG, Unavailable
 from troth.runtime import kvm, qemu, state
 from troth.runtime.console import Console
 from troth.runtime.control import Control, answer_heartbeats
@@ -29,19 +28,13 @@ TOILED: Final = 20.0
 """The same in seconds of processor time, for one that does something: it needs two to three."""
 IDLE: Final = 0.5
 """Seconds of processor time in `STALLED` below which it does nothing."""
-LOST: Final = 70
+LOST: Final = EXIT_BUG
 """The exit code of an image whose machine ended without a word from its agent."""
 LOG: Final = "qemu.log"
 CHARDEV: Final = "vsock"
 """The name under which QEMU knows the vsock device's other end."""
 _FRONT: Final = "vhost.sock"
 _UDS: Final = "vsock"
-_KERNEL_MEMORY: Final = 52
-"""MiB that a kernel keeps for itself: Debian's 46 to 48, measured with emulated processors."""
-_TOTAL, _LEFT = 50, 49
-"""Of so many parts of all memory so many are left by the kernel's own tables of its pages, and such."""
-_MIB: Final = 1 << 20
-_PAGE: Final = 4096
 _PANIC: Final = "Kernel panic"
 
 
@@ -122,6 +115,7 @@ class Booted(ABC):
             files: descriptors that it inherits.
         """
         khz = None if fast.works else qemu.tsc_khz()
+        simple = job.loaded.cpus == 1 and job.loaded.self_contained
         return qemu.Machine(
             program=program,
             machine=machine,
@@ -130,7 +124,7 @@ class Booted(ABC):
             cpu="host" if fast.works else "max,-erms",
             memory=job.loaded.memory,
             cpus=job.loaded.cpus,
-            append=" ".join([*append, appended(fast=fast.works, khz=khz)]),
+            append=" ".join([*append, appended(fast=fast.works, khz=khz, simple=simple)]),
             more=("-chardev", f"socket,id={CHARDEV},path={_FRONT}", *more),
             files=tuple(files),
             folder=job.folder,
@@ -252,78 +246,30 @@ class Booted(ABC):
         self._held.close()
 
 
-def memory_to_boot(job: Job, more: int, *, packed: int | None = None) -> int:
-    """MiB without which an image's kernel panics while it unpacks the files; arguments as below."""
-    if packed is None:
-        packed = sum(section.size for section in job.loaded.image.ramdisks) + more
-    # The archives stay until all is unpacked, and files get half of what they and the kernel leave.
-    needed = packed + 2 * (_unpacked(job) + more) + _KERNEL_MEMORY * _MIB
-    return -(-needed * _TOTAL // (_LEFT * _MIB))
-
-
-def _unpacked(job: Job) -> int:
-    """Bytes of the image's files in memory, which is given to them by the page."""
-    files = (len(entry.data) for entry in job.loaded.entries if entry.kind == S_IFREG)
-    return sum(-(-size // _PAGE) * _PAGE for size in files)
-
-
-def check_memory(job: Job, more: int, *, packed: int | None = None) -> None:
-    """Refuses an image that could not be unpacked in the memory it asks for: its kernel would panic.
-
-    Args:
-        job: the run's.
-        more: bytes of what is unpacked beside the image.
-        packed: bytes of the archives as they are booted; None where that is as they are in the image.
-
-    Raises:
-        Misuse: its recipe gives it too little.
-        Unavailable: this machine has less than that.
-    """
-    needed = memory_to_boot(job, more, packed=packed)
-    given = job.loaded.memory
-    if needed > given:
-        raise Misuse(
-            f"{job.loaded.name} has {_unpacked(job) // _MIB} MiB of files, which are unpacked into its "
-            f"memory: it takes {needed} MiB to boot, and its recipe gives it {given}",
-            fix=f"set memory = {needed} or more in its troth.toml, and build it again",
-        )
-    free = _available()
-    if free is not None and free < given:
-        raise Unavailable(
-            f"{job.loaded.name} asks for {given} MiB of memory, and this machine has {free} free",
-            fix="end other programs, or set a smaller memory in its troth.toml",
-        )
-
-
-def appended(*, fast: bool, khz: int | None) -> str:
+def appended(*, fast: bool, khz: int | None, simple: bool) -> str:
     """What is put behind the image's own command line; none of it is measured.
 
     Args:
         fast: whether the processor is the machine's own, and not emulated.
         khz: frequency of the time-stamp counter where it is emulated; see `qemu.tsc_khz`.
+        simple: whether it is one processor under troth's own kernel.
     """
     words = ["quiet", "panic=-1", "reboot=t"]
     if khz is not None:
         words.append(f"tsc_early_khz={khz}")
     if not fast:
         words.append("mitigations=off")  # what is emulated does not speculate
+        if simple:
+            # Linux measures the timer that each processor has for a quarter of a second. A single one
+            # can do with the machine's, whose ports need no pause when they are emulated. Not under
+            # Debian's kernel: its timers then fail as soon as it is idle.
+            words += ["nolapic_timer", "io_delay=none"]
     return " ".join(words)
 
 
 def path_of(port: int) -> str:
     """The unix socket at which the guest reaches this port of the host's."""
     return f"{_UDS}_{port}"
-
-
-def _available() -> int | None:
-    """MiB that programs of this machine could have, or None if it does not say."""
-    try:
-        for line in Path("/proc/meminfo").read_text("ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) // 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return None
 
 
 def _shut(listener: socket.socket) -> None:

@@ -2,13 +2,14 @@
 
 Some hosts offer `/dev/kvm` and cannot run a stock kernel in it. So the image's own kernel is booted
 without a file system, confined as any other, up to the panic in which that must end. What came of it is
-remembered for this kernel, QEMU and host.
+remembered for this kernel, QEMU and host; for a day, where it did not.
 """
 
 import contextlib
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -22,6 +23,8 @@ from troth.wire import json
 
 DEVICE: Final = "/dev/kvm"
 SECONDS: Final = 10
+DAY: Final = 24 * 60 * 60
+"""Seconds for which it counts that it did not work: a host that was busy then may be idle now."""
 _NEEDLE: Final = b"Kernel panic"
 _MOST: Final = 1 << 20
 _SCHEMA: Final = "troth/kvm/1"
@@ -76,11 +79,12 @@ def _age(program: str) -> int:
 def _remembered(place: Path) -> Tried | None:
     try:
         document = json.parse(place.read_bytes(), field=place.name)
+        age = time.time() - place.stat().st_mtime
     except (OSError, Malformed):
         return None
     match document:
         case {"schema": str(schema), "works": bool(works), "reason": str(reason)} if (
-            schema == _SCHEMA
+            schema == _SCHEMA and (works or 0 <= age < DAY)
         ):
             return Tried(works=works, reason=reason)
         case _:

@@ -1,7 +1,6 @@
 """Reads an image for running: its files, what it declares, and what it measures to."""
 
 import platform
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,14 +9,12 @@ from typing import Any, Final
 
 from troth.errors import Malformed, Misuse, Unavailable
 from troth.platforms.nitro.measure import measure, signature
-from troth.wire import cpio, eif, json, ramdisk
+from troth.wire import cpio, eif, json, ramdisk, text
 
 CONFIG: Final = "etc/troth/app.json"
 MODULES: Final = "usr/lib/modules/load"
 """Lists what a kernel must load that has not all of it built in; see `troth.agent.machine`."""
 _DEVICES: Final = frozenset({"dev/console", "dev/null"})
-# Both become names of files on the host.
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _MOST_MEMORY: Final = 1024 * 1024
 _MOST_CPUS: Final = 1024
 
@@ -132,9 +129,9 @@ def _declared(entries: tuple[cpio.Entry, ...], image: Path) -> dict[str, Any]:
             "cpus": int(cpus),
             "raw_nsm": bool(raw_nsm),
         } if (
-            _NAME.fullmatch(name)
+            text.NAME.fullmatch(name)
             and all(isinstance(item, dict) and _is_port(item.get("port")) for item in listen)
-            and all(isinstance(item, str) and _NAME.fullmatch(item) for item in free)
+            and all(isinstance(item, str) and text.NAME.fullmatch(item) for item in free)
             and 0 < memory <= _MOST_MEMORY
             and 0 < cpus <= _MOST_CPUS
         ):

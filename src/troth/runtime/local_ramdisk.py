@@ -1,7 +1,7 @@
 """The ramdisk that makes `/dev/nsm` in a guest on this machine: no part of the image, and not measured.
 
-Real hardware has the device. Here it leads to the host's simulated security module; see `local/init.py`,
-which runs in the guest.
+Real hardware has the device. Here it leads to the host's simulated security module; see `local/`,
+whose files run in the guest.
 """
 
 import lzma
@@ -19,7 +19,7 @@ FOLDER: Final = "troth-local"
 INIT: Final = f"/{FOLDER}/init"
 """What the kernel runs first; it runs the image's own `/init`."""
 MODULES: Final = ("fuse", "cuse")
-_SCRIPT: Final = Path(__file__).parent / "local" / "init.py"
+_SCRIPTS: Final = Path(__file__).parent / "local"
 _MAX_MODULE: Final = 16 * 1024 * 1024
 _MAX_RECORD: Final = 16 * 1024 * 1024
 
@@ -32,13 +32,21 @@ def make(modules: dict[str, bytes]) -> tuple[bytes | memoryview, ...]:
     """
     entries = [
         cpio.Entry(path=FOLDER, mode=S_IFDIR | 0o755),
-        cpio.Entry(path=f"{FOLDER}/init", mode=S_IFREG | 0o755, data=_SCRIPT.read_bytes()),
+        cpio.Entry(path=f"{FOLDER}/init", mode=S_IFREG | 0o755, data=_script("init")),
     ]
+    if "cuse" in modules:
+        entries.append(
+            cpio.Entry(path=f"{FOLDER}/cuse.py", mode=S_IFREG | 0o644, data=_script("cuse"))
+        )
     entries += [
         cpio.Entry(path=f"{FOLDER}/{name}.ko", mode=S_IFREG | 0o644, data=data)
         for name, data in modules.items()
     ]
     return cpio.pack(entries)
+
+
+def _script(name: str) -> bytes:
+    return (_SCRIPTS / f"{name}.py").read_bytes()
 
 
 def modules_of(image: Path) -> dict[str, bytes]:

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from troth.errors import Misuse
 from troth.runtime import kvm, local_ramdisk, module, qemu
-from troth.runtime.booted import CHARDEV, Booted, check_memory, memory_to_boot, path_of
+from troth.runtime.booted import CHARDEV, Booted, path_of
 from troth.runtime.grounds import Job
+from troth.runtime.room import check_free, check_memory, memory_to_boot
 from troth.wire import control, cpio
 
 
@@ -37,6 +38,7 @@ class Microvm(Booted):
             if memory_to_boot(job, more, packed=_size(whole) + more) <= job.loaded.memory:
                 ramdisks = whole
         check_memory(job, more, packed=_size(ramdisks) + more)
+        check_free(job)
         kernel = self.in_memory("kernel", image.kernel.pieces)
         initrd = self.in_memory("ramdisk", [*ramdisks, *local])
         line = os.fsdecode(bytes(image.command_line.data))

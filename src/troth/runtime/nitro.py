@@ -13,13 +13,14 @@ import subprocess
 import threading
 from typing import Final
 
-from troth.errors import Misuse, TrothError, Unavailable
+from troth.errors import EXIT_BUG, Misuse, TrothError, Unavailable
 from troth.runtime.console import Console
 from troth.runtime.control import Control
 from troth.runtime.grounds import Job
 from troth.runtime.nitro_cli import NitroCli, Refused
 from troth.runtime.nitro_guard import Guard
 from troth.runtime.nitro_host import Host
+from troth.runtime.room import check_memory
 from troth.wire.control import CONTROL_PORT
 
 CONNECT_SECONDS: Final = 10.0
@@ -29,7 +30,7 @@ _ANY_CID: Final = 0xFFFF_FFFF
 _LOWEST_CID: Final = 1 << 16
 _KILL_TRIES: Final = 3
 _KILL_PAUSE: Final = 1.0
-_NO_WORD: Final = 70
+_NO_WORD: Final = EXIT_BUG
 """The exit code of an enclave that is gone and has not said with what its app ended."""
 _NO_CONSOLE: Final = b"(on nitro only an enclave in debug mode shows its console: --debug-mode)\n"
 
@@ -96,6 +97,7 @@ class Nitro:
         share = self._host.share(
             size=job.loaded.image.size, memory=job.loaded.memory, cpus=job.loaded.cpus
         )
+        check_memory(job, 0, given=share.memory)
         self._host.check_room(share)
         self._listen(job)
         name = job.folder.name

@@ -9,8 +9,9 @@ from typing import Final
 
 from troth.errors import Misuse
 from troth.runtime import kvm, qemu, qemu_nitro_found
-from troth.runtime.booted import CHARDEV, Booted, check_memory
+from troth.runtime.booted import CHARDEV, Booted
 from troth.runtime.grounds import Job
+from troth.runtime.room import check_free, check_memory
 
 ROLE: Final = "arn:aws:iam::000000000000:role/troth"
 """What PCR3 is made of here."""
@@ -31,6 +32,7 @@ class QemuNitro(Booted):
             )
         program = qemu_nitro_found.find()
         check_memory(job, 0)
+        check_free(job)
         # Devices are found by ACPI, or by the command line where the kernel lacks it.
         acpi = "off" if job.loaded.self_contained else "on"
         return self.machine(

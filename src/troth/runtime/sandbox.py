@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
-from troth.errors import TrothError, Unavailable
+from troth.errors import EXIT_BUG, TrothError, Unavailable
 from troth.runtime import linux, refusal
 from troth.runtime.devices import build_devices
 
@@ -133,7 +133,7 @@ class _Failed(Exception):  # noqa: N818 - never leaves this file
 
 def _shell(control: socket.socket, console: int, parent: int) -> NoReturn:
     """The launcher's process: never returns into the caller's code, whatever happens."""
-    code = 70
+    code = EXIT_BUG
     try:
         code = _run_shell(control, console, parent)
     except _Failed as failed:
@@ -219,7 +219,7 @@ def _first(control: socket.socket, plan: Plan, alive: int) -> NoReturn:
         sys.stderr.write(f"troth sandbox: {error!r}\n")
         sys.stderr.flush()
     finally:
-        os._exit(70)
+        os._exit(EXIT_BUG)
 
 
 def build_root(plan: Plan) -> None:

@@ -257,9 +257,14 @@ class Supervisor:
 
     def _take_away(self, record: state.RunState | None, code: int) -> None:
         """Ends what runs and removes what is on disk; a detached run's state and console stay."""
-        for forwarder in self.forwarders:
-            forwarder.close()
-        self._end_ground()
+        try:
+            for forwarder in self.forwarders:
+                forwarder.close()
+            self._end_ground()
+        finally:  # a bug there must leave nothing behind
+            self._take_folder_away(record, code)
+
+    def _take_folder_away(self, record: state.RunState | None, code: int) -> None:
         if self.folder is None:
             return
         os.chdir("/")

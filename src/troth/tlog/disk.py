@@ -1,7 +1,11 @@
 """What a log does to a disk, one step at a time: what a crash may undo is named, so that tests can undo it."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+from troth.errors import Unavailable
 
 
 class Disk:
@@ -90,3 +94,23 @@ class Together:
 
 def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.new")
+
+
+def make(folder: Path, disk: Disk) -> None:
+    """Makes a folder and those above it, durably."""
+    if not folder.parent.exists():
+        make(folder.parent, disk)
+    disk.make(folder)
+    disk.sync(folder.parent)
+
+
+@contextlib.contextmanager
+def doing(folder: Path) -> Iterator[None]:
+    """The disk's own troubles with a log, in our words."""
+    try:
+        yield
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise Unavailable(
+            f"the log in {folder}: {why}", fix="see to the disk, then open the log again"
+        ) from error

@@ -17,7 +17,7 @@ from troth.tlog import entry as entries
 from troth.tlog import note as notes
 from troth.tlog.checkpoint import Signed
 from troth.tlog.entry import Entry, NoEntry
-from troth.tlog.note import VerifierKey
+from troth.tlog.note import Note, Signature, VerifierKey
 from troth.tlog.snapshot import Opened
 from troth.tlog.statement import (
     Artifacts,
@@ -33,6 +33,7 @@ from troth.tlog.terms import Terms
 AHEAD: Final = timedelta(minutes=5)
 """How far a witness's clock may be ahead of the instant of judgement."""
 _MOST_IGNORED: Final = 20
+_MOST_WRONG: Final = 1024
 _S = TypeVar("_S", bound=Statement)
 _R = TypeVar("_R", Release, Artifacts)
 
@@ -73,20 +74,24 @@ def read(opened: Opened, terms: Terms) -> Reading:
     """Reads every entry, and counts which owners signed those of the app.
 
     An entry that is not understood counts for nothing, whoever signed it, and hides no other.
+
+    Raises:
+        Malformed: more entries than anybody makes by mistake name an owner who did not sign them.
     """
     written: list[Written] = []
     ignored: list[str] = []
+    owners = _Owners(terms.owners)
     for index, data in enumerate(opened.entries):
         try:
             found = entries.parse(data, field=f"entry {index}")
         except NoEntry:
             continue
         except Malformed as error:
-            if len(ignored) < _MOST_IGNORED and _by_an_owner(data, terms.owners):
+            if len(ignored) < _MOST_IGNORED and owners.signed_any(data):
                 ignored.append(f"is signed by an owner and not understood: {error}")
             continue
         if found.says.app == terms.app:
-            signed = len(notes.signers(found.note, terms.owners))
+            signed = owners.signed(found.note)
             written.append(Written(index=index, entry=found, signed=signed))
     return Reading(terms=terms, opened=opened, written=tuple(written), ignored=tuple(ignored))
 
@@ -99,7 +104,7 @@ def state(reading: Reading, at: datetime) -> Governed:
         at: the instant of judgement. What a witness says of later times does not count.
     """
     terms, opened = reading.terms, reading.opened
-    known = _Known(opened, terms, at + AHEAD)
+    known = _Known(opened, terms, at)
     count = [w for w in reading.written if w.signed >= terms.owner_threshold]
     frozen = {
         says.what: Frozen(what=says.what, index=w.index, since=known.since(w.index))
@@ -247,11 +252,40 @@ def _later(since: datetime | None, notice: timedelta) -> datetime | None:
         return None
 
 
-def _by_an_owner(data: bytes, owners: tuple[VerifierKey, ...]) -> bool:
-    try:
-        return bool(notes.signers(notes.parse(data), owners))
-    except Malformed:
-        return False
+class _Owners:
+    """Counts signatures. A log that makes a verifier work is refused, and copies of one text cost nothing."""
+
+    def __init__(self, keys: tuple[VerifierKey, ...]) -> None:
+        self._keys = keys
+        self._known: dict[tuple[str, Signature], bool] = {}
+        self._wrong = 0
+
+    def signed(self, note: Note) -> int:
+        """How many of the owners signed; as with `note.signers`, a wrong signature takes its key out."""
+        return sum(self._by(note, key) for key in self._keys)
+
+    def signed_any(self, data: bytes) -> bool:
+        """Whether an owner signed this, whatever it is."""
+        try:
+            note = notes.parse(data)
+        except Malformed:
+            return False
+        return self.signed(note) > 0
+
+    def _by(self, note: Note, key: VerifierKey) -> bool:
+        mine = [s for s in note.signatures if (s.name, s.key_id) == (key.name, key.id)]
+        return bool(mine) and all(self._verifies(note.text, s, key) for s in mine)
+
+    def _verifies(self, text: str, signature: Signature, key: VerifierKey) -> bool:
+        known = self._known.get((text, signature))
+        if known is None:
+            known = self._known[text, signature] = not notes.wrong(text, signature, key)
+            self._wrong += not known
+            if self._wrong > _MOST_WRONG:
+                raise Malformed(
+                    f"more than {_MOST_WRONG} signatures of owners are wrong", field="log"
+                )
+        return known
 
 
 class _Known:
@@ -261,16 +295,16 @@ class _Known:
         newest: of each witness that has seen the newest checkpoint the latest time.
     """
 
-    def __init__(self, opened: Opened, terms: Terms, end: datetime) -> None:
+    def __init__(self, opened: Opened, terms: Terms, at: datetime) -> None:
         self._enough = terms.witness_threshold
-        self.newest = _times(opened.newest, terms, end, last=True)
+        self.newest = _times(opened.newest, terms, at, last=True)
         self._sizes: list[int] = []
         self._since: list[datetime | None] = []
         earliest: dict[VerifierKey, datetime] = {}
         table = []
         # Whoever saw a larger log saw all that a smaller one has.
         for one in (opened.newest, *reversed(opened.older)):
-            for witness, time in _times(one, terms, end, last=False).items():
+            for witness, time in _times(one, terms, at, last=False).items():
                 earliest[witness] = min(time, earliest.get(witness, time))
             seen = sorted(earliest.values())
             table.append((one.checkpoint.size, _nth(seen, self._enough)))
@@ -289,11 +323,11 @@ class _Known:
 
 
 def _times(
-    one: Signed, terms: Terms, end: datetime, *, last: bool
+    one: Signed, terms: Terms, at: datetime, *, last: bool
 ) -> Mapping[VerifierKey, datetime]:
     found: dict[VerifierKey, list[datetime]] = defaultdict(list)
     for witness in terms.witnesses:
-        found[witness] += (time for time in one.times.get(witness, ()) if time <= end)
+        found[witness] += (time for time in one.times.get(witness, ()) if time - at <= AHEAD)
     return {w: (max(times) if last else min(times)) for w, times in found.items() if times}
 
 

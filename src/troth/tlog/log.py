@@ -14,6 +14,7 @@ checkpoint signed and shown to witnesses, and the published file replaced; and o
 import contextlib
 import fcntl
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Self
@@ -24,7 +25,7 @@ from troth.tlog import checkpoint as checkpoints
 from troth.tlog import note as notes
 from troth.tlog import read, tiles
 from troth.tlog.checkpoint import Checkpoint
-from troth.tlog.disk import Disk, Together
+from troth.tlog.disk import Disk, Together, doing, make
 from troth.tlog.note import Kind, Note, Signature
 from troth.tlog.signer import SigningKey
 from troth.tlog.writing import Writing
@@ -40,6 +41,7 @@ LOCK: Final = ".lock"
 REMEMBERED: Final = 4096
 """How many of the last entries `append(dedupe=True)` looks at."""
 
+_FILES: Final = (tiles.CHECKPOINT, PENDING, tiles.HISTORY)
 _INTENT: Final = "troth-log-pending/1\n"  # no checkpoint begins so: its second line is a size
 
 
@@ -61,7 +63,7 @@ class Log:
         self._disk = disk
         self._files = Together(disk, folder)
         self._lock = lock
-        self._broken = False
+        self._turns = threading.Lock()
         self.published: Checkpoint
         self.pending: Checkpoint
         self._writing: Writing
@@ -108,14 +110,15 @@ class Log:
             Unavailable: the disk failed: open the log again; or witnesses are missing: the entries are on
                 the disk, and `publish` asks again.
         """
-        self._usable()
-        for entry in entries:
-            tiles.fits(entry)
-        added, indices = self._new(entries) if dedupe else (entries, None)
-        first = self.pending.size
-        if added:
-            self._write(added)
-        self.publish(cosign)
+        with self._turn():
+            for entry in entries:
+                tiles.fits(entry)
+            added, indices = self._new(entries) if dedupe else (entries, None)
+            first = self.pending.size
+            if added:
+                self._write(added)
+            if self.pending != self.published:
+                self._publish(cosign)
         return range(first, first + len(added)) if indices is None else indices
 
     def publish(self, cosign: Cosign | None = None) -> bytes:
@@ -124,10 +127,8 @@ class Log:
         Raises:
             Unavailable: as `append` does.
         """
-        self._usable()
-        if self.pending == self.published:
-            return self.note()
-        return self._publish(cosign)
+        with self._turn():
+            return self.note() if self.pending == self.published else self._publish(cosign)
 
     def refresh(self, cosign: Cosign) -> bytes:
         """Asks witnesses about the newest checkpoint again, so that it shows how new it is.
@@ -135,16 +136,25 @@ class Log:
         Of each witness its earliest cosignature is kept, which says since when the entries are known, and its
         latest.
         """
-        self._usable()
-        return self._publish(cosign)
+        with self._turn():
+            return self._publish(cosign)
 
     def note(self) -> bytes:
         """The newest checkpoint that is published, with its signatures."""
         return self.reader.checkpoint()
 
     def close(self) -> None:
-        """Lets go of the folder."""
-        self._broken = True
+        """Lets go of the folder.
+
+        Raises:
+            Misuse: something is being appended.
+        """
+        if not self._turns.acquire(blocking=False):
+            raise Misuse(f"the log in {self.folder} is being appended to")
+        self._let_go()
+        self._turns.release()
+
+    def _let_go(self) -> None:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -159,12 +169,12 @@ class Log:
     def _locked(cls, folder: Path, key: SigningKey, disk: Disk, *, new: bool) -> Self:
         if key.verifier.kind is not Kind.ED25519:
             raise Misuse(f"{key.verifier.name} is a witness's key, and a log signs with its own")
-        if not new and not folder.is_dir():
+        if not new and not any(os.path.lexists(folder / name) for name in _FILES):
             raise Misuse(f"no log is in {folder}", fix="make one with `troth tlog init`")
-        with _doing(folder):
+        with doing(folder):
             folder = folder.resolve()
             if new:
-                _make(folder, disk)
+                make(folder, disk)
             lock = os.open(
                 folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644
             )
@@ -176,12 +186,12 @@ class Log:
                 raise Unavailable(
                     f"another process appends to the log in {folder}", fix="wait until it has ended"
                 ) from None
-            with _doing(folder):
+            with doing(folder):
                 if new:
                     log._begin()
                 log._load()
         except BaseException:
-            log.close()
+            log._let_go()
             raise
         return log
 
@@ -197,9 +207,9 @@ class Log:
 
     def _load(self) -> None:
         """The state that was last made durable, from the right edge of its tree."""
-        published, pending = self._signed(), self._intended()
+        published, pending, last = self._signed(), self._intended(), self._last()
         # Of the same size the pending one: tiles of another root do not lead to it.
-        known = [state for state in (pending, published) if state is not None]
+        known = [state for state in (pending, published, last) if state is not None]
         if not known:
             raise Misuse(f"no log is in {self.folder}", fix="make one with `troth tlog init`")
         newest = max(known, key=lambda state: state.size)
@@ -220,13 +230,21 @@ class Log:
         if published is None and newest.size == 0:
             self._publish(None)
 
-    def _signed(self) -> Checkpoint | None:
-        if not os.path.lexists(self.folder / tiles.CHECKPOINT):
+    def _signed(self, name: str = tiles.CHECKPOINT) -> Checkpoint | None:
+        if not os.path.lexists(self.folder / name):
             return None
         try:
-            return checkpoints.opened(self.note(), log=self._key.verifier).checkpoint
+            data = read.files(self.folder)(name)
+            return checkpoints.opened(data, log=self._key.verifier, field=name).checkpoint
         except checkpoints.NotSigned as error:
             raise Misuse(str(error), fix="name the key that the log was made with") from error
+
+    def _last(self) -> Checkpoint | None:
+        """The last one that was published, even if the files that say so are older copies."""
+        if not (self.folder / tiles.HISTORY).is_dir():
+            return None
+        sizes = read.history(self.folder)
+        return self._signed(f"{tiles.HISTORY}/{sizes[-1]}") if sizes else None
 
     def _intended(self) -> Checkpoint | None:
         path = self.folder / PENDING
@@ -270,7 +288,7 @@ class Log:
                 lambda old: self.reader.consistency(old, self.pending),
             )
         history = f"{tiles.HISTORY}/{self.pending.size}"
-        signatures = _kept([*self._cosignatures(history, text), *fresh])
+        signatures = notes.first_and_last([*self._cosignatures(history, text), *fresh])
         data = Note(text=text, signatures=(*note.signatures, *signatures)).encode()
         try:
             checkpoints.opened(data, log=self._key.verifier)
@@ -288,7 +306,7 @@ class Log:
         """Those that this very checkpoint was published with before."""
         if not os.path.lexists(self.folder / history):
             return []
-        with _doing(self.folder):
+        with doing(self.folder):
             note = notes.parse(_bytes(self.folder / history), field=history)
         mine = (self._key.verifier.name, self._key.verifier.id)
         return (
@@ -323,52 +341,40 @@ class Log:
             last = self.pending.size + len(entries) - REMEMBERED
             self._recent = {digest: i for digest, i in self._recent.items() if i >= last}
 
-    def _usable(self) -> None:
-        if self._broken:
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One at a time: two that appended at once would sign two roots for one size."""
+        if self._lock >= 0 and not self._is_ours():
+            self._let_go()
+        if self._lock < 0:
             raise Misuse(f"the log in {self.folder} is closed", fix="open it again")
+        if not self._turns.acquire(blocking=False):
+            raise Misuse(
+                f"the log in {self.folder} is being appended to", fix="wait until that has ended"
+            )
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    def _is_ours(self) -> bool:
+        """Whether the lock is still the folder's: another process makes a new one where it was removed."""
+        try:
+            return os.path.samestat(os.fstat(self._lock), os.lstat(self.folder / LOCK))
+        except OSError:
+            return False
 
     @contextlib.contextmanager
     def _unless_it_fails(self) -> Iterator[None]:
         """After a step that failed nobody knows what is on the disk: the log is opened again, or not used."""
         try:
-            with _doing(self.folder):
+            with doing(self.folder):
                 yield
         except BaseException:
-            self.close()
+            self._let_go()
             raise
-
-
-def _kept(signatures: Sequence[Signature]) -> list[Signature]:
-    """Of each witness the earliest cosignature and the latest."""
-    by_key: dict[tuple[str, bytes], list[Signature]] = {}
-    for signature in signatures:
-        by_key.setdefault((signature.name, signature.key_id), []).append(signature)
-    kept: list[Signature] = []
-    for mine in by_key.values():
-        mine.sort(key=lambda s: s.data)  # time comes first
-        kept += [mine[0]] if mine[0] == mine[-1] else [mine[0], mine[-1]]
-    return kept
-
-
-def _make(folder: Path, disk: Disk) -> None:
-    """Makes a folder and those above it, durably."""
-    if not folder.parent.exists():
-        _make(folder.parent, disk)
-    disk.make(folder)
-    disk.sync(folder.parent)
 
 
 def _bytes(file: Path) -> bytes:
     with file.open("rb") as opened:
         return opened.read(notes.MOST_BYTES + 1)
-
-
-@contextlib.contextmanager
-def _doing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise Unavailable(
-            f"the log in {folder}: {why}", fix="see to the disk, then open the log again"
-        ) from error

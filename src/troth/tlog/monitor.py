@@ -28,10 +28,13 @@ from troth.tlog.statement import (
     PolicyChange,
     Release,
     Revoke,
+    check_app,
 )
 
 MOST_LISTED: Final = 10_000
 MOST_FOUND: Final = 1_000
+MOST_READ: Final = 2_000_000
+"""Entries that one look reads; a log that says to have more keeps nobody busy for ever."""
 _AGE: Final = re.compile(r"([0-9]{1,6})([mhd])")
 _AHEAD: Final = timedelta(minutes=5)
 
@@ -100,6 +103,9 @@ class Watched:
     app: str
     owners: tuple[VerifierKey, ...] = ()
     mine: frozenset[str] | None = None
+
+    def __post_init__(self) -> None:
+        check_app(self.app)
 
     @property
     def question(self) -> str | None:
@@ -196,8 +202,11 @@ def check(
             raise
         words = f"the log does not serve what it signed: {error}"
         return replace(outcome, findings=(Finding(kind=Kind.TRUNCATED, words=words),))
+    left = signed.checkpoint.size - seen.end
+    unread = (f"{left} entries are not read yet: look again",) if left else ()
     return replace(
         outcome,
+        undecided=(*outcome.undecided, *unread),
         findings=tuple(seen.findings),
         listed=tuple(seen.listed),
         strange=seen.strange,
@@ -259,8 +268,15 @@ def age(text: str) -> timedelta:
 
 @dataclass(slots=True)
 class _Seen:
-    """What reading finds."""
+    """What reading finds.
 
+    Attributes:
+        end: up to which entry it read.
+        read: where the next look begins.
+        findings, listed, strange: see `Outcome`.
+    """
+
+    end: int
     read: int
     findings: list[Finding] = field(default_factory=list)
     listed: list[Listed] = field(default_factory=list)
@@ -276,10 +292,10 @@ class _Seen:
 
 def _read(reader: Reader, memory: Memory, signed: Signed, watched: Watched | None) -> _Seen:
     """Reads every entry that is new, and those of the app that were not read for it."""
-    size = signed.checkpoint.size
     start = memory.start(watched.question if watched else None)
-    seen = _Seen(read=size)
-    for index, data in enumerate(reader.entries(start, size, signed.checkpoint), start):
+    end = min(signed.checkpoint.size, start + MOST_READ)
+    seen = _Seen(end=end, read=end)
+    for index, data in enumerate(reader.entries(start, end, signed.checkpoint), start):
         try:
             _judge(index, entries.parse(data), watched, seen)
         except NoEntry:

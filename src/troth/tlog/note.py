@@ -231,3 +231,15 @@ def signers(note: Note, keys: Iterable[VerifierKey]) -> dict[VerifierKey, tuple[
         if mine and not any(wrong(note.text, s, key) for s in mine):
             found[key] = mine
     return found
+
+
+def first_and_last(signatures: Iterable[Signature]) -> list[Signature]:
+    """Of each witness's cosignatures of one note the earliest and the latest."""
+    by_key: dict[tuple[str, bytes], list[Signature]] = {}
+    for one in signatures:
+        by_key.setdefault((one.name, one.key_id), []).append(one)
+    found: list[Signature] = []
+    for mine in by_key.values():
+        mine.sort(key=lambda one: one.data)  # time comes first
+        found += [mine[0]] if mine[0] == mine[-1] else [mine[0], mine[-1]]
+    return found

@@ -5,7 +5,7 @@ give the root that the log signed. The earlier checkpoints carry witnesses' time
 is known.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,7 +20,10 @@ from troth.wire import cbor
 SCHEMA: Final = "troth/log-snapshot/1"
 MOST_BYTES: Final = 8 * 1024 * 1024
 MOST_OLDER: Final = 512
+MOST_ENTRIES: Final = 1 << 16
+MOST_SIGNATURES: Final = 8192
 _KEYS: Final = ("older", "schema", "entries", "checkpoint")
+_LINE: Final = "\n— ".encode()
 _BEGIN: Final = b"\xa4\x65older"
 
 
@@ -77,12 +80,40 @@ def pack(snapshot: Snapshot) -> bytes:
             "entries": list(snapshot.entries),
         }
     )
-    if len(data) > MOST_BYTES:
+    if len(data) > MOST_BYTES or len(snapshot.entries) > MOST_ENTRIES:
         raise Misuse(
-            f"the log has {len(data)} bytes, at most {MOST_BYTES} fit into one file for a verifier",
+            f"the log has more than the {MOST_ENTRIES} entries, or {MOST_BYTES} bytes, that fit into one file for"
+            " a verifier",
             fix="keep a log for this app alone",
         )
     return data
+
+
+def whole(checkpoint: bytes, older: Sequence[bytes], entries: Iterable[bytes]) -> bytes:
+    """A snapshot out of a log that may be too large for one: no more of it is taken than fits.
+
+    Args:
+        checkpoint: the newest.
+        older: earlier ones, the smallest first; the newest of them go in.
+        entries: all, read only as far as they fit.
+
+    Raises:
+        Misuse: the log is too large.
+    """
+    found, size = [], 0
+    for entry in entries:
+        size += len(entry)
+        found.append(entry)
+        if size > MOST_BYTES or len(found) > MOST_ENTRIES:
+            break
+    kept, lines = [], MOST_SIGNATURES - checkpoint.count(_LINE)
+    for note in reversed(older[-MOST_OLDER:]):
+        lines -= note.count(_LINE)
+        if lines < 0:
+            break
+        kept.append(note)
+    kept.reverse()
+    return pack(Snapshot(checkpoint=checkpoint, older=tuple(kept), entries=tuple(found)))
 
 
 def unpack(data: bytes, *, field: str = "log") -> Snapshot:
@@ -93,14 +124,17 @@ def unpack(data: bytes, *, field: str = "log") -> Snapshot:
     """
     if len(data) > MOST_BYTES:
         raise Malformed(f"is larger than {MOST_BYTES} bytes", field=field)
-    value = cbor.decode(data, field=field)
+    value = cbor.decode(data, field=field, most=MOST_ENTRIES + MOST_OLDER + len(_KEYS))
     if not isinstance(value, dict) or tuple(value) != _KEYS or value["schema"] != SCHEMA:
         raise Malformed(f"is no log of schema {SCHEMA}", field=field, offset=0)
     newest = value["checkpoint"]
     if not isinstance(newest, bytes):
         raise Malformed("the checkpoint should be bytes", field=field)
     older = _listed(value, "older", MOST_OLDER, notes.MOST_BYTES, field)
-    entries = _listed(value, "entries", MOST_BYTES, tiles.MOST_ENTRY, field)
+    entries = _listed(value, "entries", MOST_ENTRIES, tiles.MOST_ENTRY, field)
+    lines = sum(note.count(_LINE) for note in (newest, *older))
+    if lines > MOST_SIGNATURES:  # each takes time, and they come before anybody is believed
+        raise Malformed(f"has {lines} signatures, at most {MOST_SIGNATURES} may be", field=field)
     return Snapshot(checkpoint=newest, older=older, entries=entries)
 
 

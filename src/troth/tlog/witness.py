@@ -9,7 +9,7 @@ one that began again with the old key would cosign another history.
 """
 
 import hashlib
-import os
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from troth.crypto import merkle
-from troth.errors import Malformed, Misuse
+from troth.errors import Malformed, Misuse, Unavailable
 from troth.tlog import checkpoint as checkpoints
 from troth.tlog import kept, witness_state
 from troth.tlog import note as notes
@@ -32,8 +32,8 @@ _REMEMBERED: Final = 32
 _TEXT: Final = "text/plain; charset=utf-8"
 _FINDINGS: Final = {
     "fork": "FORK: {log} signed two trees of {size} entries",
-    "rollback": "ROLLBACK: {log} signed a checkpoint of {size} entries that was never seen here, and"
-    " {known} were seen",
+    "rollback": "ROLLBACK: a checkpoint of {size} entries, signed by {log}, is none of the last that were"
+    " seen here, and {known} entries were seen",
     "unproved": "NOT PROVED: a checkpoint of {size} entries, signed by {log}, came with no proof that it"
     " begins with the {known} that were seen; whoever sent it may have erred, or the log has forked",
 }
@@ -84,7 +84,7 @@ class Witness:
         Raises:
             Misuse: there is none, or others may read its key.
             Malformed: its key is none.
-            Unavailable: the disk refuses.
+            Unavailable: the disk refuses; or there is a key, and no memory with it.
         """
         place = folder / "key"
         with kept.disk(folder):
@@ -97,6 +97,11 @@ class Witness:
                 ) from None
         if mode & 0o077:
             raise Misuse(f"others may read {place}", fix=f"chmod 600 {place}")
+        if not (folder / "logs").is_dir():
+            raise Unavailable(
+                f"the witness in {folder} has lost its memory",
+                fix="make a new witness, with a new key, and tell those who named this one",
+            )
         key = SigningKey.read(text.decode("utf-8", "replace"), source=str(place))
         if key.verifier.kind is not Kind.COSIGNATURE:
             raise Misuse(f"{place} is no witness's key, but a log's or an owner's")
@@ -135,8 +140,7 @@ class Witness:
                 return
             # Whole or not at all: a folder without its state is taken for one that was lost.
             with kept.disk(place):
-                scratch = place.with_name(f".{place.name}.{os.getpid()}")
-                scratch.mkdir(mode=0o700)
+                scratch = Path(tempfile.mkdtemp(prefix=".", dir=place.parent))
                 (scratch / "evidence").mkdir(mode=0o700)
             witness_state.write(scratch, State(log=log, time=0))
             with kept.disk(place):
@@ -199,8 +203,7 @@ class Witness:
                 status=503,
                 content_type=_TEXT,
                 body=b"this witness's clock went back\n",
-                finding=f"the clock went back: it is {now}, and {state.time} was signed already for"
-                f" {state.log.name}",
+                finding=f"CLOCK: it is behind {state.time}, which was signed already for {state.log.name}",
             )
         earlier = state.cosigned[:-1] if new.size == latest.size else state.cosigned
         cosigned = (*earlier, note.encode())[-_REMEMBERED:]

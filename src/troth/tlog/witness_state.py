@@ -89,7 +89,9 @@ def write(place: Path, state: State) -> None:
 
 
 def keep(place: Path, state: State, *, kind: str, refused: bytes, cosigned: bytes, at: int) -> Path:
-    """Keeps what was refused beside what was known, once, and at most `MOST_EVIDENCE` of them.
+    """Keeps what was refused beside what was known, once, and at most `MOST_EVIDENCE` of each kind.
+
+    Anybody can send old checkpoints, or new ones with a wrong proof; those must not take a fork's room.
 
     Raises:
         Unavailable: the disk refuses.
@@ -106,7 +108,8 @@ def keep(place: Path, state: State, *, kind: str, refused: bytes, cosigned: byte
     text = notes.parse(refused).text.encode()
     path = place / "evidence" / f"{kind}-{hashlib.sha256(text).hexdigest()[:32]}.json"
     with kept.disk(path):
-        there = os.listdir(path.parent)  # noqa: PTH208 - names are enough
+        names = os.listdir(path.parent)  # noqa: PTH208 - names are enough
+    there = [name for name in names if name.startswith(f"{kind}-")]
     if path.name not in there and len(there) < MOST_EVIDENCE:
         kept.write(path, json.canonical(value) + b"\n")
     return path

@@ -17,8 +17,7 @@ from troth.model.verified import Verified, seal
 from troth.platforms import assemble
 from troth.policy import Policy
 from troth.policy.appraise import Expectation
-from troth.verifier import released
-from troth.verifier.composite import of_others, together
+from troth.verifier.composite import logged, of_others, together
 from troth.verifier.judge import judged
 from troth.verifier.receipt import Receipt
 
@@ -196,7 +195,7 @@ def examined(
             as_of=as_of,
             extra=extra,
         )
-        (report,) = released.settled([report], policy=policy, collateral=collateral, at=report.at)
+        (report,) = logged([report], policy=policy, collateral=collateral)
         return report, error or unread
     report, unread = together(
         composite,

@@ -29,7 +29,6 @@ from troth.model.roots import Root, RootClass
 from troth.platforms import detect
 from troth.policy import Policy
 from troth.policy.appraise import Expectation, covered
-from troth.verifier import released
 from troth.verifier.judge import counted, judged
 from troth.verifier.receipt import Receipt
 
@@ -94,12 +93,7 @@ def together(
         if error is not None:
             errors.append(error)
     order = [part.name for part in composite.parts]
-    found = released.settled(
-        [reports[name] for name in order],
-        policy=policy,
-        collateral=collateral,
-        at=reports[order[0]].at,
-    )
+    found = logged([reports[name] for name in order], policy=policy, collateral=collateral)
     reports = dict(zip(order, found, strict=True))
     known = [one for one in (channel, composite.channel) if one is not None]
     tied = reduce(Binding.weaker, known) if known else None
@@ -109,6 +103,17 @@ def together(
         unasked = failed(B101, "nonce", presented=carried, expected=expectation.nonce.hex())
         joined = replace(joined, checks=(*joined.checks, unasked))
     return joined, next(iter(errors), None)
+
+
+def logged(
+    reports: Sequence[Report], *, policy: Policy, collateral: Collateral
+) -> Sequence[Report]:
+    """The reports, the leading one first, with what a log of releases says where the policy asks one."""
+    if policy.release is None:
+        return reports
+    from troth.verifier import released  # readers of logs, which other policies do not need
+
+    return released.settled(reports, policy=policy, collateral=collateral, at=reports[0].at)
 
 
 def _vouchers_first(composite: Composite) -> Iterator[Part]:

@@ -121,13 +121,14 @@ def _found(collateral: Collateral, terms: Terms) -> _Found:
             why = f"{len(given)} other logs were given" if given else "no log was given"
             return _Found(check=undecided(M502, log, presented="none", expected=log, why=why))
         whole = _together(logs)
+        reading = governance.read(whole, terms)
     except Malformed as error:
         return _Found(check=failed(M503, log, why=str(error)))
     newest = whole.newest.checkpoint
     said = f"{newest.size} entries, root {newest.root.hex()}"
     return _Found(
         check=passed(M503, log, presented=said),
-        reading=governance.read(whole, terms),
+        reading=reading,
         items=tuple(item_name(item) for item in items),
     )
 

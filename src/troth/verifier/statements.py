@@ -8,6 +8,7 @@ from typing import Final
 
 from troth.model.check import Outcome
 from troth.model.claims import Source
+from troth.model.codes import Code, released
 from troth.model.codes.binding import B101, B301, B501, B502, B503
 from troth.model.report import Report, Verdict, decide
 from troth.model.roots import RootClass
@@ -17,6 +18,7 @@ _GENUINE: Final = "FGR"
 _TIES: Final = (B101, B301, B501)  # to what was asked, and to what lies beside it
 _COMPARED: Final = (Source.HARDWARE, Source.VERIFIER)
 _GPU: Final = "nvidia"
+_LOGGED: Final = frozenset(code for code in vars(released).values() if isinstance(code, Code))
 
 
 def derive(report: Report) -> tuple[Statement, ...]:
@@ -139,13 +141,19 @@ def _tcb(report: Report) -> Statement:
 
 
 def _os(report: Report) -> Statement:
-    outcomes = [c.outcome for c in report.checks if c.code.id in ("M101", "M201", "M202", "M203")]
+    asked = ("M101", "M201", "M202", "M203")
+    outcomes = [c.outcome for c in report.checks if c.code.id in asked or c.code in _LOGGED]
     if Outcome.FAILED in outcomes:
         return _said(
-            "os_known_good", Status.REFUTED, Source.VERIFIER, "a register is not as expected"
+            "os_known_good",
+            Status.REFUTED,
+            Source.VERIFIER,
+            "what identifies code is not as expected",
         )
     if outcomes and set(outcomes) == {Outcome.PASSED}:
-        why = f"every register that identifies code is pinned by {report.policy}"
+        chosen = None if report.governed is None else report.governed.chosen
+        by = report.policy if chosen is None else f"release {chosen.version} in a log"
+        why = f"every register that identifies code is pinned by {by}"
         return _said("os_known_good", Status.ASSERTED, Source.VERIFIER, why)
     return _said("os_known_good", Status.UNKNOWN, None, "the policy does not pin all that runs")
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from troth.errors import Malformed
 
 MAX_DEPTH: Final = 8
+MAX_ITEMS: Final = 1 << 32
 MAX_CONTAINERS: Final = 64 * 1024  # one byte makes an empty one, which takes dozens in memory
 _SHORT: Final = 24  # additional information below this is the value itself
 _SIMPLE: Final = {20: False, 21: True, 22: None}
@@ -35,6 +36,7 @@ def decode(
     base: int = 0,
     tags: frozenset[int] = frozenset(),
     allow_indefinite_map: bool = False,
+    most: int = MAX_ITEMS,
 ) -> Any:
     """The one value that `data` is.
 
@@ -44,6 +46,7 @@ def decode(
         base: offset of `data` in the file, for errors.
         tags: tags that may appear; each comes back as `Tagged`.
         allow_indefinite_map: whether the outermost value may be an indefinite-length map.
+        most: items that all arrays and maps may have together; reading takes time by them, not by bytes.
 
     Returns:
         int, bytes, str, list, dict, bool, None or `Tagged`.
@@ -51,7 +54,7 @@ def decode(
     Raises:
         Malformed: anything else.
     """
-    decoder = _Decoder(data, field=field, base=base, tags=tags)
+    decoder = _Decoder(data, field=field, base=base, tags=tags, most=most)
     value = decoder.item(0, indefinite_map=allow_indefinite_map)
     decoder.finish()
     return value
@@ -79,9 +82,12 @@ def _sorted(value: Any) -> Any:
 
 
 class _Decoder:
-    __slots__ = ("_base", "_containers", "_data", "_field", "_pos", "_size", "_tags")
+    __slots__ = ("_base", "_containers", "_data", "_field", "_left", "_pos", "_size", "_tags")
 
-    def __init__(self, data: bytes, *, field: str, base: int, tags: frozenset[int]) -> None:
+    def __init__(
+        self, data: bytes, *, field: str, base: int, tags: frozenset[int], most: int
+    ) -> None:
+        self._left = most
         self._data = data
         self._size = len(data)
         self._field = field
@@ -166,12 +172,12 @@ class _Decoder:
             raise self._fail("text is not UTF-8", start) from None
 
     def _array(self, count: int, depth: int) -> list[Any]:
-        self._plausible(count)
+        self._plausible(count, 1)
         return [self.item(depth + 1) for _ in range(count)]
 
     def _map(self, count: int | None, depth: int) -> dict[Any, Any]:
         if count is not None:
-            self._plausible(2 * count)
+            self._plausible(count, 2)
         result: dict[Any, Any] = {}
         below = depth + 1
         while len(result) != count:
@@ -192,7 +198,11 @@ class _Decoder:
             raise self._fail(f"unexpected tag {tag}", start)
         return Tagged(tag, self.item(depth + 1))
 
-    def _plausible(self, items: int) -> None:
+    def _plausible(self, count: int, each: int) -> None:
         """Each item takes a byte at least: refuse huge counts before making room for them."""
+        items = count * each
+        self._left -= count
+        if self._left < 0:
+            raise self._fail(f"has {-self._left} items too many")
         if items > len(self._data) - self._pos:
             raise self._fail(f"{items} items cannot fit in {len(self._data) - self._pos} bytes")

@@ -2,8 +2,15 @@
 
 import base64
 import binascii
+import re
+from typing import Final
 
 from troth.errors import Malformed
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+"""Of an app, and of what is handed to it: it becomes a part of files' names."""
+HEX: Final = re.compile(r"(?:[0-9a-f]{2})*")
+"""Bytes in the one form in which troth's own parts write them to each other."""
 
 
 def from_hex(text: str, *, field: str) -> bytes:

@@ -169,6 +169,17 @@ def test_references_that_would_be_walked_without_end() -> None:
     assert found.kind == "Python bytecode"
 
 
+def test_values_that_nest_by_reference() -> None:
+    """Each tuple of a flat list holds the one before it: no deep text, and a deep value."""
+    items = b"\xa9\x01N" + b"".join(b"\xa9\x01r" + n.to_bytes(4, "little") for n in range(5000))
+    head = importlib.util.MAGIC_NUMBER + HASHED.to_bytes(4, "little") + bytes(8)
+    one, other = (
+        head + b"[" + (5002).to_bytes(4, "little") + items + last for last in (b"N", b"T")
+    )
+    found = contents("x.pyc", one, other)
+    assert "nests too deep" in found.told[0]
+
+
 @given(data=st.data())
 def test_damaged_bytecode_never_raises_anything_else(data: st.DataObject) -> None:
     one = pyc(

@@ -4,8 +4,10 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import tarfile
 import zipfile
+from pathlib import Path
 from stat import S_IFREG
 
 import pytest
@@ -16,7 +18,7 @@ from tests.image.explain import elves
 
 from troth.image import compare
 from troth.image.compare import Difference
-from troth.image.explain import causes, contents, explain
+from troth.image.explain import causes, contents, explain, sentence
 from troth.wire import cpio, eif
 from troth.wire.eif import Eif, Kind, Section
 
@@ -48,6 +50,10 @@ def test_a_mode_bit() -> None:
     assert (found.path, found.what) == ("/a", "mode")
     assert (found.first, found.second) == ("-rw-r--r--", "-rwxr-xr-x")
     assert explain(found).cause is causes.MODE
+    assert sentence(found) == (
+        "ramdisk 0: /a: mode: -rw-r--r-- and -rwxr-xr-x; permissions were taken from a working folder or a "
+        "umask (docs/reference/differences.md#a-mode)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -198,7 +204,7 @@ def test_a_build_id() -> None:
         ("a", b"x\n", b"x\r\n", causes.LINE_ENDS),
         ("a", b"b\na\n", b"a\nb\n", causes.ORDER),
         ("a", b"made 2026-11-01 in", b"made 2026-11-02 in", causes.TIME),
-        ("a", b"\0\1built at /home/a/src\0", b"\0\1built at /tmp/b/src\0", causes.PATH),
+        ("a", b"\0\1built at /tmp/a/src\0", b"\0\1built at /tmp/b/src\0", causes.PATH),
         ("a", b"id=" + b"0" * 32, b"id=" + b"1" * 32, causes.CHANCE),
         ("p.dist-info/RECORD", b"a,sha256=x,1\n", b"a,sha256=y,1\n", causes.REPACKED),
         ("p.dist-info/METADATA", b"Version: 1\n", b"Version: 2\n", causes.PACKAGE),
@@ -254,8 +260,29 @@ def test_a_bomb_is_not_unpacked() -> None:
     assert contents("x.gz", *bombs).told == ("the header's time is none and 1970-01-01 00:00:01Z",)
 
 
+def test_sections_that_overlap_without_end() -> None:
+    """Thousands of sections that each say that they are the whole file."""
+    plain = elves.file({f".s{n}": b"x" for n in range(3000)})
+    table = int.from_bytes(plain[0x28:0x30], "little")
+    data = bytearray(plain + bytes(1 << 20))
+    for n in range(1, 3001):
+        row = table + 64 * n
+        data[row + 0x18 : row + 0x28] = (0).to_bytes(8, "little") + len(data).to_bytes(8, "little")
+    assert contents("p", bytes(data), bytes(data[:-1]) + b"x").kind == ""
+
+
 def test_a_tar_of_nothing_but_claims() -> None:
     item = tarfile.TarInfo("giant")
     item.size = 1 << 40
     data = item.tobuf() + bytes(512)
     assert contents("x", data, data[:-1] + b"x").kind in ("", "tar archive")
+
+
+def test_each_cause_has_its_section_and_each_section_its_cause() -> None:
+    page = (Path(__file__).parents[3] / causes.PAGE).read_text(encoding="utf-8")
+    sections = re.findall(r"^## (.+)$", page, re.MULTILINE)
+    assert [s.lower().replace(" ", "-") for s in sections] == [c.name for c in causes.ALL]
+    plain = " ".join(page.split())
+    for cause in causes.ALL:
+        assert cause.words[1:] in plain
+        assert f"What ends it: {cause.fix}." in plain

@@ -42,6 +42,15 @@ def explain(difference: Difference, *, owner: str = "") -> Told:
     return told
 
 
+def sentence(difference: Difference) -> str:
+    """A difference in one line, with the first that is known of it and its cause."""
+    told = explain(difference)
+    parts = [difference.words(), *told.told[:1]]
+    if told.cause is not None:
+        parts.append(f"{told.cause.words} ({told.cause.more})")
+    return "; ".join(parts)
+
+
 def contents(path: str, a: bytes, b: bytes, depth: int = 0) -> Told:
     """What two contents of one file say of why they differ.
 

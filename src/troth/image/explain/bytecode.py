@@ -13,7 +13,8 @@ from troth.image.explain.told import Told, short
 HEADER: Final = 16
 _LEAST_MAGIC: Final = 3495  # of Python 3.11, whose code objects are as those of 3.14
 _MOST_MAGIC: Final = 3700
-_MOST_STEPS: Final = 200_000
+_MOST_STEPS: Final = 400_000
+_DEEPEST: Final = 200
 _WAYS: Final = {
     0: "its source's time",
     1: "its source's hash, unchecked",
@@ -65,7 +66,7 @@ def _header(a: bytes, b: bytes, told: list[str]) -> Cause | None:
 def _code(a: bytes, b: bytes) -> tuple[str, Cause | None]:
     try:
         mine, theirs = marshalled.read(a), marshalled.read(b)
-        found = next(_walk(mine, theirs, "", [0]), None)
+        found = next(_walk(mine, theirs, "", _Budget()), None)
     except Malformed as error:
         return f"the code can't be read: {error}", None
     if found is None:
@@ -79,22 +80,32 @@ def _code(a: bytes, b: bytes) -> tuple[str, Cause | None]:
     return f"{where}: {_shown(one)} and {_shown(other)}", cause
 
 
-def _walk(a: Any, b: Any, where: str, steps: list[int]) -> Iterator[Found]:
-    """The differences, outer code before what is in it; a value may stand at many places, so steps count."""
-    steps[0] += 1
-    if steps[0] > _MOST_STEPS:
-        raise Malformed("has too many values", field="bytecode")
+class _Budget:
+    """A value may stand at many places and in itself, so steps and depth are bounded."""
+
+    def __init__(self) -> None:
+        self.left = _MOST_STEPS
+
+    def spend(self, steps: int, depth: int) -> None:
+        self.left -= steps
+        if self.left < 0 or depth > _DEEPEST:
+            raise Malformed("has too many values, or nests too deep", field="bytecode")
+
+
+def _walk(a: Any, b: Any, where: str, budget: _Budget, depth: int = 0) -> Iterator[Found]:
+    """The differences, outer code before what is in it."""
+    budget.spend(1 + (len(a.items) if isinstance(a, Group) else 0), depth)
     if isinstance(a, Code) and isinstance(b, Code):
         name = f"{short(a.name)} (line {a.fields['first line']})"
         for field, value in a.fields.items():
-            yield from _walk(value, b.fields[field], f"code of {name}: {field}", steps)
+            yield from _walk(value, b.fields[field], f"code of {name}: {field}", budget, depth + 1)
     elif isinstance(a, Group) and isinstance(b, Group) and a.kind == b.kind:
         if a.kind in ("set", "frozenset") and _same_items(a, b):
             if a.items != b.items:
                 yield f"{where}: the order of a set", a, b
             return
         for number, (one, other) in enumerate(zip(a.items, b.items, strict=False)):
-            yield from _walk(one, other, f"{where}[{number}]", steps)
+            yield from _walk(one, other, f"{where}[{number}]", budget, depth + 1)
         if len(a.items) != len(b.items):
             yield where, a, b
     elif type(a) is not type(b) or isinstance(a, Group) or a != b:

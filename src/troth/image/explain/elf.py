@@ -13,6 +13,7 @@ MAGIC: Final = b"\x7fELF\x02\x01"
 
 _MOST_SECTIONS: Final = 10_000
 _NO_BITS: Final = 8
+_MOST_TIMES: Final = 2  # as many bytes in sections as the files have: more overlap each other
 _GNU_BUILD_ID: Final = 3
 _SHOWN: Final = 200
 
@@ -31,6 +32,10 @@ def explain(a: bytes, b: bytes, at: int) -> Told | None:
     try:
         mine, theirs = sections(a), sections(b)
     except Malformed:
+        return None
+    if max(sum(s.size for s in found) for found in (mine, theirs)) > _MOST_TIMES * (
+        len(a) + len(b)
+    ):
         return None
     told = []
     both = [

@@ -19,8 +19,9 @@ M201: Final = Code(
     "this is not the image you expected",
     "A register holds another value than the expected ones. Any change of the kernel, its command "
     "line, the root filesystem or the application changes a register.",
-    "`troth build --check` rebuilds the image and compares; `troth inspect` shows what each of two "
-    "images measures to. If the new image is meant, review it and update the policy.",
+    "`troth rebuild` makes the image again from its source, and shows the first file that differs; "
+    "`troth inspect --diff` does so for two images. If the new image is meant, review it and update "
+    "the policy.",
 )
 M202: Final = Code(
     "M202",

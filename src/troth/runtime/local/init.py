@@ -19,29 +19,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ctypes
 
+    from troth.runtime.local.cuse import Cuse
+
 HERE = "/troth-local"
+HEAD = b"#!/usr/bin/python3.13 -IS\n"
 DEVICE = "/dev/nsm"
 PORT = 9002
 HOST = 3
 MAX_REQUEST = 0x1000
 MAX_REPLY = 0x3000
-IOCTL = 0xC0200A00
 _AF_UNIX, _AF_VSOCK, _STREAM = 1, 40, 1
-_FINIT_MODULE = 313
 _CONNECT_TIMEOUT = 6
-_EIO, _EINVAL, _EMSGSIZE, _ENOTTY, _ENOSYS = 5, 22, 90, 25, 38
-
-_IN = struct.Struct("=IIQQIIII")  # length, opcode, unique, node, user, group, process, extensions
-_OUT = struct.Struct("=IiQ")  # length, error, unique
-_INIT_OUT = struct.Struct(
-    "=8I40x"
-)  # version, -, flags, longest read and write, device number, spare
-_IOCTL_IN = struct.Struct("=QIIQII")  # handle, flags, command, argument, sizes in and out
-_IOCTL_OUT = struct.Struct("=iIII")  # result, flags, vectors in and out
-_OPEN_OUT = struct.Struct("=QII")
-_MESSAGE = struct.Struct("=QQQQ")  # addresses and lengths of request and reply
-_OPEN, _WRITE, _RELEASE, _FLUSH, _INTERRUPT, _IOCTL, _CUSE_INIT = 14, 16, 18, 25, 36, 39, 4096
-_UNRESTRICTED, _RETRY = 1, 4
+_EIO, _EMSGSIZE = 5, 90
 
 
 def ask(request: bytes) -> bytes:
@@ -72,80 +61,6 @@ def exactly(sock: _socket.socket, size: int) -> bytes:
     return got
 
 
-class Cuse:
-    """A character device whose driver is this process."""
-
-    what = "device"
-
-    def __init__(self) -> None:
-        for name in ("fuse.ko", "cuse.ko"):  # some kernels have the former built in
-            if os.path.exists(f"{HERE}/{name}"):
-                load(f"{HERE}/{name}")
-        self.file = os.open("/dev/cuse", os.O_RDWR | os.O_CLOEXEC)
-        asked = os.read(self.file, 1 << 17)
-        _, opcode, unique, *_ = _IN.unpack_from(asked)
-        if opcode != _CUSE_INIT:
-            raise OSError(_EINVAL, "no CUSE")
-        major, minor = struct.unpack_from("=II", asked, _IN.size)
-        answer = _INIT_OUT.pack(major, minor, 0, _UNRESTRICTED, 1 << 16, 1 << 16, 0, 0)
-        self.reply(unique, answer + b"DEVNAME=nsm\0")
-
-    def reply(self, unique: int, body: bytes = b"", error: int = 0) -> None:
-        """An answer to the kernel."""
-        os.write(self.file, _OUT.pack(_OUT.size + len(body), -error, unique) + body)
-
-    def serve(self) -> None:
-        """Answers until the machine ends."""
-        while True:
-            asked = os.read(self.file, 1 << 17)
-            _, opcode, unique, *_ = _IN.unpack_from(asked)
-            body = asked[_IN.size :]
-            if opcode == _OPEN:
-                self.reply(unique, _OPEN_OUT.pack(0, 0, 0))
-            elif opcode in (_RELEASE, _FLUSH):
-                self.reply(unique)
-            elif opcode == _IOCTL:
-                self.ioctl(unique, body)
-            elif opcode != _INTERRUPT:
-                self.reply(unique, error=_ENOSYS)
-
-    def ioctl(self, unique: int, body: bytes) -> None:
-        """The driver's one call: the kernel asks thrice, with more of the caller's memory each time."""
-        _, _, command, argument, size, _ = _IOCTL_IN.unpack_from(body)
-        if command != IOCTL:
-            self.reply(unique, error=_ENOTTY)
-            return
-        given = body[_IOCTL_IN.size : _IOCTL_IN.size + size]
-        first = (argument, _MESSAGE.size)
-        if not given:
-            self.again(unique, [first], [])
-            return
-        asked, asked_size, place, room = _MESSAGE.unpack_from(given)
-        if asked_size > MAX_REQUEST:
-            self.reply(unique, error=_EMSGSIZE)
-        elif len(given) == _MESSAGE.size and asked_size:
-            self.again(unique, [first, (asked, asked_size)], [first, (place, min(room, MAX_REPLY))])
-        else:
-            try:
-                answer = ask(given[_MESSAGE.size :])
-            except OSError as error:
-                print(f"troth-local: the host's security module: {error}", flush=True)
-                self.reply(unique, error=_EIO)
-                return
-            if len(answer) > room:
-                self.reply(unique, error=_EMSGSIZE)
-                return
-            told = _MESSAGE.pack(asked, asked_size, place, len(answer))
-            self.reply(unique, _IOCTL_OUT.pack(0, 0, 0, 0) + told + answer)
-
-    def again(
-        self, unique: int, reads: list[tuple[int, int]], writes: list[tuple[int, int]]
-    ) -> None:
-        """Asks for these parts of the caller's memory."""
-        head = _IOCTL_OUT.pack(0, _RETRY, len(reads), len(writes))
-        self.reply(unique, head + b"".join(struct.pack("=QQ", *part) for part in reads + writes))
-
-
 class Bridge:
     """A unix socket in the device's place, for a kernel without CUSE."""
 
@@ -157,6 +72,10 @@ class Bridge:
         self.listener.bind(DEVICE)
         os.umask(0o022)
         self.listener.listen(16)
+
+    def close(self) -> None:
+        """In this process."""
+        self.listener.close()
 
     def serve(self) -> None:
         """One request for each connection, one after the other."""
@@ -182,12 +101,12 @@ def library() -> "ctypes.CDLL":
     return ctypes.CDLL(None, use_errno=True)
 
 
-def load(path: str) -> None:
-    """Puts a module into the kernel."""
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    if library().syscall(_FINIT_MODULE, file, b"", 0) != 0:
-        raise OSError(_EIO, "the kernel refuses the module", path)
-    os.close(file)
+def cuse() -> "Cuse":
+    """The device of the file beside this one."""
+    made: dict[str, type[Cuse]] = {}
+    with open(f"{HERE}/cuse.py", "rb") as file:
+        exec(compile(file.read(), file.name, "exec"), made)
+    return made["Cuse"](ask)
 
 
 def main() -> None:
@@ -195,16 +114,23 @@ def main() -> None:
     print(f"troth-local: up after {time.monotonic():.3f} s", flush=True)
     if library().mount(b"devtmpfs", b"/dev", b"devtmpfs", 0, None) != 0:
         raise OSError(_EIO, "no devtmpfs")
-    made = Cuse() if os.path.exists(f"{HERE}/cuse.ko") else Bridge()
+    made = cuse() if os.path.exists(f"{HERE}/cuse.ko") else Bridge()
     print(f"troth-local: {DEVICE} is a {made.what}", flush=True)
     if os.fork() == 0:
         made.serve()
+    made.close()  # here: it is the other process's
     while not os.path.exists(DEVICE):
         os.sched_yield()
     for name in os.listdir(HERE):
         os.remove(f"{HERE}/{name}")
     os.rmdir(HERE)
-    os.execv("/init", ["/init", *sys.argv[1:]])
+    sys.argv[0] = "/init"
+    with open("/init", "rb") as file:
+        begin = file.read(len(HEAD))
+        if begin == HEAD:
+            # It would start this very interpreter, with these flags; a tenth of a second is saved.
+            exec(compile(begin + file.read(), "/init", "exec"), {"__name__": "__main__"})
+    os.execv("/init", sys.argv)
 
 
 if __name__ == "__main__":

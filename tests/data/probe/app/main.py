@@ -49,6 +49,24 @@ def map_from_tmp():
     return "mapped"
 
 
+def write_to_scratch():
+    with open("/var/lib/probe/data", "w") as file:
+        return file.write("kept")
+
+
+def exec_from_scratch():
+    path = copied("/var/lib/probe")
+    return subprocess.run([path, "-c", "print(1)"], capture_output=True, check=True).stdout
+
+
+def fill_scratch():
+    """A quarter of the memory is what it may take."""
+    with open("/var/lib/probe/large", "wb") as file:
+        for _ in range(65):
+            file.write(bytes(1 << 20))
+    return "it took 65 MiB"
+
+
 def exec_from_memory():
     descriptor = os.memfd_create("program", 0)
     with open(ELF, "rb") as file:
@@ -230,6 +248,9 @@ STEPS = {
         exec_from_tmp,
         loader_on_tmp,
         map_from_tmp,
+        write_to_scratch,
+        exec_from_scratch,
+        fill_scratch,
         exec_from_memory,
         loader_on_sealed_memory,
         loader_on_own_output,

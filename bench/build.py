@@ -1,0 +1,130 @@
+"""An app's build, its packages at hand: against one read and hash of all bytes, and against mmdebstrap and cpio."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.timing import Line
+
+from troth.errors import TrothError
+from troth.image import build as builder
+from troth.image import deb, locking
+from troth.image.lock import Lock
+from troth.image.store import Store
+from troth.image.tree import Tree, merged
+from troth.wire import cpio, eif
+
+APP = Path(__file__).parents[1] / "examples" / "hello"
+ROUNDS = 3
+_PEER_ROUNDS = 2
+
+
+def building() -> list[Line] | str:
+    """The whole build, and its part that the peer does as well."""
+    try:
+        _, lock, store = locking.ensure(APP)
+    except TrothError as error:
+        return f"the example's packages are not at hand: {error}"
+    image: list[bytes] = []
+
+    def whole() -> None:
+        image[:] = [eif.pack(builder.build(APP, kernel="debian", store=store).image)]
+
+    built = _best(whole, ROUNDS)
+    floor = _best(lambda: _floor(lock, store, image[0]), ROUNDS)
+    lines = [
+        Line("build examples/hello, its packages at hand", built, "reading, SHA-384 of all", floor),
+    ]
+    archive = _best(lambda: _archive(lock, store), ROUNDS)
+    lines.append(Line("its packages become an archive", archive, "the same floor", floor))
+    absent = _absent()
+    if absent:
+        print(f"  without the peer: {absent}")
+        return lines
+    peer = _best(lambda: _peer(lock, store), _PEER_ROUNDS)
+    return [
+        *lines,
+        Line(
+            "mmdebstrap and cpio, the same packages",
+            peer,
+            "that archive",
+            archive,
+            10,
+            at_least=True,
+        ),
+        Line("the same", peer, "the whole build: bytecode, gzip, measures", built),
+    ]
+
+
+def _best(step: Callable[[], object], rounds: int) -> float:
+    """Of single calls: each takes seconds."""
+    found = float("inf")
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        step()
+        found = min(found, time.perf_counter() - begin)
+    return found
+
+
+def _floor(lock: Lock, store: Store, image: bytes) -> None:
+    """Every byte that goes in is read and hashed, and every byte that comes out hashed."""
+    for item in (*lock.all_debs, *lock.all_wheels):
+        hashlib.sha384((store.folder / item.sha256).read_bytes()).digest()
+    hashlib.sha384(image).digest()
+
+
+def _archive(lock: Lock, store: Store) -> int:
+    """All files of the packages, none left out: what the peer packs."""
+    tree = Tree()
+    for package in lock.debs:
+        data = store.get(sha256=package.sha256, name=package.file)
+        for member in deb.members(data, name=package.file):
+            path = merged(member.path)
+            if path:
+                deb.place(member, tree, path, owner=package.name)
+    return sum(len(piece) for piece in cpio.pack(tree.entries()))
+
+
+def _absent() -> str:
+    """What of the peer is missing here."""
+    for name in ("mmdebstrap", "cpio"):
+        if shutil.which(name) is None:
+            return f"the program {name} is absent (Debian: {name})"
+    return "" if os.getuid() == 0 else "mmdebstrap is given root here, as its quickest way"
+
+
+def _peer(lock: Lock, store: Store) -> None:
+    """From a repository on disk, so that it fetches nothing either."""
+    with tempfile.TemporaryDirectory(prefix="troth-bench-") as name:
+        folder = Path(name)
+        rows = []
+        for package in lock.debs:
+            data = store.get(sha256=package.sha256, name=package.file)
+            (folder / package.file).write_bytes(data)
+            said = deb.control(data, name=package.file)
+            kept = ("Package", "Version", "Architecture", "Maintainer", "Priority")
+            fields = [f"{field}: {said[field]}" for field in kept if field in said]
+            fields += [
+                f"Filename: ./{package.file}",
+                f"Size: {package.size}",
+                f"SHA256: {package.sha256}",
+            ]
+            rows.append("\n".join(fields) + "\n")
+        (folder / "Packages").write_text("\n".join(rows), encoding="utf-8")
+        folder.chmod(0o755)
+        names = ",".join(package.name for package in lock.debs)
+        root = folder / "root"
+        command = (
+            *("mmdebstrap", "--mode=root", "--variant=extract", f"--include={names}", "--quiet"),
+            *("--skip=check/empty", "--setup-hook=true", lock.suite, str(root)),
+            f"deb [trusted=yes] copy:{folder} ./",
+        )
+        environment = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+        pack = "find . -print0 | LC_ALL=C sort -z | cpio --null --create --format=newc --reproducible --quiet"
+        subprocess.run(["sh", "-c", f"{pack} >../root.cpio"], cwd=root, check=True)

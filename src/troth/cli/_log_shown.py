@@ -1,0 +1,66 @@
+"""What `troth inspect` shows of a log's entry, and of a whole log in one file. Nothing is verified."""
+
+from typing import Any, Final
+
+from troth.errors import Malformed
+
+_ENTRY: Final = b"troth-log-entry/"
+
+
+def shown(data: bytes, *, field: str) -> dict[str, Any] | None:
+    """A document of it; None where it is neither.
+
+    Raises:
+        Malformed: it begins so, and is not understood.
+    """
+    from troth.tlog import snapshot
+
+    if data.startswith(_ENTRY):
+        return _entry(data, field)
+    if snapshot.looks_like(data):
+        return _log(data, field)
+    return None
+
+
+def _entry(data: bytes, field: str) -> dict[str, Any]:
+    import hashlib
+
+    from troth.tlog import entry
+    from troth.wire import json
+
+    text, note = entry.draft(data, field=field)
+    says = json.parse(text.partition("\n")[2], field=field)
+    names = [] if note is None else [s.name for s in note.signatures]
+    return {
+        "kind": "entry of a log",
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "says": says,
+        "names_of_signers": names,
+    }
+
+
+def _log(data: bytes, field: str) -> dict[str, Any]:
+    from troth.tlog import checkpoint, snapshot
+    from troth.tlog import note as notes
+
+    found = snapshot.unpack(data, field=field)
+    newest = notes.parse(found.checkpoint, field=field)
+    said = checkpoint.parse(newest.text, field=field)
+    return {
+        "kind": "whole log",
+        "log": said.origin,
+        "size": said.size,
+        "root": said.root.hex(),
+        "names_of_signers": [s.name for s in newest.signatures],
+        "earlier_checkpoints": len(found.older),
+        "entries": [_row(entry, f"entry {index}") for index, entry in enumerate(found.entries)],
+    }
+
+
+def _row(data: bytes, field: str) -> dict[str, Any]:
+    if not data.startswith(_ENTRY):
+        return {"kind": "another's", "size": len(data)}
+    try:
+        return _entry(data, field)
+    except Malformed as error:
+        return {"kind": "not understood", "why": str(error)}

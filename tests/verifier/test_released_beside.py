@@ -1,0 +1,81 @@
+"""A log in bundles, in files of collateral, and in other processes."""
+
+from pathlib import Path
+
+import pytest
+from tests.platforms.nitro.forge import document
+from tests.tlog.governed import (
+    HOUR,
+    NOW,
+    WITNESSES,
+    World,
+    active,
+    checkpoint,
+    collateral,
+    release,
+    revoke,
+    signed,
+)
+from tests.verifier.releases import judge, policy, wrong
+
+import troth
+from troth.errors import Malformed
+from troth.model.report import Verdict
+
+
+def test_many_at_once_and_in_other_processes() -> None:
+    evidence, root = document()
+    given = {"policy": policy(), "at": NOW, "trust": [root]}
+    logs = collateral(active().pack())
+    for processes in (1, 2):
+        answers = troth.verify_many([evidence] * 3, **given, collateral=logs, processes=processes)
+        found = [answer.verified().report.governed for answer in answers]
+        assert all(one is not None and one.chosen is not None for one in found)
+
+
+def test_a_bundle_takes_the_log_along() -> None:
+    from troth.verifier import bundle as bundles
+
+    evidence, root = document()
+    given = collateral(active().pack())
+    report = troth.appraise(evidence, policy=policy(), at=NOW, trust=[root], collateral=given)
+    kept = bundles.used(given, report)
+    packed = bundles.unpack(bundles.pack(bundles.Bundle(evidence=evidence, collateral=kept)))
+    again = bundles.appraise_stored(packed, name="b", policy=policy(), now=NOW, trust=[root])
+    assert wrong(again) == (Verdict.ACCEPTED, set())
+    newer = collateral(active(signed(revoke(release()))).pack())
+    own = bundles.appraise_stored(
+        packed, name="b", policy=policy(), now=NOW, trust=[root], collateral=newer
+    )
+    assert wrong(own) == (Verdict.REJECTED, {"M508"})
+
+
+def test_it_is_collateral_like_any_other(tmp_path: Path) -> None:
+    """In a file of its own, frozen with others, and listed."""
+    from troth.trust import collateral as files
+    from troth.trust import stated
+
+    data = active().pack()
+    (tmp_path / "app.troth-log").write_bytes(data)
+    for source in (tmp_path, tmp_path / "app.troth-log"):
+        (item,) = files.load(source).items
+        assert (item.kind, item.data) == ("release-log", data)
+    frozen = files.freeze(files.load(tmp_path))
+    assert files.load(frozen).items[0].data == data
+    assert stated.read(item).about == "example.com/log, 2 entries"
+    (tmp_path / "cut").write_bytes(data[:-1])
+    with pytest.raises(Malformed):
+        files.load(tmp_path)
+
+
+def test_two_copies_of_one_state_with_other_witnesses() -> None:
+    """What one copy of a log shows of witnesses is as true as what the other does."""
+    entries = [signed(release())]
+    times = [
+        checkpoint(entries, {witness: [NOW - 100 * HOUR, NOW - HOUR]}) for witness in WITNESSES
+    ]
+    logs = [World(entries=entries, checkpoints=[note]).pack() for note in times]
+    for log in logs:
+        assert wrong(judge(log))[1] == {"M504", "M507"}
+    assert wrong(judge(*logs[:2])) == (Verdict.ACCEPTED, set())
+    assert wrong(judge(*logs)) == (Verdict.ACCEPTED, set())
