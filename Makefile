@@ -6,7 +6,7 @@ BIN := .venv/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check kernel bench docs rebuilds qemu mutants fuzz tlog-kill clean
+.PHONY: help setup demo test check kernel bench docs rebuilds qemu mutants fuzz tlog-kill release clean
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,12 @@ fuzz: .venv/ready ## throw mutants at all that reads; goes on where it was: FUZZ
 
 tlog-kill: .venv/ready ## kill 200 processes that append to a log; nothing may be lost
 	@$(BIN)/python -m tests.tlog.kill 200
+
+release: .venv/ready ## wheel and kernel rebuilt, signed, logged: KEYS=folder VERSION=… REPOSITORY=https://…
+	@test -n '$(KEYS)' -a -n '$(VERSION)' -a -n '$(REPOSITORY)' \
+	  || { echo 'error: say KEYS, VERSION and REPOSITORY; releases/README.md tells what they are' >&2; exit 2; }
+	$(BIN)/python scripts/make_release.py --keys '$(KEYS)' --version '$(VERSION)' \
+	  --repository '$(REPOSITORY)' --commit "$${COMMIT:-$$(git rev-parse HEAD)}" $(RELEASE)
 
 clean: ## everything that can be made again
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

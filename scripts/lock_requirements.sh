@@ -17,6 +17,7 @@ lock() {
 
 lock requirements/runtime.txt "$@" pyproject.toml
 lock requirements/dev.txt "$@" -c requirements/runtime.txt --group dev pyproject.toml requirements/dev.in
+lock requirements/build.txt "$@" -c requirements/dev.txt --only-binary :all: requirements/build.in
 lock requirements/bench.txt "$@" requirements/bench.in
 lock requirements/fuzz.txt "$@" requirements/fuzz.in
 lock requirements/peers.txt "$@" requirements/peers.in

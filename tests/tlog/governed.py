@@ -15,7 +15,7 @@ from troth.tlog.checkpoint import Checkpoint
 from troth.tlog.note import Kind, Note, VerifierKey
 from troth.tlog.signer import SigningKey
 from troth.tlog.snapshot import Snapshot
-from troth.tlog.statement import Freeze, Owners, PolicyChange, Release, Revoke, Statement
+from troth.tlog.statement import Artifacts, Freeze, Owners, PolicyChange, Release, Revoke, Statement
 from troth.tlog.terms import Terms
 
 NOW = datetime(2026, 11, 23, 3, 10, tzinfo=UTC)
@@ -69,6 +69,20 @@ def release(measurements: Mapping[str, Mapping[str, str]] | None = None, **chang
             "lock_sha256": "0a" * 32,
             "record_sha256": "0b" * 32,
             "image_sha256": "0c" * 32,
+        }
+        | changes
+    )
+
+
+def artifacts(**changes: Any) -> Artifacts:
+    return Artifacts(
+        **{
+            "app": "auction",
+            "version": "1.0",
+            "files": {"auction-1.0-py3-none-any.whl": "1a" * 32},
+            "source": None,
+            "sbom_sha256": "1b" * 32,
+            "provenance_sha256": "1c" * 32,
         }
         | changes
     )

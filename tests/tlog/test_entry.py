@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.tlog.governed import ANNA, BERT, announce, change, freeze, release, revoke, signed
+from tests.tlog.governed import (
+    ANNA,
+    BERT,
+    announce,
+    artifacts,
+    change,
+    freeze,
+    release,
+    revoke,
+    signed,
+)
 
 from troth.errors import Malformed, Misuse
 from troth.tlog import entry
@@ -26,6 +36,8 @@ SOURCE = Source(git="https://git.example/auction", commit="0f" * 20, path="apps/
 EVERY: tuple[Statement, ...] = (
     release(),
     release({"nitro": {"pcr0": "01" * 48}, "tdx": {"mrtd": "02" * 48}}, source=SOURCE),
+    artifacts(source=SOURCE),
+    artifacts(files={"a.whl": "02" * 32, "vmlinuz-6.12.117-troth": "01" * 32}),
     freeze("keys"),
     revoke(release()),
     announce(ANNA, BERT),
@@ -125,12 +137,42 @@ def test_measurements_of_another_form(registers: Any) -> None:
         entry.statement(_text(_value(release()) | {"measurements": registers}))
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        [],
+        None,
+        {"": "1a" * 32},
+        {"a/b": "1a" * 32},
+        {"..": "1a" * 32},
+        {".hidden": "1a" * 32},
+        {"a b": "1a" * 32},
+        {"a\n": "1a" * 32},
+        {"ä.whl": "1a" * 32},
+        {"a" * 129: "1a" * 32},
+        {"a.whl": "1a" * 31},
+        {"a.whl": "1A" * 32},
+        {"a.whl": ["1a" * 32]},
+        {"a.whl": None},
+        {"a.whl": {"sha256": "1a" * 32}},
+        {f"{n}.whl": "1a" * 32 for n in range(101)},
+    ],
+)
+def test_files_of_another_form(files: Any) -> None:
+    with pytest.raises(Malformed):
+        entry.statement(_text(_value(artifacts()) | {"files": files}))
+
+
 def test_what_no_entry_can_say() -> None:
     twice = str(ANNA.verifier)
     for says in (
         release(version="a\nb"),
         release(app="no app"),
         release(lock_sha256="0"),
+        artifacts(files={}),
+        artifacts(files={"../a": "1a" * 32}),
+        artifacts(sbom_sha256=""),
         freeze("time"),
         Owners(app="auction", keys=(twice, twice), threshold=2),
         Owners(app="auction", keys=(twice, str(BERT.verifier)), threshold=1),

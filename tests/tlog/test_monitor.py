@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.tlog import owned
+from tests.tlog.governed import artifacts
 from tests.tlog.logs import KEY, numbered, publish, signed
 from tests.tlog.owned import ANNA, BERT, STRANGER, release
 
@@ -339,3 +340,18 @@ def test_the_memory_on_the_disk(folder: Path, tmp_path: Path) -> None:
         monitor_state.load(path, SigningKey.generate("example.com/log").verifier)
     assert monitor_state.load(tmp_path / "absent", KEY.verifier) == Memory(log=KEY.verifier)
     assert kept.read(tmp_path / "absent", limit=1) is None
+
+
+def test_files_are_listed_and_found_fault_with_as_releases_are(folder: Path) -> None:
+    says = artifacts(files={"a.whl": "01" * 32, "b.whl": "02" * 32})
+    theirs = owned.signed(says, (ANNA, BERT))
+    publish(folder, [theirs])
+    mine = frozenset({entry.parse(theirs).id})
+    good = look(folder, watched=Watched(app="auction", owners=OWNERS, mine=mine))
+    assert good.findings == ()
+    assert [(one.kind, one.words, one.mine) for one in good.listed] == [
+        ("artifacts", "1.0 a.whl …", True)
+    ]
+    bad = look(folder, watched=Watched(app="auction", owners=OWNERS, mine=frozenset()))
+    assert [one.kind for one in bad.findings] == [Kind.FOREIGN]
+    assert "artifacts 1.0 a.whl" in bad.findings[0].words

@@ -76,13 +76,13 @@ def entry(
             f"{place} is the record of another image than {image}",
             fix="name the image's own record with --record, or build it again",
         )
-    _write(
+    write(
         output,
         Release(
             app=app,
             version=version,
             measurements=checked.registers,
-            source=_source(source_git, source_commit, source_path),
+            source=source(source_git, source_commit, source_path),
             lock_sha256=said["lock_sha256"],
             record_sha256=hashlib.sha256(record_bytes).hexdigest(),
             image_sha256=image_sha256,
@@ -105,7 +105,7 @@ def freeze(app: str, what: Literal["code", "policy", "keys"], *, output: _Out) -
     """
     from troth.tlog.statement import Freeze
 
-    _write(output, Freeze(app=app, what=what))
+    write(output, Freeze(app=app, what=what))
     return 0
 
 
@@ -120,14 +120,14 @@ def revoke(release: Path, *, why: str, output: _Out) -> int:
         output: file to write; it must not exist.
     """
     from troth.tlog import entry as entries
-    from troth.tlog.statement import Release, Revoke
+    from troth.tlog.statement import Artifacts, Release, Revoke
 
     text, _ = _draft(release)
     says = entries.statement(text)
-    if not isinstance(says, Release):
+    if not isinstance(says, Release | Artifacts):
         raise Misuse(f"{release} is no release", fix="name the entry of the release")
     of = hashlib.sha256(text.encode()).hexdigest()
-    _write(output, Revoke(app=says.app, release=of, why=why))
+    write(output, Revoke(app=says.app, release=of, why=why))
     return 0
 
 
@@ -145,7 +145,7 @@ def owners(app: str, *, key: _Many, threshold: int, output: _Out) -> int:
     from troth.tlog.statement import Owners
 
     keys = tuple(str(_log_source.key(text, name="--key")) for text in key)
-    _write(output, Owners(app=app, keys=keys, threshold=threshold))
+    write(output, Owners(app=app, keys=keys, threshold=threshold))
     return 0
 
 
@@ -163,7 +163,7 @@ def policy(policy: str, *, app: str, version: str, output: _Out) -> int:
     from troth.tlog.statement import PolicyChange
 
     chosen = _expect.named_policy(policy)
-    _write(output, PolicyChange(app=app, policy_sha256=chosen.sha256, version=version))
+    write(output, PolicyChange(app=app, policy_sha256=chosen.sha256, version=version))
     return 0
 
 
@@ -272,13 +272,16 @@ def words(says: "Statement") -> Iterator[str]:
         case statement.Release():
             yield f"release {says.version} of {says.app}"
             yield from _registers(says.measurements)
-            if says.source is None:
-                yield "source: not said"
-            else:
-                yield f"source: {says.source.git}, commit {says.source.commit}, {says.source.path}"
+            yield _source_words(says.source)
             yield f"lock {says.lock_sha256}"
             yield f"build record {says.record_sha256}"
             yield f"image {says.image_sha256}"
+        case statement.Artifacts():
+            yield f"files of {says.app} {says.version}, which no platform measures:"
+            yield from (f"{name} {sha256}" for name, sha256 in says.files.items())
+            yield _source_words(says.source)
+            yield f"bill of materials {says.sbom_sha256}"
+            yield f"provenance {says.provenance_sha256}"
         case statement.PolicyChange():
             yield f"policy {says.version} of {says.app}: sha256 {says.policy_sha256}"
         case statement.Freeze():
@@ -300,7 +303,18 @@ def _registers(measurements: "Registers") -> Iterator[str]:
             yield f"{platform} {name} {' or '.join(sorted(values))}"
 
 
-def _write(path: Path, says: "Statement") -> None:
+def _source_words(source: "Source | None") -> str:
+    if source is None:
+        return "source: not said"
+    return f"source: {source.git}, commit {source.commit}, {source.path}"
+
+
+def write(path: Path, says: "Statement") -> None:
+    """A new file of an entry that nobody has signed yet; says what it says.
+
+    Raises:
+        Misuse: no entry can say this, or the file exists.
+    """
     from troth.tlog import entry as entries
 
     text = entries.text(says)
@@ -348,7 +362,12 @@ def _signed_later(image: Path) -> bool:
     return signature(eif.read(_image.read(image))) is not None
 
 
-def _source(git: str | None, commit: str | None, path: str) -> "Source | None":
+def source(git: str | None, commit: str | None, path: str) -> "Source | None":
+    """A source as it was named, or None.
+
+    Raises:
+        Misuse: half of it was.
+    """
     from troth.tlog.statement import Source
 
     if (git is None) != (commit is None):

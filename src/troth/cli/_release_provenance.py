@@ -1,17 +1,24 @@
 """`troth release provenance` and `check`: how an image came to be, signed and held against the image."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
+from troth.cli import _release_artifact
 from troth.cli._console import exists, out, read_source, say, write_file
+from troth.cli._release_artifact import NOWHERE, Origin
 from troth.cli._release_keys import Given, chosen, public_of, publics
 from troth.errors import Malformed, Misuse
 
 if TYPE_CHECKING:
     from troth.cli._release_image import AtHand
     from troth.crypto.public import PublicKey
+    from troth.release.keys import CommandKey, FileKey
+    from troth.release.pkcs11 import TokenKey
+
+    Private = FileKey | TokenKey | CommandKey
 
 _Out = Annotated[Path, Parameter(name=["--output", "-o"])]
 _Keys = Annotated[tuple[Path, ...], Parameter(name=["--key", "-k"])]
@@ -19,6 +26,7 @@ _Keys = Annotated[tuple[Path, ...], Parameter(name=["--key", "-k"])]
 
 def provenance(
     image: Path,
+    origin: Origin = NOWHERE,
     *,
     builder: str,
     output: _Out,
@@ -40,9 +48,15 @@ def provenance(
         troth release provenance app.eif --key key.pem --builder https://example.com/ci -o app.provenance.json
         troth release provenance app.eif --public-key public.pem --builder https://example.com/ci \
             --command 'openssl pkeyutl -sign -rawin -inkey key.pem' -o app.provenance.json
+        troth release provenance app-1.0-py3-none-any.whl --source https://example.org/app.git \
+            --source-commit 0123456789… --key key.pem --builder https://example.com/ci -o app.provenance.json
+
+    Of a wheel the inputs are the commit of its source and the packages that build it, which the source names by
+    hash; of the hardware kernel all that this troth pins.
 
     Args:
-        image: an EIF.
+        image: an EIF, a pure-Python wheel, or the hardware kernel.
+        origin: of a wheel.
         builder: URI that says what built it, in words of yours.
         output: file to write; it must not exist.
         record: the build record, where it is not beside the image.
@@ -57,19 +71,11 @@ def provenance(
         unsigned: write the bare statement, for others to sign, such as through Sigstore. It proves nothing.
     """
     from troth.cli._release_image import at_hand, plain
-    from troth.release import dsse
+    from troth.release import artifact_provenance
     from troth.release import provenance as making
-    from troth.wire import json
 
     if exists(output):
         raise Misuse(f"{output} exists", fix="name another file, or remove it first")
-    found = at_hand(image, record)
-    if found.record is None or found.subject is None:
-        what = "build record" if found.record is None else "image"
-        raise Misuse(
-            f"{image} has no {what} beside it, and the statement is about both",
-            fix="name the image that `troth build` wrote; --record names its record",
-        )
     if unsigned and (key, pkcs11, command, public_key, beside) != (None,) * 5:
         raise Misuse("--unsigned takes no key", fix="leave the key away, or --unsigned")
     private = (
@@ -77,6 +83,20 @@ def provenance(
         if unsigned
         else chosen(key, passphrase_file, pkcs11, command, command_gets, edwards=True)
     )
+    file = _release_artifact.of(image, record)
+    if file is not None:
+        with file.made(origin) as artifact:
+            statement = artifact_provenance.statement(artifact, builder=builder)
+        _write(output, statement, private, public_key, beside)
+        return 0
+    origin.refuse()
+    found = at_hand(image, record)
+    if found.record is None or found.subject is None:
+        what = "build record" if found.record is None else "image"
+        raise Misuse(
+            f"{image} has no {what} beside it, and the statement is about both",
+            fix="name the image that `troth build` wrote; --record names its record",
+        )
     statement = making.statement(
         found.record, record_sha256=found.record_sha256, name=plain(image.name), builder=builder
     )
@@ -85,24 +105,13 @@ def provenance(
     )
     if wrong:
         raise Misuse(f"the record does not fit the image: {wrong[0]}", fix="build it again")
-    payload = json.canonical(statement)
-    count = len(statement["predicate"]["buildDefinition"]["resolvedDependencies"])
-    if private is None:
-        write_file(output, payload, replace=False)
-        say(f"wrote {output}: {count} inputs, signed by nobody")
-        return 0
-    public = public_of(private, public_key)
-    others = None if beside is None else dsse.read(read_source(str(beside)))
-    envelope = dsse.sign(
-        payload, payload_type=dsse.IN_TOTO, keys=[(public, private)], beside=others
-    )
-    write_file(output, envelope.to_json(), replace=False)
-    say(f"wrote {output}: {count} inputs, signed with {public.algorithm}, key {public.id[:16]}…")
+    _write(output, statement, private, public_key, beside)
     return 0
 
 
 def check(
     image: Path,
+    origin: Origin = NOWHERE,
     *,
     provenance: Path,
     key: _Keys = (),
@@ -123,9 +132,14 @@ def check(
         troth release check app.eif --provenance app.sigstore.json --sigstore-identity \
             https://github.com/OWNER/REPO/.github/workflows/release.yml@refs/tags/v1 \
             --sigstore-issuer https://token.actions.githubusercontent.com
+        troth release check app-1.0-py3-none-any.whl --provenance app.provenance.json --key public.pem \
+            --source https://example.org/app.git
+
+    Of a wheel the inputs are made again from its source, at the commit that the statement names.
 
     Args:
-        image: an EIF.
+        image: an EIF, a pure-Python wheel, or the hardware kernel.
+        origin: of a wheel.
         provenance: the envelope, or a Sigstore bundle of version 0.3 with one in it.
         key: a public key in PEM that must have signed; may be given again.
         builder: URI of what must have built it; anything that the signers name by default.
@@ -147,9 +161,12 @@ def check(
         )
     if trusted_root is not None and not through:
         raise Misuse("a trusted root is for Sigstore's bundles", fix="leave --trusted-root away")
-    found = at_hand(image, record)
-    if found.subject is None:
-        raise Misuse("a build record is no image", fix="name the image itself")
+    file = _release_artifact.of(image, record)
+    found = None if file else at_hand(image, record)
+    if found is not None:
+        origin.refuse()
+        if found.subject is None:
+            raise Misuse("a build record is no image", fix="name the image itself")
     data = read_source(str(provenance))
     if through:
         kind, payload, wrong = _bundle(data, sigstore_identity, sigstore_issuer, trusted_root)
@@ -161,17 +178,21 @@ def check(
     said = ""
     if not wrong:
         statement = _statement(kind, payload)
-        wrong = list(
-            made.problems(
-                statement,
-                found.subject,
-                record=found.record,
-                record_sha256=found.record_sha256,
-                builder=builder,
+        if file is not None:
+            wrong = list(file.problems(statement, origin, builder=builder))
+        elif found is not None and found.subject is not None:
+            wrong = list(
+                made.problems(
+                    statement,
+                    found.subject,
+                    record=found.record,
+                    record_sha256=found.record_sha256,
+                    builder=builder,
+                )
             )
-        )
         said = "" if wrong else statement["predicate"]["runDetails"]["builder"]["id"]
-    code = 1 if wrong else (0 if found.record is not None else 4)
+    about = _about(file, found)
+    code = 1 if wrong else (0 if about.compared else 4)
     result = {1: "refused", 0: "verified", 4: "undecided"}[code]
     if json:
         summary = {
@@ -180,41 +201,100 @@ def check(
             "signers": [] if wrong else signers,
             "builder": said,
             "builder_expected": builder,
-            "image_sha256": found.subject.sha256,
+            "image_sha256" if file is None else "file_sha256": about.sha256,
             "inputs_compared": code == 0,
-            "signed_for_pcr8": found.subject.signed,
+            **({} if file else {"signed_for_pcr8": about.signed}),
         }
         out(strict.canonical(summary).decode())
         return code
-    _report(result, wrong, signers=signers, said=said, builder=builder, found=found)
+    _report(result, wrong, signers=signers, said=said, builder=builder, about=about)
     return code
 
 
 COMMANDS: Final = (provenance, check)
 
 
+def _write(
+    output: Path,
+    statement: dict[str, Any],
+    private: "Private | None",
+    public_key: Path | None,
+    beside: Path | None,
+) -> None:
+    """Signs a statement and writes it; without a key the bare statement."""
+    from troth.release import dsse
+    from troth.wire import json
+
+    payload = json.canonical(statement)
+    count = len(statement["predicate"]["buildDefinition"]["resolvedDependencies"])
+    if private is None:
+        write_file(output, payload, replace=False)
+        say(f"wrote {output}: {count} inputs, signed by nobody")
+        return
+    public = public_of(private, public_key)
+    others = None if beside is None else dsse.read(read_source(str(beside)))
+    envelope = dsse.sign(
+        payload, payload_type=dsse.IN_TOTO, keys=[(public, private)], beside=others
+    )
+    write_file(output, envelope.to_json(), replace=False)
+    say(f"wrote {output}: {count} inputs, signed with {public.algorithm}, key {public.id[:16]}…")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _About:
+    """What a statement was held against, for words."""
+
+    name: str
+    what: str
+    sha256: str
+    compared: bool
+    inputs: str
+    signed: bool = False
+
+
+def _about(file: "_release_artifact.File | None", found: "AtHand | None") -> _About:
+    if file is not None:
+        return _About(
+            name=file.name,
+            what=file.kind,
+            sha256=file.sha256,
+            compared=file.compared,
+            inputs=file.inputs,
+        )
+    assert found is not None  # noqa: S101 - one of both
+    assert found.subject is not None  # noqa: S101 - `check` has looked
+    compared = found.record is not None
+    return _About(
+        name=found.name,
+        what="image",
+        sha256=found.subject.sha256,
+        compared=compared,
+        inputs="all as the build record has them"
+        if compared
+        else "not compared: there is no build record beside the image",
+        signed=found.subject.signed,
+    )
+
+
 def _report(
-    result: str, wrong: list[str], *, signers: list[str], said: str, builder: str, found: "AtHand"
+    result: str, wrong: list[str], *, signers: list[str], said: str, builder: str, about: "_About"
 ) -> None:
     from troth.render.escape import visible
 
-    out(f"{result}   {visible(found.name)}")
+    out(f"{result}   {visible(about.name)}")
     for words in wrong:
         out(f"  {visible(words)}")
-    if wrong or found.subject is None:
+    if wrong:
         return
-    out(f"  image    {found.subject.sha256}")
+    out(f"  {about.what:8} {about.sha256}")
     for signer in signers:
         out(f"  signed   {visible(signer)}")
     out(
         f"  builder  {visible(said)}"
         + ("" if builder else "   (as the signer says; --builder asks for one)")
     )
-    if found.record is not None:
-        out("  inputs   all as the build record has them")
-    else:
-        out("  inputs   not compared: there is no build record beside the image")
-    if found.subject.signed:
+    out(f"  inputs   {visible(about.inputs)}")
+    if about.signed:
         out("  note     the image is signed for PCR8 since; the statement is about all else of it")
 
 

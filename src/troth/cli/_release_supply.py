@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
+from troth.cli import _release_artifact
 from troth.cli._console import exists, out, say, write_file
 from troth.cli._progress import progress
+from troth.cli._release_artifact import NOWHERE, Origin
 from troth.errors import Misuse
 
 if TYPE_CHECKING:
@@ -18,38 +20,51 @@ _Names = Annotated[tuple[str, ...], Parameter(name="--allow-unaudited")]
 
 
 def sbom(
-    image: Path, *, output: _Out = None, record: Path | None = None, packages: Path | None = None
+    image: Path,
+    origin: Origin = NOWHERE,
+    *,
+    output: _Out = None,
+    record: Path | None = None,
+    packages: Path | None = None,
 ) -> int:
-    """Write the bill of materials of an image: CycloneDX 1.6, the same bytes each time.
+    r"""Write the bill of materials of an image: CycloneDX 1.6, the same bytes each time.
 
     Debian packages, wheels, kernel, interpreter, the app's own files, troth's agent, and the libraries that
     were found inside of these. What is not at hand is named in it, and on stderr.
 
         troth release sbom app.eif -o app.cdx.json
         troth release sbom app.build.json --packages packages
+        troth release sbom app-1.0-py3-none-any.whl --source https://example.org/app.git \
+            --source-commit 0123456789… -o app.cdx.json
 
     Args:
-        image: an EIF with its build record beside it, or the *.build.json alone.
+        image: an EIF with its build record beside it, or the *.build.json alone; a pure-Python wheel, or the
+            hardware kernel.
+        origin: of a wheel.
         output: file to write; it must not exist. stdout by default.
         record: the build record, where it is not beside the image.
         packages: folder with the packages, looked at before the user's store.
     """
     from troth.cli._release_image import at_hand, parts_of
+    from troth.release import artifact_sbom
     from troth.release import sbom as bill
 
     if output is not None and exists(output):
         raise Misuse(f"{output} exists", fix="name another file, or remove it first")
+    file = _release_artifact.of(image, record)
+    if file is not None:
+        if packages is not None:
+            raise Misuse("packages are looked into for an image", fix="leave --packages away")
+        with file.made(origin) as artifact:
+            return _written(output, artifact_sbom.write(artifact), f"{len(artifact.inputs)} inputs")
+    origin.refuse()
     with progress() as tell:
         found = at_hand(image, record)
         parts = parts_of(found, packages, tell)
         made = bill.write(parts, name=found.name)
-    if output is None:
-        out(made.decode("utf-8").rstrip("\n"))
-        return 0
-    write_file(output, made, replace=False)
     inside = sum(bool(part.within) for part in parts.parts)
-    say(f"wrote {output}: {len(parts.parts) - inside} parts, and {inside} found inside of them")
-    return 0
+    words = f"{len(parts.parts) - inside} parts, and {inside} found inside of them"
+    return _written(output, made, words)
 
 
 def licences(
@@ -142,6 +157,15 @@ def audit(
     code = found.exit_code(allow_unaudited)
     _show(found, frozenset(allow_unaudited), code, json=json)
     return code
+
+
+def _written(output: Path | None, made: bytes, words: str) -> int:
+    if output is None:
+        out(made.decode("utf-8").rstrip("\n"))
+    else:
+        write_file(output, made, replace=False)
+        say(f"wrote {output}: {words}")
+    return 0
 
 
 COMMANDS: Final = (sbom, licences, audit)

@@ -1,33 +1,22 @@
-"""`troth rebuild`: does this source give that image? Built again, compared, and where it differs told why."""
+"""`troth rebuild`: does this source give that image, wheel or kernel? Built again, compared, and told why not."""
 
 import contextlib
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
-from troth.cli import _rebuilt
+from troth.cli import _rebuild_source, _rebuilt, _rebuilt_file
 from troth.cli._against import Against, is_of, judge
 from troth.cli._progress import progress
 from troth.errors import Misuse
 
 if TYPE_CHECKING:
-    from troth.image.checkout import Source
     from troth.image.stated import Stated
 
 _NOTHING: Final = Against()
-_MOST_NAME: Final = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where the source is: a folder, or a repository."""
-
-    folder: Path | None = None
-    source: "Source | None" = None
 
 
 def rebuild(
@@ -56,6 +45,12 @@ def rebuild(
         troth rebuild https://example.org/app.git --tag v1 --path app --image app.eif
         troth rebuild examples/hello --image hello.eif -o again.eif
 
+    A pure-Python wheel is built again from a commit of its source, by the packages that requirements/build.txt in it
+    names by hash. The hardware kernel is built again twice, which takes some minutes.
+
+        troth rebuild app-1.0-py3-none-any.whl --source https://example.org/app.git --tag v1
+        troth rebuild vmlinuz
+
     Args:
         target: what is built again.
         against: evidence.
@@ -76,8 +71,20 @@ def rebuild(
     from troth.image.files import disk
 
     against.check()
+    if _rebuilt_file.is_file(target):
+        asked = {"--against": against.against, "--image": image, "--root": root}
+        where = {"--source": source, "--tag": tag, "--commit": commit, "--path": path}
+        return _rebuilt_file.rebuild(
+            target,
+            refused=asked,
+            where=where,
+            python=python,
+            mirror=mirror,
+            out=out,
+            json=json,
+        )
     name, data, stated = _rebuilt.target(target, image)
-    place = _place(target, stated, source, tag=tag, commit=commit, path=path)
+    place = _rebuild_source.of(target, stated, source, tag=tag, commit=commit, path=path)
     if data is None and stated is None and against.against is None:
         raise Misuse(
             "there is nothing to compare the rebuild with",
@@ -87,7 +94,8 @@ def rebuild(
         with disk("making a folder for the source"):
             folder = stack.enter_context(TemporaryDirectory(prefix="troth-source-"))
         tell = stack.enter_context(progress())
-        app, told = _fetched(place, Path(folder, "source"), root, tell)
+        app, told = _rebuild_source.fetched(place, Path(folder, "source"), tell)
+        _refuse_outside(app, place, root)
         found = list(builder.of_source(app, stated)) if stated else []
         rebuilt = builder.build(
             app,
@@ -115,80 +123,16 @@ def rebuild(
     )
 
 
-def _place(
-    target: str,
-    stated: "Stated | None",
-    named: str | None,
-    *,
-    tag: str | None,
-    commit: str | None,
-    path: str | None,
-) -> Place:
-    """Where the source is taken from.
+def _refuse_outside(app: Path, place: "_rebuild_source.Place", root: Path | None) -> None:
+    """A commit's app whose root lies elsewhere: nobody can say that it is the commit's."""
+    from troth.image import recipe
 
-    Raises:
-        Misuse: nobody says.
-    """
-    from dataclasses import replace
-
-    from troth.image import checkout
-    from troth.image.checkout import Source
-
-    said = None if stated is None else stated.source
-    itself = _rebuilt.is_place(target)
-    where = target if itself else named
-    if itself and named is not None:
-        raise Misuse("the target is a source already", fix="leave --source away")
-    if where is None:
-        if said is None:
-            raise Misuse(
-                "the build record does not say where the source is",
-                fix="name its folder or address: --source PLACE",
-            )
-        where = said.git
-    local = Path(where)
-    asked = tag is not None or commit is not None
-    if "://" not in where and "::" not in where:
-        if not local.is_dir():
-            raise Misuse(
-                f"{where[:_MOST_NAME]} is no folder and no address",
-                fix=f"addresses begin with {', '.join(f'{p}://' for p in checkout.PROTOCOLS)}",
-            )
-        if not asked:
-            return Place(folder=local / path if path else local)
-        where = local.resolve().as_uri()
-    inside = path or (said.path if said else ".")
-    found = Source(git=where, tag=tag or "", commit=commit or "", path=inside)
-    if said is not None and not asked:
-        found = replace(said, git=where, path=inside)
-    return Place(source=checkout.check(found))
-
-
-def _fetched(
-    place: Place, into: Path, root: Path | None, tell: Any
-) -> tuple[Path, dict[str, object]]:
-    """The folder with the source, and what is said of it."""
-    from troth.image import checkout, recipe
-    from troth.image.rootfs import COMPILE
-
-    if place.folder is not None:
-        return place.folder, {"folder": _rebuilt.shown(place.folder)}
-    assert place.source is not None  # noqa: S101 - one of both
-    if place.source.made:
-        raise Misuse(
-            f"{', '.join(place.source.made)[:_MOST_NAME]} is made from the source, and nothing of a source is run",
-            fix=f"clone {place.source.git}, make it there (./{COMPILE}), and name that folder as the target, "
-            "with --image",
-        )
-    tell(f"fetching {place.source.git}")
-    source = checkout.take(place.source, into)
-    brings = recipe.load(into).brings
-    if brings and root is None and not (into / brings).resolve().is_relative_to(into.resolve()):
+    brings = None if place.folder is not None else recipe.load(app).brings
+    if brings and root is None and not (app / brings).resolve().is_relative_to(app.resolve()):
         raise Misuse(
             f"the app's root is {brings!r}, which lies outside of its source",
             fix="name it: --root PATH",
         )
-    return into, source.stated()
 
 
 def _kernel(app: Path, stated: "Stated | None", root: Path | None) -> str:

@@ -34,6 +34,8 @@ A release in a log names what an app measures to; its owners sign it, each with 
 )
 for _name in ("entry", "freeze", "revoke", "owners", "policy", "publish"):
     app.command(f"troth.cli._entries:{_name}", name=_name)
+for _name in ("artifacts", "logged"):
+    app.command(f"troth.cli._release_logged:{_name}", name=_name)
 for _more in (_release_provenance, _release_supply, _release_attestations):
     for _command in _more.COMMANDS:
         app.command(_command)

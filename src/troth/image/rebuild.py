@@ -94,7 +94,7 @@ def build(
         root = (root or folder / recipe.brings).resolve()
     say(f"building {recipe.name}")
     strange = check.strange()
-    environment = replace(strange, prefix=(*_apart(), *strange.prefix))
+    environment = replace(strange, prefix=(*apart(), *strange.prefix))
     with disk("building"), TemporaryDirectory(prefix="troth-rebuild-") as name:
         copy = Path(name, "a-copy-of-the-source", "app")
         check.copy_app(folder, copy, reverse=True, but=root)
@@ -120,7 +120,7 @@ def build(
     )
 
 
-def _apart() -> tuple[str, ...]:
+def apart() -> tuple[str, ...]:
     """A build needs no network once its inputs are here, and gets none where the machine can see to that."""
     way = ("unshare", "--user", "--map-root-user", "--net")
     if shutil.which("unshare") is None:

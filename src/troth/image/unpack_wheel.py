@@ -33,7 +33,7 @@ def files(wheel: bytes, *, name: str) -> Iterator[tuple[str, bytes]]:
     Raises:
         Malformed: no wheel; a file that RECORD lacks or gives another digest for; a path that climbs.
     """
-    archive, listed = _opened(wheel, name)
+    archive, listed = opened(wheel, name)
     record = _record(archive, name)
     for item in sorted(listed, key=lambda entry: entry.filename):
         path = item.filename
@@ -42,7 +42,7 @@ def files(wheel: bytes, *, name: str) -> Iterator[tuple[str, bytes]]:
             continue
         if path.startswith("/") or ".." in parts or "" in parts or "\\" in path:
             raise Malformed(f"holds the path {path!r}", field=name)
-        data = _read(archive, item, name)
+        data = read(archive, item, name)
         if not path.endswith(
             (".dist-info/RECORD", ".dist-info/RECORD.jws", ".dist-info/RECORD.p7s")
         ):
@@ -52,8 +52,12 @@ def files(wheel: bytes, *, name: str) -> Iterator[tuple[str, bytes]]:
             yield place, data
 
 
-def _opened(wheel: bytes, name: str) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
-    """The archive and what it lists, within bounds."""
+def opened(wheel: bytes, name: str) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
+    """The archive and what it lists, within bounds.
+
+    Raises:
+        Malformed: it is none, or out of bounds.
+    """
     # Before anything is made of them; what a compressed file has by chance does not make so many.
     if wheel.count(_OF_A_MEMBER) > MAX_MEMBERS:
         raise Malformed(f"holds more than {MAX_MEMBERS} files", field=name)
@@ -78,7 +82,12 @@ def _place(parts: list[str]) -> str:
     return "/".join(parts[2:]) if parts[1:2] in (["purelib"], ["platlib"]) else ""
 
 
-def _read(archive: zipfile.ZipFile, item: zipfile.ZipInfo, name: str) -> bytes:
+def read(archive: zipfile.ZipFile, item: zipfile.ZipInfo, name: str) -> bytes:
+    """The content of a member.
+
+    Raises:
+        Malformed: it is damaged.
+    """
     try:
         with archive.open(item) as file:
             # Without a number it would unpack all that there is, and only then look at how much was said.
@@ -92,7 +101,7 @@ def _record(archive: zipfile.ZipFile, name: str) -> dict[str, tuple[str, str]]:
     found = [n for n in archive.namelist() if n.endswith(".dist-info/RECORD") and n.count("/") == 1]
     if len(found) != 1:
         raise Malformed("has no RECORD of its own", field=name)
-    text = _read(archive, archive.getinfo(found[0]), name).decode("utf-8", "replace")
+    text = read(archive, archive.getinfo(found[0]), name).decode("utf-8", "replace")
     try:
         rows = [row for row in csv.reader(text.splitlines()) if len(row) == 3]
     except csv.Error as error:

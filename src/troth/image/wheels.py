@@ -92,6 +92,40 @@ def resolve_pinned(
     return found
 
 
+def install(pins: Sequence[Pin], environment: Path) -> None:
+    """Installs packages that somebody pinned by hash, and nothing else, into a virtual environment.
+
+    Args:
+        pins: from `pins.read`.
+        environment: its folder.
+
+    Raises:
+        Misuse: one has no wheel among the files that are allowed.
+        Malformed: a file has another digest.
+        Unavailable: pip is not there, or reaches no index.
+    """
+    with disk("asking pip"), TemporaryDirectory(prefix="troth-pip-") as folder:
+        wanted = Path(folder, "requirements.txt")
+        wanted.write_text("".join(_line(p.name, p.version, p.sha256) for p in pins))
+        done = _pip(
+            *("--python", str(environment / "bin" / "python"), "install", "--quiet", "--no-deps"),
+            *("--require-hashes", "--only-binary", ":all:", "--requirement", str(wanted)),
+        )
+    if not done.returncode:
+        return
+    if _unreached(done.stderr):
+        raise Unavailable(
+            "pip reaches no index of packages", fix="check the network and pip's configuration"
+        )
+    said = _last_error(done.stderr)
+    if "DO NOT MATCH THE HASHES" in done.stderr:
+        raise Malformed(f"a package has another digest: {said}"[:300], field="pip")
+    raise Misuse(
+        f"pip can't install what is pinned: {said}"[:300],
+        fix="pin versions that have a wheel for this Python",
+    )
+
+
 def _line(name: str, version: str, sha256: Sequence[str]) -> str:
     return f"{name}=={version}{''.join(f' --hash=sha256:{value}' for value in sha256)}\n"
 

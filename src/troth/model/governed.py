@@ -55,6 +55,31 @@ class Logged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Filed:
+    """Files that no platform measures, as they stand in the log. No measurement is accepted because of them.
+
+    Attributes:
+        id, index, version, commit, signed, known_since, active_from, standing, why, revoked_at: as of `Logged`.
+        files: name to SHA-256 in hex.
+        sbom_sha256, provenance_sha256: of what says how they came to be.
+    """
+
+    id: str
+    index: int
+    version: str
+    files: Mapping[str, str]
+    commit: str
+    sbom_sha256: str
+    provenance_sha256: str
+    signed: int
+    known_since: datetime | None
+    active_from: datetime | None
+    standing: Standing
+    why: str = ""
+    revoked_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Frozen:
     """What is frozen (`code`, `policy` or `keys`), by which entry, and when that was known."""
 
@@ -91,6 +116,7 @@ class Governed:
         announced: further keys, in the order of the log.
         policies: digests of policies that the owners stand for, with index and version, in order.
         ignored: what owners wrote and does not count, in words; at most some.
+        artifacts: files that no platform measures, in the order of the log.
         chosen: the release that was accepted, or that explains best why none was; set by who judges.
     """
 
@@ -109,6 +135,7 @@ class Governed:
     announced: tuple[Announced, ...]
     policies: tuple[tuple[int, str, str], ...]
     ignored: tuple[str, ...]
+    artifacts: tuple[Filed, ...] = ()
     chosen: Logged | None = None
 
     @property

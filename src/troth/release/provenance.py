@@ -81,11 +81,7 @@ def statement(
         Misuse: the builder is no URI.
         Malformed: the record is none.
     """
-    if ":" not in builder or not builder.isascii() or not builder.isprintable() or " " in builder:
-        raise Misuse(
-            f"the builder {builder[:60]!r} is no URI",
-            fix="give one of yours, such as https://example.com/builders/release",
-        )
+    check_builder(builder)
     parts = of_record(record, sha256=record_sha256)
     registers = record["nitro"]
     return {
@@ -125,6 +121,19 @@ def statement(
             },
         },
     }
+
+
+def check_builder(builder: str) -> None:
+    """That a builder is named as SLSA names them.
+
+    Raises:
+        Misuse: by no URI.
+    """
+    if ":" not in builder or not builder.isascii() or not builder.isprintable() or " " in builder:
+        raise Misuse(
+            f"the builder {builder[:60]!r} is no URI",
+            fix="give one of yours, such as https://example.com/builders/release",
+        )
 
 
 def parse(payload: bytes) -> dict[str, Any]:
@@ -179,7 +188,7 @@ def problems(
         )
     except Misuse as error:
         return (str(error),)
-    shown = list(_differences(expected, presented, "statement"))
+    shown = list(differences(expected, presented, "statement"))
     more = [f"and {len(shown) - _MOST_SHOWN} more"] if len(shown) > _MOST_SHOWN else []
     return (*shown[:_MOST_SHOWN], *more)
 
@@ -206,7 +215,15 @@ def _about(presented: Mapping[str, Any], image: Subject) -> Iterator[str]:
         yield "it gives other measurements than this image's"
 
 
-def _differences(want: Any, got: Any, path: str) -> Iterator[str]:
+def differences(want: Any, got: Any, path: str, by: str = "the build record") -> Iterator[str]:
+    """Where a statement says something else than is made from what is at hand.
+
+    Args:
+        want: what is made.
+        got: what was presented.
+        path: for words.
+        by: what it is made from, for words.
+    """
     if isinstance(want, dict) and isinstance(got, dict):
         for key in sorted(want.keys() | got.keys()):
             if key not in got:
@@ -214,15 +231,15 @@ def _differences(want: Any, got: Any, path: str) -> Iterator[str]:
             elif key not in want:
                 yield f"{path}.{key} is not known"
             else:
-                yield from _differences(want[key], got[key], f"{path}.{key}")
+                yield from differences(want[key], got[key], f"{path}.{key}", by)
     elif isinstance(want, list) and isinstance(got, list) and len(want) == len(got):
         for number, (one, other) in enumerate(zip(want, got, strict=True)):
-            yield from _differences(one, other, f"{path}[{number}]")
+            yield from differences(one, other, f"{path}[{number}]", by)
     elif isinstance(want, list) and isinstance(got, list):
-        yield f"{path} has {len(got)} items, and the build record gives {len(want)}"
+        yield f"{path} has {len(got)} items, and {by} gives {len(want)}"
     # 1 is True to Python, and not to anybody else.
     elif want != got or type(want) is not type(got):
-        yield f"{path} is {got!r:.90}, and the build record gives {want!r:.90}"
+        yield f"{path} is {got!r:.90}, and {by} gives {want!r:.90}"
 
 
 def _inputs(parts: Components) -> Iterator[Part]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cyclonedx.model.component import Component
 
 # RFC 9562, 6.6: a name space of our own, so that our names meet nobody else's.
-_SPACE: Final = uuid.UUID("7b1f6d0a-43c5-5b0e-9a53-1d8c7f2f6d21")
+SPACE: Final = uuid.UUID("7b1f6d0a-43c5-5b0e-9a53-1d8c7f2f6d21")
 _EXPRESSION: Final = re.compile(r"[A-Za-z0-9.+-]+(?: (?:AND|OR|WITH) [A-Za-z0-9.+-]+)*")
 _NAME: Final = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.+~-]*/)*[A-Za-z0-9_][A-Za-z0-9_.+~-]*")
 _PREFIX: Final = "troth:"
@@ -35,14 +35,30 @@ def write(parts: Components, *, name: str) -> bytes:
     Raises:
         Unavailable: the library for CycloneDX is not installed (extra `sbom`).
     """
+    needed()
+    return text(_bom(parts, name))
+
+
+def needed() -> None:
+    """Says what is missing before anything is made.
+
+    Raises:
+        Unavailable: the library for CycloneDX is not installed (extra `sbom`).
+    """
     try:
-        from cyclonedx.output.json import JsonV1Dot6
+        import cyclonedx  # noqa: F401
     except ImportError:
         raise Unavailable(
             "a bill of materials needs the package cyclonedx-python-lib",
             fix="install troth with its extra: pip install 'troth[sbom]'",
         ) from None
-    return JsonV1Dot6(_bom(parts, name)).output_as_string(indent=1).encode("utf-8") + b"\n"
+
+
+def text(bom: "Bom") -> bytes:
+    """The file."""
+    from cyclonedx.output.json import JsonV1Dot6
+
+    return JsonV1Dot6(bom).output_as_string(indent=1).encode("utf-8") + b"\n"
 
 
 def _bom(parts: Components, name: str) -> "Bom":
@@ -57,7 +73,7 @@ def _bom(parts: Components, name: str) -> "Bom":
         type=ComponentType.FIRMWARE,
         bom_ref=f"image:{parts.image}",
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=parts.image)],
-        properties=_properties(
+        properties=properties(
             {
                 "build-record-sha256": parts.record,
                 "suite": parts.suite,
@@ -67,7 +83,7 @@ def _bom(parts: Components, name: str) -> "Bom":
     )
     metadata = BomMetaData(
         component=image,
-        properties=_properties({"not-looked-into": tuple(one.words for one in parts.unseen)}),
+        properties=properties({"not-looked-into": tuple(one.words for one in parts.unseen)}),
     )
     # Where this is left out the library writes the time at which it was called.
     metadata.timestamp = None  # type: ignore[assignment]
@@ -76,7 +92,7 @@ def _bom(parts: Components, name: str) -> "Bom":
     tree = Dependency(ref=image.bom_ref, dependencies=[Dependency(ref=c.bom_ref) for c in made])
     return Bom(
         components=made,
-        serial_number=uuid.uuid5(_SPACE, seen),
+        serial_number=uuid.uuid5(SPACE, seen),
         metadata=metadata,
         dependencies=[tree],
     )
@@ -106,7 +122,7 @@ class _Made:
                 type=ComponentType.APPLICATION,
                 bom_ref=self._reference("image:app"),
                 components=files,
-                properties=_properties({"kind": "app", "role": "image"}),
+                properties=properties({"kind": "app", "role": "image"}),
             )
             made.append(app)
         return made
@@ -133,9 +149,9 @@ class _Made:
             if part.sha256
             else (),
             purl=_purl(part, self._parts),
-            licenses=_licences(part.licences or ()),
+            licenses=licences(part.licences or ()),
             components=[self._component(one) for one in inner],
-            properties=_properties(
+            properties=properties(
                 {
                     "kind": part.kind,
                     "role": part.role,
@@ -179,7 +195,7 @@ def _purl(part: Part, parts: Components) -> Any:
     return None
 
 
-def _licences(stated: Iterable[str]) -> list[Any]:
+def licences(stated: Iterable[str]) -> list[Any]:
     """One expression as such; several, or what is no expression of SPDX, by their names."""
     from cyclonedx.model.license import DisjunctiveLicense, LicenseExpression
     from cyclonedx.spdx import is_expression, is_supported_id
@@ -192,7 +208,8 @@ def _licences(stated: Iterable[str]) -> list[Any]:
     return [DisjunctiveLicense(name=name) for name in every]
 
 
-def _properties(values: dict[str, str | tuple[str, ...]]) -> list[Any]:
+def properties(values: dict[str, str | tuple[str, ...]]) -> list[Any]:
+    """Properties in the name space of ours; what is empty is left away."""
     from cyclonedx.model import Property
 
     return [

@@ -22,6 +22,7 @@ from troth.tlog.note import Note
 from troth.tlog.statement import (
     APP,
     WHATS,
+    Artifacts,
     Freeze,
     KeyRelease,
     Owners,
@@ -43,6 +44,8 @@ _WORD: Final = re.compile(r"[a-z0-9_]{1,64}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _VALUE: Final = re.compile(r"(?:[0-9a-f]{2}){16,64}")
+_FILE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
+_MOST_FILES: Final = 100
 _MOST_VALUES: Final = 64
 _MOST_TEXT: Final = 1000
 _MOST_NUMBER: Final = 2**53
@@ -148,18 +151,25 @@ def _is_canonical(value: Any, line: str) -> bool:
 def _plain(says: Statement) -> dict[str, Any]:
     match says:
         case Release():
-            source = says.source
             return {
                 "kind": "release",
                 "app": says.app,
                 "version": says.version,
                 "measurements": _sorted(says.measurements),
-                "source": None
-                if source is None
-                else {"git": source.git, "commit": source.commit, "path": source.path},
+                "source": _plain_source(says.source),
                 "lock_sha256": says.lock_sha256,
                 "record_sha256": says.record_sha256,
                 "image_sha256": says.image_sha256,
+            }
+        case Artifacts():
+            return {
+                "kind": "artifacts",
+                "app": says.app,
+                "version": says.version,
+                "files": dict(says.files),
+                "source": _plain_source(says.source),
+                "sbom_sha256": says.sbom_sha256,
+                "provenance_sha256": says.provenance_sha256,
             }
         case PolicyChange():
             digest, version = says.policy_sha256, says.version
@@ -182,6 +192,12 @@ def _plain(says: Statement) -> dict[str, Any]:
             }
 
 
+def _plain_source(source: Source | None) -> dict[str, str] | None:
+    if source is None:
+        return None
+    return {"git": source.git, "commit": source.commit, "path": source.path}
+
+
 def _sorted(registers: Registers) -> dict[str, Any]:
     return {p: {name: sorted(v) for name, v in named.items()} for p, named in registers.items()}
 
@@ -195,6 +211,17 @@ def _release(value: dict[str, Any], app: str, field: str) -> Release:
         lock_sha256=_matching(value, "lock_sha256", _SHA256, field),
         record_sha256=_matching(value, "record_sha256", _SHA256, field),
         image_sha256=_matching(value, "image_sha256", _SHA256, field),
+    )
+
+
+def _artifacts(value: dict[str, Any], app: str, field: str) -> Artifacts:
+    return Artifacts(
+        app=app,
+        version=_words(value, "version", field, most=128),
+        files=_files(value["files"], field),
+        source=None if value["source"] is None else _source(value["source"], field),
+        sbom_sha256=_matching(value, "sbom_sha256", _SHA256, field),
+        provenance_sha256=_matching(value, "provenance_sha256", _SHA256, field),
     )
 
 
@@ -249,6 +276,10 @@ _READERS: Final[
             | {"lock_sha256", "record_sha256", "image_sha256"},
             _release,
         ),
+        "artifacts": (
+            frozenset({"version", "files", "source", "sbom_sha256", "provenance_sha256"}),
+            _artifacts,
+        ),
         "policy": (frozenset({"policy_sha256", "version"}), _policy),
         "freeze": (frozenset({"what"}), _freeze),
         "revoke": (frozenset({"release", "why"}), _revoke),
@@ -266,6 +297,16 @@ def _source(value: Any, field: str) -> Source:
         commit=_matching(value, "commit", _COMMIT, field),
         path=_words(value, "path", field),
     )
+
+
+def _files(value: Any, field: str) -> Mapping[str, str]:
+    if not isinstance(value, dict) or not 1 <= len(value) <= _MOST_FILES:
+        raise Malformed(f"files should be 1 to {_MOST_FILES} names with digests", field=field)
+    for name in value:
+        if not _FILE.fullmatch(name):
+            raise Malformed(f"{name[:80]!r} is no plain name of a file", field=field)
+        _matching(value, name, _SHA256, field)
+    return MappingProxyType(dict(value))
 
 
 def _measurements(value: Any, field: str) -> Registers:

@@ -9,17 +9,25 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from troth.errors import Malformed
-from troth.model.governed import Announced, Frozen, Governed, Logged, Standing
+from troth.model.governed import Announced, Filed, Frozen, Governed, Logged, Standing
 from troth.tlog import entry as entries
 from troth.tlog import note as notes
 from troth.tlog.checkpoint import Signed
 from troth.tlog.entry import Entry, NoEntry
 from troth.tlog.note import Note, Signature, VerifierKey
 from troth.tlog.snapshot import Opened
-from troth.tlog.statement import Freeze, Owners, PolicyChange, Release, Revoke, Statement
+from troth.tlog.statement import (
+    Artifacts,
+    Freeze,
+    Owners,
+    PolicyChange,
+    Release,
+    Revoke,
+    Statement,
+)
 from troth.tlog.terms import Terms
 
 AHEAD: Final = timedelta(minutes=5)
@@ -27,6 +35,7 @@ AHEAD: Final = timedelta(minutes=5)
 _MOST_IGNORED: Final = 20
 _MOST_WRONG: Final = 1024
 _S = TypeVar("_S", bound=Statement)
+_R = TypeVar("_R", Release, Artifacts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +151,7 @@ def state(reading: Reading, at: datetime) -> Governed:
             for w, says in _of(count, PolicyChange)
             if w.index not in late
         ),
+        artifacts=tuple(_artifacts(reading, known, frozen.get("code"), at)),
         ignored=(*reading.ignored, *late.values(), *weak)[:_MOST_IGNORED],
     )
 
@@ -149,11 +159,42 @@ def state(reading: Reading, at: datetime) -> Governed:
 def _releases(
     reading: Reading, known: "_Known", frozen: Frozen | None, at: datetime
 ) -> Iterator[Logged]:
-    """Each release once, at its first place that counts: anybody may append a copy of an entry later on."""
+    for w, says, known_as in _standing(reading, Release, known, frozen, at):
+        yield Logged(
+            # Plain, for other processes: read-only views have no form of their own.
+            measurements={p: dict(named) for p, named in says.measurements.items()},
+            version=says.version,
+            commit=says.source.commit if says.source else "",
+            index=w.index,
+            signed=w.signed,
+            **known_as,
+        )
+
+
+def _artifacts(
+    reading: Reading, known: "_Known", frozen: Frozen | None, at: datetime
+) -> Iterator[Filed]:
+    for w, says, known_as in _standing(reading, Artifacts, known, frozen, at):
+        yield Filed(
+            files=dict(says.files),
+            sbom_sha256=says.sbom_sha256,
+            provenance_sha256=says.provenance_sha256,
+            version=says.version,
+            commit=says.source.commit if says.source else "",
+            index=w.index,
+            signed=w.signed,
+            **known_as,
+        )
+
+
+def _standing(
+    reading: Reading, kind: type[_R], known: "_Known", frozen: Frozen | None, at: datetime
+) -> Iterator[tuple[Written, _R, dict[str, Any]]]:
+    """Each once, at its first place that counts: anybody may append a copy of an entry later on."""
     terms = reading.terms
     revoked = _revoked(reading)
-    best: dict[str, tuple[Written, Release]] = {}
-    for w, says in _of(reading.written, Release):
+    best: dict[str, tuple[Written, _R]] = {}
+    for w, says in _of(reading.written, kind):
         first = best.setdefault(w.entry.id, (w, says))
         enough = min(w.signed, terms.owner_threshold)
         if enough > min(first[0].signed, terms.owner_threshold):
@@ -172,19 +213,17 @@ def _releases(
             standing = Standing.UNSEEN
         else:
             standing = Standing.ACTIVE if active is not None and active <= at else Standing.WAITING
-        yield Logged(
-            id=name,
-            index=w.index,
-            version=says.version,
-            # Plain, for other processes: read-only views have no form of their own.
-            measurements={p: dict(named) for p, named in says.measurements.items()},
-            commit=says.source.commit if says.source else "",
-            signed=w.signed,
-            known_since=since,
-            active_from=active,
-            standing=standing,
-            why=why,
-            revoked_at=revoked_at,
+        yield (
+            w,
+            says,
+            {
+                "id": name,
+                "known_since": since,
+                "active_from": active,
+                "standing": standing,
+                "why": why,
+                "revoked_at": revoked_at,
+            },
         )
 
 

@@ -21,6 +21,7 @@ from troth.tlog.monitor_state import Memory
 from troth.tlog.note import VerifierKey
 from troth.tlog.read import Reader
 from troth.tlog.statement import (
+    Artifacts,
     Freeze,
     KeyRelease,
     Owners,
@@ -73,7 +74,7 @@ class Listed:
 
     Attributes:
         index: its place.
-        kind: release, policy, freeze, revoke, owners or key-release.
+        kind: release, artifacts, policy, freeze, revoke, owners or key-release.
         words: what it says, short.
         id: SHA-256 of what was signed, in hex.
         signed: names of those of the owners' keys whose signatures verify.
@@ -346,6 +347,9 @@ def _words(entry: Entry) -> tuple[str, str]:
     match entry.says:
         case Release(version=version):
             return "release", version
+        case Artifacts(version=version, files=files):
+            first = f"{next(iter(files))}{' …' if len(files) > 1 else ''}"
+            return "artifacts", f"{version} {first}"
         case PolicyChange(version=version, policy_sha256=digest):
             return "policy", f"{version} {digest[:16]}"
         case Freeze(what=what):

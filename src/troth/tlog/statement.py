@@ -49,6 +49,27 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Artifacts:
+    """Files that no platform measures, such as a wheel: no measurement counts because of it.
+
+    Attributes:
+        app: its name.
+        version: for people.
+        files: name to SHA-256 in hex.
+        source: where they are made from, None where that is not said.
+        sbom_sha256, provenance_sha256: digests of their bill of materials and of the signed statement of how
+            they came to be, in hex.
+    """
+
+    app: str
+    version: str
+    files: Mapping[str, str]
+    source: Source | None
+    sbom_sha256: str
+    provenance_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyChange:
     """A policy that the owners stand for, by its digest."""
 
@@ -94,7 +115,7 @@ class KeyRelease:
     at: datetime
 
 
-Statement = Release | PolicyChange | Freeze | Revoke | Owners | KeyRelease
+Statement = Release | Artifacts | PolicyChange | Freeze | Revoke | Owners | KeyRelease
 
 
 def check_app(name: object) -> None:

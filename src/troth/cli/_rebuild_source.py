@@ -1,0 +1,92 @@
+"""Where the source of a rebuild is taken from: a folder as it stands, or a commit of a repository."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from troth.cli import _rebuilt
+from troth.errors import Misuse
+
+if TYPE_CHECKING:
+    from troth.image.checkout import Source
+    from troth.image.stated import Stated
+
+_MOST_NAME: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the source is: a folder, or a repository."""
+
+    folder: Path | None = None
+    source: "Source | None" = None
+
+
+def of(
+    target: str,
+    stated: "Stated | None",
+    named: str | None,
+    *,
+    tag: str | None,
+    commit: str | None,
+    path: str | None,
+) -> Place:
+    """Where the source is taken from.
+
+    Raises:
+        Misuse: nobody says.
+    """
+    from troth.image import checkout
+    from troth.image.checkout import Source
+
+    said = None if stated is None else stated.source
+    itself = _rebuilt.is_place(target)
+    where = target if itself else named
+    if itself and named is not None:
+        raise Misuse("the target is a source already", fix="leave --source away")
+    if where is None:
+        if said is None:
+            raise Misuse(
+                "the build record does not say where the source is",
+                fix="name its folder or address: --source PLACE",
+            )
+        where = said.git
+    local = Path(where)
+    asked = tag is not None or commit is not None
+    if "://" not in where and "::" not in where:
+        if not local.is_dir():
+            raise Misuse(
+                f"{where[:_MOST_NAME]} is no folder and no address",
+                fix=f"addresses begin with {', '.join(f'{p}://' for p in checkout.PROTOCOLS)}",
+            )
+        if not asked:
+            return Place(folder=local / path if path else local)
+        where = local.resolve().as_uri()
+    inside = path or (said.path if said else ".")
+    found = Source(git=where, tag=tag or "", commit=commit or "", path=inside)
+    if said is not None and not asked:
+        found = replace(said, git=where, path=inside)
+    return Place(source=checkout.check(found))
+
+
+def fetched(place: Place, into: Path, tell: Any) -> tuple[Path, dict[str, object]]:
+    """The folder with the source, and what is said of it.
+
+    Raises:
+        Misuse, Malformed, Unavailable: as `checkout.take`.
+    """
+    from troth.image import checkout
+    from troth.image.rootfs import COMPILE
+
+    if place.folder is not None:
+        return place.folder, {"folder": _rebuilt.shown(place.folder)}
+    assert place.source is not None  # noqa: S101 - one of both
+    if place.source.made:
+        raise Misuse(
+            f"{', '.join(place.source.made)[:_MOST_NAME]} is made from the source, and nothing of a source is run",
+            fix=f"clone {place.source.git}, make it there (./{COMPILE}), and name that folder as the target, "
+            "with --image",
+        )
+    tell(f"fetching {place.source.git}")
+    source = checkout.take(place.source, into)
+    return into, source.stated()
