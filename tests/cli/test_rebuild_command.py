@@ -16,8 +16,8 @@ from tests.platforms.nitro.signer import image
 
 from troth.cli import _against
 from troth.cli._against import Against, elsewhere, expecting, is_of
+from troth.cli._rebuild_source import of as place
 from troth.cli.main import run
-from troth.cli.rebuild import _place as place
 from troth.errors import Misuse
 from troth.image import check, stated
 from troth.image.build import Built

@@ -172,9 +172,17 @@ def test_the_whole_way_into_a_log(made: Desk, capsys: Says) -> None:
     assert said["entry"]["commit"] == made.commit
     assert run([*look, "--at", "2001-01-01T00:00:00Z"]) == 4
     assert run([*look[:-1], "s.json"]) == 1  # another statement of provenance
-    made.wheel.write_bytes(made.wheel.read_bytes() + b"\0")
+    data = made.wheel.read_bytes()
+    made.wheel.write_bytes(data + b"\0")
     assert run(look) == 1
     assert "gives thing-1.0-py3-none-any.whl another" in capsys.readouterr().out
+    made.wheel.write_bytes(data)
+    assert run(["release", "revoke", "e.entry", "--why", "a hole", "-o", "r.entry"]) == 0
+    for name in ("anna.key", "bert.key"):
+        assert run(["release", "sign", "r.entry", "--owner-key", name]) == 0
+    assert run([*publish[:2], "r.entry", *publish[3:]]) == 0
+    assert run(look) == 1
+    assert "its owners revoked it: a hole" in capsys.readouterr().out
 
 
 def _refused(made: Desk, words: list[str], papers: list[str], source: list[str]) -> None:

@@ -28,6 +28,7 @@ from troth.tlog.terms import Terms
 
 REPOSITORY = Path(__file__).parents[2]
 RELEASES = REPOSITORY / "releases"
+REQUIREMENTS = REPOSITORY / "requirements"
 LOG = RELEASES / "log"
 PAPERS = sorted(path.parent for path in RELEASES.glob("*/release.entry"))
 SECRET = ("PRIVATE KEY", "PRIVATE+KEY")
@@ -207,6 +208,19 @@ def _built(commit: str, folder: Path) -> Path:
     subprocess.run(command, cwd=source, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
     return wheel
+
+
+def test_what_builds_the_wheel_is_what_is_developed_with() -> None:
+    """So that a wheel of `make setup`'s environment is the one that anybody builds again."""
+    pinned = {name: _pins(REQUIREMENTS / f"{name}.txt") for name in ("build", "dev")}
+    assert pinned["build"]
+    assert {n: pinned["dev"].get(n) for n in pinned["build"]} == pinned["build"]
+
+
+def _pins(path: Path) -> dict[str, str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    heads = [line.split(" ")[0] for line in lines if "==" in line and not line.startswith(" ")]
+    return dict(head.split("==") for head in heads)
 
 
 def test_no_private_key_is_in_the_repository() -> None:

@@ -46,7 +46,7 @@ def needed() -> None:
         Unavailable: the library for CycloneDX is not installed (extra `sbom`).
     """
     try:
-        import cyclonedx  # noqa: F401
+        import cyclonedx.output.json  # noqa: F401
     except ImportError:
         raise Unavailable(
             "a bill of materials needs the package cyclonedx-python-lib",
