@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench.timing import Line
@@ -14,7 +15,7 @@ from bench.timing import Line
 from troth.errors import TrothError
 from troth.image import build as builder
 from troth.image import deb, locking
-from troth.image.lock import Lock
+from troth.image.lock import Deb, Lock
 from troth.image.store import Store
 from troth.image.tree import Tree, merged
 from troth.wire import cpio, eif
@@ -81,13 +82,21 @@ def _floor(lock: Lock, store: Store, image: bytes) -> None:
 def _archive(lock: Lock, store: Store) -> int:
     """All files of the packages, none left out: what the peer packs."""
     tree = Tree()
-    for package in lock.debs:
-        data = store.get(sha256=package.sha256, name=package.file)
-        for member in deb.members(data, name=package.file):
-            path = merged(member.path)
-            if path:
-                deb.place(member, tree, path, owner=package.name)
+    with ThreadPoolExecutor() as pool:
+        for package, members in zip(lock.debs, pool.map(_of(store), lock.debs), strict=True):
+            for member in members:
+                path = merged(member.path)
+                if path:
+                    deb.place(member, tree, path, owner=package.name)
     return sum(len(piece) for piece in cpio.pack(tree.entries()))
+
+
+def _of(store: Store) -> Callable[[Deb], list[deb.Member]]:
+    def members(package: Deb) -> list[deb.Member]:
+        data = store.get(sha256=package.sha256, name=package.file)
+        return list(deb.members(data, name=package.file))
+
+    return members
 
 
 def _absent() -> str:

@@ -1,6 +1,9 @@
 """The file system of an image, in memory: packages, wheels, the agent, the app, and what ties them."""
 
 import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from stat import S_IFDIR, S_IFMT
 from typing import Any, Final
@@ -22,7 +25,7 @@ from troth.image.brought import Brought
 from troth.image.files import disk
 from troth.image.hardware import kept
 from troth.image.keys import suite
-from troth.image.lock import Lock, Wheel
+from troth.image.lock import Deb, Lock, Wheel
 from troth.image.process import Process
 from troth.image.recipe import FileRule, Recipe, check_place
 from troth.image.store import Store
@@ -51,6 +54,7 @@ _AGENTS: Final = (
     "etc/ld.so.cache", "etc/ld.so.preload", "etc/troth", "init", "rootfs", "usr/bin/pybuilddir.txt",
     "usr/bin/pyvenv.cfg", "usr/lib/python313.zip", "usr/lib/troth", "usr/pyvenv.cfg",
 )  # fmt: skip
+_AT_ONCE: Final = min(8, os.cpu_count() or 1)
 _MAX_APP_FILE: Final = 1 << 30
 COMPILE: Final = "compile"
 """A script beside the recipe that makes the programs which the recipe names."""
@@ -78,9 +82,7 @@ def make(
     tree = Tree()
     for name in _MOUNT_POINTS:
         tree.add_folder(name, owner="image")
-    for package in lock.debs:
-        data = store.get(sha256=package.sha256, name=package.file)
-        _install(tree, data, owner=package.name, base=package.base)
+    _install(tree, lock.debs, store)
     _wheels(tree, lock.wheels, store, f"usr/local/lib/python{python}/dist-packages")
     _wheels(tree, lock.agent_wheels, store, f"{AGENT}/lib")
     _agent(tree, python)
@@ -125,9 +127,7 @@ def interpreter(image: Tree, lock: Lock, store: Store) -> Tree:
     if not lock.builder:
         return image
     tree = Tree()
-    for package in lock.builder:
-        data = store.get(sha256=package.sha256, name=package.file)
-        _install(tree, data, owner=package.name, base=True)
+    _install(tree, [replace(package, base=True) for package in lock.builder], store)
     return tree
 
 
@@ -146,14 +146,33 @@ def _kernel(recipe: Recipe, lock: Lock, store: Store) -> kernel.Kernel:
     return kernel.take(source, name=lock.kernel.file, raw=lock.machine.raw)
 
 
-def _install(tree: Tree, data: bytes, *, owner: str, base: bool) -> None:
-    for member in deb.members(data, name=owner):
-        path = merged(member.path)
-        if any(path == place or path.startswith(f"{place}/") for place in _AGENTS):
-            raise Malformed(f"holds /{path}, which no package of Debian's has", field=owner)
-        if not path or slim.unread(path) or (base and not slim.kept_of_base(path)):
-            continue
-        deb.place(member, tree, path, owner=owner)
+def _install(tree: Tree, packages: Sequence[Deb], store: Store) -> None:
+    """Packages in their order; several are unpacked at once, because that is most of the work."""
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        for package, kept in zip(packages, pool.map(_kept_of(store), packages), strict=True):
+            for path, member in kept:
+                deb.place(member, tree, path, owner=package.name)
+
+
+def _kept_of(store: Store) -> Callable[[Deb], list[tuple[str, deb.Member]]]:
+    """What an image has of a package."""
+
+    def kept(package: Deb) -> list[tuple[str, deb.Member]]:
+        data = store.get(sha256=package.sha256, name=package.file)
+        found = []
+        for member in deb.members(data, name=package.name):
+            path = merged(member.path)
+            if any(path == place or path.startswith(f"{place}/") for place in _AGENTS):
+                raise Malformed(
+                    f"holds /{path}, which no package of Debian's has", field=package.name
+                )
+            if not path or slim.unread(path):
+                continue
+            if not package.base or slim.kept_of_base(path):
+                found.append((path, member))
+        return found
+
+    return kept
 
 
 def _wheels(tree: Tree, wheels: tuple[Wheel, ...], store: Store, into: str) -> None:
