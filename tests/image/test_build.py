@@ -89,6 +89,7 @@ def test_init_and_configuration(files: dict[str, cpio.Entry]) -> None:
         "sealed": [],
         "free": [],
         "raw_nsm": False,
+        "scratch": [],
         "root": "/",
         "directory": "/",
         "stop_signal": 15,

@@ -34,6 +34,8 @@ def test_good_ones(places: tuple[str, ...]) -> None:
         (("/run/troth",), "/run is not"),
         (("/tmp/x",), "/tmp is not"),
         (("/rootfs/usr",), "/rootfs is not"),
+        (("/app/__pycache__",), "look for code in __pycache__"),
+        (("/opt/x/node_modules/y",), "look for code in node_modules"),
         (("/a", "/a"), "inside"),
         (("/a", "/a/b"), "inside"),
         (("/a/b", "/a"), "inside"),

@@ -10,6 +10,8 @@ _TAKEN: Final = frozenset({
     "bin", "boot", "dev", "etc", "init", "lib", "lib32", "lib64", "libx32", "proc", "root-view", "rootfs",
     "run", "sbin", "sys", "tmp", "usr",
 })  # fmt: skip
+# Where interpreters look for code, wherever they are.
+_CODE: Final = frozenset({"__pycache__", "dist-packages", "node_modules", "site-packages"})
 
 
 def trouble(places: Sequence[str]) -> str:
@@ -28,6 +30,8 @@ def trouble(places: Sequence[str]) -> str:
             return f"has a path of more than {MOST_BYTES} bytes"
         if parts[1] in _TAKEN:
             return f"has {place!a}, and /{parts[1]} is not the app's to write to"
+        if code := sorted(_CODE & set(parts)):
+            return f"has {place!a}, and programs look for code in {code[0]}"
         holding = [other for other in places if f"{place}/".startswith(f"{other}/")]
         if len(holding) > 1:  # itself, and another or itself again
             return f"has {place!a} inside {min(holding, key=len)!a}"
