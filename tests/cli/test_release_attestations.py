@@ -93,6 +93,14 @@ def test_a_file_about_another_wheel_is_not_kept(app: App) -> None:
         assert app.lock.attested == ()
 
 
+def test_a_folder_that_is_none_or_has_nothing(app: App, capsys: Says) -> None:
+    assert app.check("--add", str(app.folder / "absent")) == 2
+    assert "is no folder" in capsys.readouterr().err
+    (app.folder / "files").mkdir()
+    assert app.check("--add", str(app.folder / "files")) == 4
+    assert "kept 0 of" in capsys.readouterr().err
+
+
 def test_a_lock_that_expects_somebody_else(app: App, capsys: Says) -> None:
     assert app.add(app.made()) == 4
     capsys.readouterr()

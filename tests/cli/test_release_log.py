@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -290,3 +291,23 @@ def test_a_log_that_no_policy_asks_for(desk: Desk) -> None:
     assert (code, "asks for no release" in told) == (2, True)
     code, told = desk.verify("--waive", "measurement")
     assert (code, "both expected and waived" in told) == (2, True)
+
+
+def test_a_watch_tells_when_the_log_will_be_too_old(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", desk.path("data"))
+    desk.sign("anna", "bert")
+    assert desk.publish()[0] == 0
+    fleet = desk.folder / "fleet"
+    for name in ("evidence", "collateral"):
+        (fleet / name).mkdir(parents=True)
+    (desk.folder / "evidence.bin").rename(fleet / "evidence" / "one.bin")
+    (desk.folder / "root.pem").rename(fleet / "roots.pem")
+    whole = str(fleet / "collateral" / "app.troth-log")
+    assert desk.run("tlog", "prove", "@log", "--whole", "-o", whole)[0] == 0
+    (desk.folder / "app.policy.toml").rename(fleet / "policy.toml")
+    code, told = desk.run("watch", "--once", str(fleet))
+    assert code == 0, told
+    until = datetime.fromisoformat(told.partition("so until ")[2][:19] + "+00:00")
+    assert 23 < (until - datetime.now(UTC)).total_seconds() / 3600 <= 24

@@ -65,8 +65,9 @@ def test_the_wheels_are_those_that_are_pinned(tmp_path: Path) -> None:
     pins = [Pin(name=w.name, version=w.version, sha256=(w.sha256, "ab" * 32)) for w in found]
     assert wheels.resolve_pinned(pins, python="3.13") == found
     other = [Pin(name=w.name, version=w.version, sha256=("ab" * 32,)) for w in found]
-    with pytest.raises(Misuse, match="a wheel for each package"):
+    with pytest.raises(Misuse, match="a wheel for each package") as caught:
         wheels.resolve_pinned(other, python="3.13")
+    assert "nothing is built from source here" in caught.value.fix
 
     folder = app(tmp_path / "whole", lines(found))
     made = locking.make(folder, store=store)

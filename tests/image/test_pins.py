@@ -187,6 +187,11 @@ def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     with pytest.raises(Unavailable) as caught:
         read(f"a==1 --hash=sha256:{A}\n")
     assert "troth[locks]" in caught.value.fix
+    from packaging import pylock
+
+    monkeypatch.delattr(pylock.Pylock, "select")  # as releases before 26.1 have it
+    with pytest.raises(Unavailable, match="too old"):
+        read(PYLOCK + wheel("a"), name="pylock.toml")
 
 
 @settings(max_examples=300, deadline=None)

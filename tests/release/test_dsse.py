@@ -9,6 +9,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, utils
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sigstore import dsse as sigstore_dsse
+from sigstore.errors import VerificationError
+from sigstore_models.intoto import Envelope as _Envelope
 from tests.release.supplied import private_pem, public_pem
 
 from troth.crypto import public
@@ -39,6 +42,19 @@ def test_the_encoding_is_that_of_the_protocol() -> None:
         == b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
     )
     assert dsse.pae("", b"") == b"DSSEv1 0  0 "
+
+
+@given(st.text("abc/+é", max_size=40).filter(str.isascii), st.binary(max_size=200))
+def test_another_projects_encoding_is_the_same(kind: str, payload: bytes) -> None:
+    assert sigstore_dsse._pae(kind, payload) == dsse.pae(kind, payload)
+
+
+def test_another_project_verifies_what_is_signed_here() -> None:
+    """The package sigstore's own reader of envelopes, which takes one signature on P-256."""
+    theirs = sigstore_dsse.Envelope(_Envelope.from_json(signed(P256).to_json()))
+    assert sigstore_dsse._verify(P256.public_key(), theirs) == b'{"a":1}'
+    with pytest.raises(VerificationError):
+        sigstore_dsse._verify(ec.generate_private_key(ec.SECP256R1()).public_key(), theirs)
 
 
 @given(st.text(max_size=9), st.binary(max_size=9), st.text(max_size=9), st.binary(max_size=9))

@@ -72,6 +72,14 @@ def test_what_was_withdrawn_or_is_about_something_else_is_not_kept(tmp_path: Pat
     assert found.advisories == {}
 
 
+def test_null_withdraws_nothing(tmp_path: Path) -> None:
+    found = osv.read(put(tmp_path, advisory(withdrawn=None)), wanted=WANTED)
+    assert ("PyPI", "pure-thing") in found.advisories
+    for odd in (True, "", "yes", 0):
+        with pytest.raises(Malformed, match="withdrawn"):
+            osv.read(put(tmp_path, advisory(withdrawn=odd)), wanted=WANTED)
+
+
 def test_what_databases_add_to_records_may_hold_fractions(tmp_path: Path) -> None:
     found = osv.read(put(tmp_path, advisory(database_specific={"score": 7.5})), wanted=WANTED)
     assert found.records == 1

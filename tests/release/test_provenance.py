@@ -6,6 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sigstore import dsse as sigstore_dsse
+from sigstore.hashes import Hashed
+from sigstore_models.common.v1 import HashAlgorithm
 from tests.platforms.nitro.signer import identity, signature, with_section
 from tests.release.supplied import image, record, sha
 
@@ -36,7 +39,7 @@ def test_it_says_what_went_in() -> None:
     assert MADE["predicateType"] == "https://slsa.dev/provenance/v1"
     first, second = MADE["subject"]
     assert first == {"name": "app.eif", "digest": {"sha256": subject().sha256}}
-    assert second["digest"] == {"nitroPcr0": measure(image()).hex()["pcr0"]}
+    assert second["digest"] == {"sha384": measure(image()).hex()["pcr0"]}
     build = MADE["predicate"]["buildDefinition"]
     names = [one["name"] for one in build["resolvedDependencies"]]
     assert names == [
@@ -191,3 +194,9 @@ def test_one_encoding() -> None:
     twice = data.replace(b'"_type"', b'"_type":"x","_type"', 1)
     with pytest.raises(Malformed, match="twice"):
         provenance.parse(twice)
+
+
+def test_another_project_reads_it_as_a_statement() -> None:
+    assert sigstore_dsse.Statement(json.canonical(MADE))._matches_digest(
+        Hashed(algorithm=HashAlgorithm.SHA2_256, digest=bytes.fromhex(subject().sha256))
+    )

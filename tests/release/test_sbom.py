@@ -115,6 +115,26 @@ def test_hostile_names_are_still_a_valid_document(looked: Components) -> None:
     assert len(flat(json.loads(data))) == len(twice.parts) + 1
 
 
+@pytest.mark.parametrize(
+    "name", ["", "/", "a/", "a//b", "@", "%00", "    ", "-" * 300, "é", "..", "a b"]
+)
+def test_names_that_no_package_could_have_have_no_address(looked: Components, name: str) -> None:
+    odd = [
+        replace(looked.parts[0], name=name, kind=kind, within=within, purl=purl, version="")
+        for kind, within, purl in (
+            ("deb", "", "generic"),
+            ("wheel", "", "generic"),
+            ("inside", "wheel crypto", "golang"),
+            ("inside", "wheel crypto", "generic"),
+        )
+    ]
+    data = sbom.write(replace(looked, parts=(*looked.parts, *odd)), name=name)
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(data.decode()) is None
+    assert not [
+        one for one in flat(json.loads(data)).values() if one["name"] == name and "purl" in one
+    ]
+
+
 def test_an_app_of_many_files(looked: Components) -> None:
     """Time grows with their number, and not with its square."""
 

@@ -134,6 +134,9 @@ class TestFoldersThatAreNotAsTheyShouldBe:
         with pytest.raises(Misuse, match="no log is in"):
             Log.open(tmp_path, LOG)
         assert list(tmp_path.iterdir()) == []
+        (tmp_path / "checkpoints").mkdir()
+        with pytest.raises(Misuse, match="no log is in"):
+            Log.open(tmp_path, LOG)
 
     def test_a_witness_s_key_keeps_no_log(self, tmp_path: Path) -> None:
         with pytest.raises(Misuse, match="is a witness's key"):

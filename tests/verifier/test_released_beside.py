@@ -1,5 +1,6 @@
 """A log in bundles, in files of collateral, and in other processes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from tests.platforms.nitro.forge import document
 from tests.tlog.governed import (
     HOUR,
     NOW,
+    PCRS,
     WITNESSES,
     World,
     active,
@@ -79,3 +81,21 @@ def test_two_copies_of_one_state_with_other_witnesses() -> None:
         assert wrong(judge(log))[1] == {"M504", "M507"}
     assert wrong(judge(*logs[:2])) == (Verdict.ACCEPTED, set())
     assert wrong(judge(*logs)) == (Verdict.ACCEPTED, set())
+
+
+def test_what_is_said_of_the_system_is_what_the_log_says() -> None:
+    """Registers that a policy pins are not known good where their release was revoked."""
+    from troth.verifier import statements
+
+    def os(report: troth.Report) -> tuple[str, str]:
+        genuine = replace(report, root_class=troth.RootClass.VENDOR)
+        (one,) = (s for s in statements.derive(genuine) if s.name == "os_known_good")
+        return one.status, one.why
+
+    status, why = os(judge(active()))
+    assert (status, why.endswith("release 1.0 in a log")) == ("asserted", True)
+    assert os(judge(active(signed(revoke(release())))))[0] == "refuted"
+    assert os(judge())[0] == "unknown"
+    pins = {"nitro": {name: frozenset({value}) for name, value in PCRS.items()}}
+    revoked = judge(active(signed(revoke(release()))), policy=policy(registers=pins))
+    assert os(revoked)[0] == "refuted"

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -20,7 +19,7 @@ from troth.agent.console import Console
 from troth.agent.host import Host, Outside, Simulating
 from troth.agent.identity import Identity
 from troth.agent.jail import SOCKET, Jail
-from troth.agent.listener import Listener, Plain, attested
+from troth.agent.listener import Listener, Plain, attested, reach
 from troth.channel.server import make_credentials
 from troth.errors import EXIT_BUG, TrothError
 from troth.platforms.nitro.collect import DEVICE, Nsm, open_nsm
@@ -141,7 +140,7 @@ def _say_when_ready(config: AppConfig, host: Host) -> None:
 
 def _answers(port: int) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), 1.0) as probe:
+        with reach(port, 1.0) as probe:
             # Where nobody listens, a connection from a port to itself may come about.
             return bool(probe.getsockname() != probe.getpeername())
     except OSError:

@@ -20,6 +20,25 @@ CONNECT_SECONDS: Final = 5.0
 Door = Callable[[socket.socket], Stream]
 
 
+def reach(port: int, seconds: float) -> socket.socket:
+    """A connection to the app's port on loopback.
+
+    The library's `create_connection` would look the address up first, and load what names in all
+    languages take.
+
+    Raises:
+        OSError: nobody listens there.
+    """
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(seconds)
+        sock.connect(("127.0.0.1", port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
 class Listener:
     """Serves one published port.
 
@@ -54,7 +73,7 @@ class Listener:
         try:
             stream = self._door(sock)
             try:
-                app = socket.create_connection(("127.0.0.1", self._port), CONNECT_SECONDS)
+                app = reach(self._port, CONNECT_SECONDS)
             except OSError:
                 stream.close()
                 return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from cyclopts import Parameter
 
 from troth.cli._console import out, read_source, say
-from troth.errors import Malformed
+from troth.errors import Malformed, Misuse
 
 if TYPE_CHECKING:
     from troth.image.attested import Attested
@@ -122,6 +122,10 @@ def _add(app: Path, lock: "Lock", store: "Store", folder: Path, root: bytes | No
     from troth.image.store import digest
     from troth.release import attestations as checking
 
+    if not folder.is_dir():
+        raise Misuse(
+            f"{folder} is no folder", fix="name the one that has the files NAME.whl.provenance"
+        )
     expected = {one.name: one for one in lock.attested}
     found: dict[str, bytes] = {}
     for wheel in lock.all_wheels:

@@ -11,6 +11,7 @@ The folder of the caller's that is looked at:
     evidence/NAME.log   its event log
 """
 
+import contextlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -186,7 +187,8 @@ def look(
         asked = _Asked(stored=stored, folder=folder, as_of=as_of, waive=waive)
         report = asked.judge(at, folder.collateral)
         now = _stand(report)
-        later = ((end, _stand(asked.judge(end + _TICK, folder.collateral))) for end in changes)
+        every = sorted({*changes, *_of_the_log(report, stored.policy, at)})
+        later = ((end, _stand(asked.judge(end + _TICK, folder.collateral))) for end in every)
         until, then = next(
             ((end, stand) for end, stand in later if stand.verdict is not now.verdict), (None, None)
         )
@@ -202,6 +204,18 @@ def look(
             )
         )
     return tuple(found)
+
+
+def _of_the_log(report: Report, policy: Policy, at: datetime) -> Iterator[datetime]:
+    """When the log of releases is too old, and when a release becomes active."""
+    state = report.governed
+    if state is None or policy.release is None:
+        return
+    changes = [release.active_from for release in state.releases]
+    if state.witnessed_at is not None:
+        with contextlib.suppress(OverflowError):  # past the end of the calendar
+            changes.append(state.witnessed_at + policy.release.max_checkpoint_age)
+    yield from (change for change in changes if change is not None and change > at)
 
 
 def ends(

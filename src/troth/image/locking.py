@@ -123,16 +123,6 @@ def _full(debs: Sequence[Deb], release: Suite) -> str:
     return match[0] if match else f"{release.python}.0"
 
 
-def _attested(folder: Path, lock: Lock) -> tuple[Attested, ...]:
-    """Who must publish what stays in the lock: an update is no reason to take anybody else's."""
-    try:
-        old = locks.load(folder)
-    except (Misuse, Malformed):
-        return ()
-    before, now = ([(w.name, w.sha256) for w in each.all_wheels] for each in (old, lock))
-    return kept(old.attested, before, now)
-
-
 @contextmanager
 def _lists(release: Suite, mirrors: Mirrors, machine: Architecture) -> Iterator[Apt]:
     """Apt with the newest lists of packages for a machine."""
@@ -204,6 +194,16 @@ def keep(lock: Lock, folder: Path, vendor: str, *, store: Store) -> Lock:
             write_together(folder / vendor, {name: [store.get(sha256=sha256, name=name)]})
     locks.save(folder, lock)
     return lock
+
+
+def _attested(folder: Path, lock: Lock) -> tuple[Attested, ...]:
+    """Who must publish what stays in the lock: an update is no reason to take anybody else's."""
+    try:
+        old = locks.load(folder)
+    except (Misuse, Malformed):
+        return ()
+    before, now = ([(w.name, w.sha256) for w in each.all_wheels] for each in (old, lock))
+    return kept(old.attested, before, now)
 
 
 def _every(lock: Lock) -> tuple[Deb | Wheel, ...]:

@@ -107,12 +107,15 @@ def packaging(part: str) -> ModuleType:
     from importlib import import_module
 
     try:
-        return import_module(f"packaging.{part}")
+        module = import_module(f"packaging.{part}")
     except ImportError:
+        module = None
+    if module is None or (part == "pylock" and not hasattr(module.Pylock, "select")):
         raise Unavailable(
-            "python.requirements is read with the package packaging, which is not here",
+            "python.requirements is read with the package packaging, which is not here, or too old",
             fix='install it: pip install "troth[locks]"',
-        ) from None
+        )
+    return module
 
 
 def _once(pins: list[Pin], name: str) -> dict[str, Pin]:

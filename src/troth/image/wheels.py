@@ -72,7 +72,7 @@ def resolve_pinned(
     """
     if not pins:
         return ()
-    fix = "pin versions that have a wheel for this Python on "
+    fix = "nothing is built from source here: pin versions that have a wheel for this Python on "
     with disk("asking pip"), TemporaryDirectory(prefix="troth-pip-") as folder:
         wanted = Path(folder, "requirements.txt")
         wanted.write_text("".join(_line(p.name, p.version, p.sha256) for p in pins))

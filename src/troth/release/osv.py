@@ -107,7 +107,7 @@ def read(path: Path, *, wanted: frozenset[Package]) -> Database:
             if len(seen) > MAX_RECORDS:
                 raise Malformed(f"has more than {MAX_RECORDS} records", field=str(path))
             newest = max(newest, modified)
-            if "withdrawn" in record:
+            if _withdrawn(record, identity, name):
                 continue
             found = tuple(affected(record, identity, name))
             count.update({ecosystem for ecosystem, _ in (one.package for one in found)})
@@ -227,6 +227,15 @@ def _head(record: dict[str, Any], name: str) -> tuple[str, str]:
     if not isinstance(modified, str) or not _MODIFIED.fullmatch(modified):
         raise Malformed(f"{identity} does not say when it was modified", field=name)
     return identity, f"{modified[:19]}Z"
+
+
+def _withdrawn(record: dict[str, Any], identity: str, name: str) -> bool:
+    when = record.get("withdrawn")
+    if when is None:  # some databases write null where there is nothing
+        return False
+    if not isinstance(when, str) or not _MODIFIED.fullmatch(when):
+        raise Malformed(f"{identity} does not say when it was withdrawn", field=name)
+    return True
 
 
 def affected(record: dict[str, Any], identity: str, name: str) -> Iterator[Advisory]:

@@ -90,8 +90,8 @@ def statement(
             {"name": name, "digest": {"sha256": parts.image}},
             # PCR0 alone says which image it is; the others may be other images', too.
             {
-                "name": f"{name} on AWS Nitro Enclaves",
-                "digest": {"nitroPcr0": registers["pcr0"]},
+                "name": f"PCR0 of {name} on AWS Nitro Enclaves",
+                "digest": {"sha384": registers["pcr0"]},
                 "annotations": {n: v for n, v in registers.items() if n not in ("pcr0", "pcr8")},
             },
         ],
@@ -206,11 +206,11 @@ def _about(presented: Mapping[str, Any], image: Subject) -> Iterator[str]:
     about = subjects[0].get("digest")
     if about != {"sha256": image.sha256}:
         yield f"it is about {_hex(about)}, and this image is {image.sha256}"
-    measured = {"pcr0": _at(subjects[1], "digest", "nitroPcr0")}
+    measured = {"pcr0": _at(subjects[1], "digest", "sha384")}
     others = subjects[1].get("annotations")
     measured |= others if isinstance(others, dict) else {}
     if measured != dict(image.registers) or subjects[1].get("digest") != {
-        "nitroPcr0": image.registers["pcr0"]
+        "sha384": image.registers["pcr0"]
     }:
         yield "it gives other measurements than this image's"
 

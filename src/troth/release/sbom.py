@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # RFC 9562, 6.6: a name space of our own, so that our names meet nobody else's.
 SPACE: Final = uuid.UUID("7b1f6d0a-43c5-5b0e-9a53-1d8c7f2f6d21")
 _EXPRESSION: Final = re.compile(r"[A-Za-z0-9.+-]+(?: (?:AND|OR|WITH) [A-Za-z0-9.+-]+)*")
+_NAME: Final = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.+~-]*/)*[A-Za-z0-9_][A-Za-z0-9_.+~-]*")
 _PREFIX: Final = "troth:"
 
 
@@ -174,6 +175,8 @@ def _purl(part: Part, parts: Components) -> Any:
     """The package URL, for what has one: https://github.com/package-url/purl-spec."""
     from packageurl import PackageURL
 
+    if not _NAME.fullmatch(part.name):  # no package could have it
+        return None
     if part.kind == "deb":
         return PackageURL(
             type="deb",

@@ -241,6 +241,12 @@ def proves(report: Report) -> list[str]:
             f"The code that runs is the code you expect: {', '.join(registers)} "
             f"match {' and '.join(sources) or 'the policy'}."
         )
+    state = report.governed
+    if state is not None and state.chosen is not None:
+        said.append(
+            f"{state.chosen.signed} of the {state.owners} owners of {state.app} signed this release, in a log "
+            f"that {state.witnessed} of {state.witnesses} witnesses saw."
+        )
     if _has(report, "B101", Outcome.PASSED):
         said.append("It was made for this question: it carries your nonce.")
     elif _has(report, "R101", Outcome.PASSED):
@@ -286,6 +292,8 @@ def proves_not(report: Report) -> list[str]:
             "That any hardware isolates the code: a development root stands for no hardware."
         )
     said.append("That the code is free of bugs, or does what its authors say.")
+    if report.governed is not None and report.governed.one_decides:
+        said.append("That anybody but one signer agreed to this release.")
     said.append("That the enclave is reachable, or stays what it is after this instant.")
     said.extend(
         f"Whether {passed_title(c.code)}: you waived the question."

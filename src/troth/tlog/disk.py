@@ -2,10 +2,14 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
 from troth.errors import Unavailable
+
+_AT_ONCE: Final = 8
 
 
 class Disk:
@@ -72,16 +76,20 @@ class Together:
         Raises:
             OSError: the disk failed, and nobody knows which of the files are there.
         """
-        for path in self._written:
-            self._disk.sync(_beside(path))
+        self._sync([_beside(path) for path in self._written])
         for path in self._written:
             self._disk.rename(_beside(path), path)
-        for folder in sorted(self._touched):
-            self._disk.sync(folder)
+        self._sync(sorted(self._touched))
         # Folders of parts of tiles come and go, and are asked for anew.
         self._durable.update(folder for folder in self._touched if folder.suffix != ".p")
         self._written.clear()
         self._touched.clear()
+
+    def _sync(self, places: Sequence[Path]) -> None:
+        """All at once: a disk that is asked for several things puts them into one of its own steps."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for _ in pool.map(self._disk.sync, places):
+                pass
 
     def _make(self, folder: Path) -> None:
         if folder in self._durable or folder in self._touched:

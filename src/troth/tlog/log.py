@@ -223,9 +223,7 @@ class Log:
                 )
         self.pending = newest
         self.published = published or Checkpoint(origin=newest.origin, size=0, root=merkle.EMPTY)
-        # A process that was killed may have left what is seen here and not on the disk yet.
-        if pending is not None:
-            self._disk.sync(self.folder / PENDING)
+        # A process that was killed may have left a name that is seen here and not on the disk yet.
         self._disk.sync(self.folder)
         if published is None and newest.size == 0:
             self._publish(None)
