@@ -93,7 +93,6 @@ def test_init_and_configuration(files: dict[str, cpio.Entry]) -> None:
         "root": "/",
         "directory": "/",
         "stop_signal": 15,
-        "scratch": [],
     }
     assert config == json.dumps(json.loads(config), sort_keys=True, separators=(",", ":")).encode()
 
