@@ -1,7 +1,7 @@
 """Break troth in one place at a time; the tests must notice.
 
     mutants.py                     all of them (half an hour on two idle cores); writes the page
-    mutants.py --sample 60         all removed checks, and a fixed sample of the rest (CI)
+    mutants.py --sample 60         all removed checks, and a fixed sample of the rest; --removed 300: of these as well (CI)
     mutants.py --only policy/      those whose name has this in it
     mutants.py --keep FILE         go on where a run that was ended had been
 
@@ -362,6 +362,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="break troth in one place at a time")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--sample", type=int, help="so many of the mutants that remove no check")
+    parser.add_argument(
+        "--removed", type=int, help="so many of those that remove one; default: all"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="only mutants whose name has this in it")
     parser.add_argument("--page", action="store_true", help="write the page; a whole run does")
@@ -375,7 +378,12 @@ def main() -> int:
     if given.sample is not None:
         rest = [mutant for mutant in chosen if mutant.kind != "removed"]
         kept = drawn(rest, given.sample, given.seed)
-        chosen = [m for m in chosen if m.kind == "removed" or m.name in kept]
+        removed = [mutant for mutant in chosen if mutant.kind == "removed"]
+        if given.removed is not None:
+            kept |= drawn(removed, given.removed, given.seed)
+        else:
+            kept |= {mutant.name for mutant in removed}
+        chosen = [m for m in chosen if m.name in kept]
     print(f"{len(chosen)} mutants: {dict(Counter(m.kind for m in chosen))}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         sources = copies(Path(folder), given.jobs)

@@ -23,8 +23,13 @@ from troth.image.tree import Tree
 
 
 def install(*members: tarfile.TarInfo) -> Tree:
+    return unpacked(package(*members))
+
+
+def unpacked(data: bytes) -> Tree:
     tree = Tree()
-    rootfs._install(tree, package(*members), owner="x", base=False)
+    for path, found in rootfs._kept(data, owner="x", base=False):
+        deb.place(found, tree, path, owner="x")
     return tree
 
 
@@ -245,6 +250,5 @@ def test_nothing_is_written_over(through: str, tmp_path: Path) -> None:
 
 def test_an_archive_in_the_place_of_a_tree_is_not_followed() -> None:
     data = tar(member("usr", type=tarfile.SYMTYPE, linkname="/etc"), member("usr/x", b"1"))
-    tree = Tree()
     with pytest.raises(Misuse, match="which is no folder"):
-        rootfs._install(tree, ar(("data.tar", data)), owner="x", base=False)
+        unpacked(ar(("data.tar", data)))

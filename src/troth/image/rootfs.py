@@ -1,7 +1,7 @@
 """The file system of an image, in memory: packages, wheels, the agent, the app, and what ties them."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -148,31 +148,26 @@ def _kernel(recipe: Recipe, lock: Lock, store: Store) -> kernel.Kernel:
 
 def _install(tree: Tree, packages: Sequence[Deb], store: Store) -> None:
     """Packages in their order; several are unpacked at once, because that is most of the work."""
+
+    def read(package: Deb) -> list[tuple[str, deb.Member]]:
+        data = store.get(sha256=package.sha256, name=package.file)
+        return list(_kept(data, owner=package.name, base=package.base))
+
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-        for package, kept in zip(packages, pool.map(_kept_of(store), packages), strict=True):
-            for path, member in kept:
+        for package, members in zip(packages, pool.map(read, packages), strict=True):
+            for path, member in members:
                 deb.place(member, tree, path, owner=package.name)
 
 
-def _kept_of(store: Store) -> Callable[[Deb], list[tuple[str, deb.Member]]]:
-    """What an image has of a package."""
-
-    def kept(package: Deb) -> list[tuple[str, deb.Member]]:
-        data = store.get(sha256=package.sha256, name=package.file)
-        found = []
-        for member in deb.members(data, name=package.name):
-            path = merged(member.path)
-            if any(path == place or path.startswith(f"{place}/") for place in _AGENTS):
-                raise Malformed(
-                    f"holds /{path}, which no package of Debian's has", field=package.name
-                )
-            if not path or slim.unread(path):
-                continue
-            if not package.base or slim.kept_of_base(path):
-                found.append((path, member))
-        return found
-
-    return kept
+def _kept(data: bytes, *, owner: str, base: bool) -> Iterator[tuple[str, deb.Member]]:
+    """What an image has of a package, and where."""
+    for member in deb.members(data, name=owner):
+        path = merged(member.path)
+        if any(path == place or path.startswith(f"{place}/") for place in _AGENTS):
+            raise Malformed(f"holds /{path}, which no package of Debian's has", field=owner)
+        if not path or slim.unread(path) or (base and not slim.kept_of_base(path)):
+            continue
+        yield path, member
 
 
 def _wheels(tree: Tree, wheels: tuple[Wheel, ...], store: Store, into: str) -> None:
