@@ -177,6 +177,28 @@ def test_trees_that_lead_out(
     assert not outside
 
 
+def test_links_that_lead_out_together(repository: Path, tmp_path: Path) -> None:
+    """Each stays inside by its words; through the first, the second's `..` is above the source."""
+    (repository / "some" / "a" / "b").mkdir(parents=True)
+    (repository / "some" / "a" / "b" / "top").symlink_to("../..")
+    (repository / "some" / "secret").symlink_to("a/b/top/../../outside")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "two")
+    git(repository, "tag", "v2")
+    (tmp_path / "outside").write_bytes(b"secret")
+    with pytest.raises(Malformed, match="leads out"):
+        checkout.take(source(repository, tag="v2"), tmp_path / "deep" / "into")
+
+
+def test_a_link_upwards_that_stays_inside(repository: Path, tmp_path: Path) -> None:
+    (repository / "some" / "app" / "up").symlink_to(".././run")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "two")
+    git(repository, "tag", "v2")
+    checkout.take(source(repository, tag="v2"), tmp_path / "into")
+    assert (tmp_path / "into" / "app" / "up").read_bytes() == b"#!/bin/sh\n"
+
+
 def test_a_link_and_a_folder_of_one_name(repository: Path, tmp_path: Path) -> None:
     """The oldest way out: files are written through a link that the same tree made."""
     inner = git(repository, "mktree", given=b"100644 blob " + git(

@@ -243,12 +243,11 @@ def _target(path: str, data: bytes) -> str:
         target = data.decode("utf-8")
     except UnicodeDecodeError:
         target = ""
-    depth = len(PurePosixPath(path).parts) - 1
-    for part in target.split("/"):
-        depth += -1 if part == ".." else 0 if part in ("", ".") else 1
-        if depth < 0:
-            break
-    if not target or target.startswith("/") or depth < 0 or "\0" in target:
+    parts = [part for part in target.split("/") if part not in ("", ".")]
+    up = parts.count("..")
+    # After a name `..` may be above what that name leads to, and nobody sees it in the words.
+    climbs = up > len(PurePosixPath(path).parts) - 1 or ".." in parts[up:]
+    if not target or target.startswith("/") or climbs or "\0" in target:
         raise Malformed(
             f"is a link to {target[:200]!r}, which leads out of the source",
             field=path,
