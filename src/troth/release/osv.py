@@ -26,6 +26,7 @@ MAX_RECORDS: Final = 2_000_000
 MAX_UNPACKED: Final = 4 << 30
 _PIECE: Final = 1 << 20
 _MODIFIED: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z")
+_KNOWN: Final = {"pypi": "PyPI", "debian": "Debian"}
 _ID: Final = re.compile(r"[!-~]{1,200}")
 # What `zipfile` and its decompressors raise over damaged archives.
 _DAMAGE: Final = (
@@ -74,6 +75,13 @@ class Database:
     records: int
     ecosystems: dict[str, int]
     advisories: dict[Package, tuple[Advisory, ...]]
+
+
+def place(ecosystem: str) -> str:
+    """An ecosystem's name as it is compared here: databases differ in its case; PyPI has no releases."""
+    head, colon, release = ecosystem.strip().partition(":")
+    known = _KNOWN.get(head.lower(), head)
+    return known if known == "PyPI" else f"{known}{colon}{release}"
 
 
 def plain(ecosystem: str, name: str) -> str:
@@ -254,6 +262,7 @@ def affected(record: dict[str, Any], identity: str, name: str) -> Iterator[Advis
         )
         if not isinstance(ecosystem, str) or not isinstance(title, str):
             raise Malformed(f"{identity} names a package without a name", field=name)
+        ecosystem = place(ecosystem)
         yield Advisory(
             id=identity,
             aliases=tuple(sorted(aliases)),
