@@ -89,7 +89,11 @@ def test_what_is_no_list(change: dict[str, object]) -> None:
 
 def test_parts_that_hold_parts() -> None:
     inner = {"name": "deep", "version": "1", "purl": "pkg:pypi/deep@1"}
-    outer = {"name": "bundle", "version": "2", "components": [{"name": "mid", "components": [inner]}]}
+    outer = {
+        "name": "bundle",
+        "version": "2",
+        "components": [{"name": "mid", "components": [inner]}],
+    }
     found = embedded.listed(json.canonical(LIST | {"components": [outer]}), name="x")
     assert [(one.name, one.kind) for one in found] == [
         ("bundle", "generic"),

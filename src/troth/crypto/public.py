@@ -101,7 +101,9 @@ def from_pem(pem: bytes, *, name: str = "public key") -> PublicKey:
             fix="`openssl pkey -in FILE -pubout` writes it",
         )
     if pem.count(b"-----BEGIN ") > 1:  # of which only the first would be read, and have to sign
-        raise Malformed("holds more than one key", field=name, fix="put each into a file of its own")
+        raise Malformed(
+            "holds more than one key", field=name, fix="put each into a file of its own"
+        )
     try:
         key = serialization.load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm):
