@@ -211,6 +211,29 @@ def test_a_link_and_a_folder_of_one_name(repository: Path, tmp_path: Path) -> No
     assert not (tmp_path / "pwned").exists()
 
 
+def test_ten_thousand_million_files_of_ten_objects(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole, their list would be half a terabyte: it is not read further than it is refused."""
+    monkeypatch.setattr(checkout, "_MOST_LISTED", 1 << 16)
+    below = git(repository, "hash-object", "-w", "--stdin", given=b"x")
+    kind = "100644 blob"
+    for _ in range(10):
+        rows = "".join(f"{kind} {below}\t{number}\n" for number in range(10))
+        below, kind = git(repository, "mktree", given=rows.encode()), "040000 tree"
+    commit = git(repository, "commit-tree", "-m", "x", below)
+    git(repository, "update-ref", "refs/tags/v1", commit)
+    with pytest.raises(Malformed, match="prints more than"):
+        checkout.take(source(repository, tag="v1", path="."), tmp_path / "into")
+
+
+def test_git_that_does_not_end(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkout, "_SECONDS", 0.2)
+    monkeypatch.setattr(checkout, "_command", lambda *_: ["sh", "-c", "sleep 60 | cat"])
+    with pytest.raises(Unavailable, match="took longer"):
+        checkout.git("fetch", folder=repository)
+
+
 def test_a_submodule_is_not_fetched(repository: Path, tmp_path: Path) -> None:
     git(repository, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},some/sub")
     git(repository, "commit", "-qm", "sub")

@@ -6,11 +6,13 @@ attributes or submodules could act, and no link stands while files are written.
 
 import os
 import re
+import signal
 import subprocess
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO, Final
 from urllib.parse import urlsplit
 
@@ -27,6 +29,7 @@ FILE, PROGRAM, LINK, MODULE = "100644", "100755", "120000", "160000"
 _URL: Final = re.compile(r"[a-z]+://[!-~]{1,2000}")
 _SECONDS: Final = 600
 _MOST_LISTED: Final = 64 << 20
+_MOST_SAID: Final = 64 << 10
 _MOST_LINK: Final = 4096
 _BLOCKS: Final = (4 << 30) // 512  # of a file that git may write
 _KEPT: Final = re.compile(
@@ -302,31 +305,62 @@ def git(*arguments: str, folder: Path, reach: bool = False, given: bytes = b"") 
         Unavailable: there is no git, or it fails; its last line is given.
         Malformed: it prints more than any list of files has.
     """
-    try:
-        done = subprocess.run(
-            _command(*arguments),
-            cwd=folder,
-            env=_environment(reach=reach),
-            input=given,
-            capture_output=True,
-            check=False,
-            timeout=_SECONDS,
-        )
-    except FileNotFoundError:
+    with TemporaryFile() as asked, TemporaryFile() as errors:
+        asked.write(given)
+        asked.seek(0)
+        try:
+            process = subprocess.Popen(
+                _command(*arguments),
+                cwd=folder,
+                env=_environment(reach=reach),
+                stdin=asked,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,
+            )
+        except FileNotFoundError:
+            raise Unavailable(
+                "there is no git here", fix="install git, or name a local folder"
+            ) from None
+        said, late = _bounded(process)
+        errors.seek(0)
+        complaint = errors.read(_MOST_SAID)
+    if late:
+        raise Unavailable(f"git took longer than {_SECONDS} s", fix="try again later")
+    if len(said) > _MOST_LISTED:
+        raise Malformed(f"prints more than {_MOST_LISTED >> 20} MiB", field=f"git {arguments[0]}")
+    if process.returncode:
+        lines = complaint.decode("utf-8", "replace").strip().splitlines()
         raise Unavailable(
-            "there is no git here", fix="install git, or name a local folder"
-        ) from None
-    except subprocess.TimeoutExpired:
-        raise Unavailable(f"git took longer than {_SECONDS} s", fix="try again later") from None
-    if done.returncode:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise Unavailable(
-            f"git {arguments[0]}: {lines[-1][:300] if lines else f'ended with {done.returncode}'}",
+            f"git {arguments[0]}: {lines[-1][:300] if lines else f'ended with {process.returncode}'}",
             fix="check address, tag and commit; or clone it yourself and name that folder",
         )
-    if len(done.stdout) > _MOST_LISTED:
-        raise Malformed(f"prints more than {_MOST_LISTED >> 20} MiB", field=f"git {arguments[0]}")
-    return done.stdout
+    return said
+
+
+def _bounded(process: "subprocess.Popen[bytes]") -> tuple[bytes, bool]:
+    """What it prints, but no more than is refused; and whether it was too late. Ended either way."""
+    assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+    ends = threading.Timer(_SECONDS, _kill, (process,))
+    ends.start()
+    try:
+        with process.stdout as stream:
+            said = stream.read(_MOST_LISTED + 1)
+        if len(said) > _MOST_LISTED:
+            _kill(process)
+        process.wait()
+    finally:
+        late = ends.finished.is_set()
+        ends.cancel()
+        _kill(process)
+        process.wait()
+    return said, late
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """With all that it started, such as ssh."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _command(*arguments: str) -> list[str]:
