@@ -305,7 +305,7 @@ def git(*arguments: str, folder: Path, reach: bool = False, given: bytes = b"") 
         Unavailable: there is no git, or it fails; its last line is given.
         Malformed: it prints more than any list of files has.
     """
-    with TemporaryFile() as asked, TemporaryFile() as errors:
+    with disk("asking git"), TemporaryFile() as asked, TemporaryFile() as errors:
         asked.write(given)
         asked.seek(0)
         try:
