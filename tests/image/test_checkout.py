@@ -227,6 +227,11 @@ def test_ten_thousand_million_files_of_ten_objects(
         checkout.take(source(repository, tag="v1", path="."), tmp_path / "into")
 
 
+def test_git_has_bounds(repository: Path) -> None:
+    said = checkout.git("-c", "alias.x=!ulimit -v; ulimit -f", "x", folder=repository).split()
+    assert said == [b"%d" % (8 << 20), b"%d" % (8 << 20)]  # 8 GiB in KiB; 4 GiB in blocks of 512
+
+
 def test_git_that_does_not_end(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkout, "_SECONDS", 0.2)
     monkeypatch.setattr(checkout, "_command", lambda *_: ["sh", "-c", "sleep 60 | cat"])

@@ -32,6 +32,9 @@ _MOST_LISTED: Final = 64 << 20
 _MOST_SAID: Final = 64 << 10
 _MOST_LINK: Final = 4096
 _BLOCKS: Final = (4 << 30) // 512  # of a file that git may write
+_MEMORY: Final = (
+    8 << 30
+) // 1024  # KiB that it may have: an object of megabytes says that it is of gigabytes
 _KEPT: Final = re.compile(
     r"PATH|HOME|SSH_AUTH_SOCK|(https?|no|all)_proxy|SSL_CERT_(FILE|DIR)", re.IGNORECASE
 )
@@ -364,7 +367,9 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _command(*arguments: str) -> list[str]:
-    limited = ("sh", "-c", f'ulimit -f {_BLOCKS} && exec "$@"', "sh")
+    # Where less than that is allowed already, it stays so.
+    limits = f"ulimit -v {_MEMORY} 2>/dev/null; ulimit -f {_BLOCKS}"
+    limited = ("sh", "-c", f'{limits} && exec "$@"', "sh")
     settings = (word for one in _SETTINGS for word in ("-c", one))
     return [*limited, "git", *settings, *arguments]
 
