@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.image.conftest import Sample, built, sample  # noqa: F401 - fixtures
 from tests.image.test_stated import RECORD, SOURCE
-from tests.platforms.nitro.signer import image
+from tests.platforms.nitro.signer import DAY, identity, image, signature, with_section
 
 from troth.cli import _against, _rebuilt
 from troth.cli._against import Against, elsewhere, expecting, is_of
@@ -23,6 +23,7 @@ from troth.image import check, stated
 from troth.image.build import Built
 from troth.image.checkout import Source
 from troth.image.rebuild import Rebuilt
+from troth.platforms.nitro.measure import measure
 from troth.platforms.nitro.simulate import DevelopmentPki, SimulatedNsm, new_instance
 from troth.policy import Policy
 from troth.wire import cbor, eif
@@ -204,6 +205,35 @@ def test_a_record_is_not_confirmed_in_the_commit_that_nobody_took(
     first, _, rest = capsys.readouterr().out.partition("\n")
     assert json.loads(first)["record_source"] is own
     assert words in rest
+
+
+def test_what_stands_in_the_place_of_a_signature_must_be_one() -> None:
+    """It is taken off before all else is compared, and holds up to 32 KiB."""
+    plain, by = image(), identity(begin=NOW - 9 * DAY, end=NOW - DAY)
+    again = Rebuilt(
+        image=eif.pack(plain),
+        record=b"{}",
+        measurements=b"",
+        nitro=dict(measure(plain).hex()),
+        raw_nsm=False,
+    )
+
+    def found(section: bytes) -> list[str]:
+        data = memoryview(eif.pack(with_section(plain, section)))
+        made = _rebuilt.compared("x", data, None, again, of_source=[])
+        assert made.signed
+        return [str(one.difference.first) for one in made.found]
+
+    good = signature(plain, by, at=NOW - 2 * DAY)
+    assert found(good) == []  # whether the certificate is still valid is another question
+    ((why,), (other,), (mine,)) = (
+        found(b"hidden" * 5000),
+        found(signature(image(kernel=b"other"), by, at=NOW - 2 * DAY)),
+        found(good[:-1] + bytes([good[-1] ^ 1])),
+    )
+    assert "CBOR" in why or "eif.signature" in why
+    assert "is over another image" in other
+    assert "not made with the key" in mine or "cannot" in mine
 
 
 def _git(folder: Path, *words: str) -> None:

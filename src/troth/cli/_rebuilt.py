@@ -14,6 +14,8 @@ from troth.errors import Misuse
 from troth.render.escape import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from troth.image.compare import Difference
     from troth.image.rebuild import Rebuilt
     from troth.image.stated import Stated
@@ -149,6 +151,8 @@ def compared(
         if found is not None:
             images, left_out = found.differences, found.left_out
             signed, image_differs = False, True
+        elif signed:
+            images = tuple(_unsound(data, rebuilt))
     if stated is not None:
         differences += [
             one
@@ -169,6 +173,29 @@ def compared(
         found=_diff.known(differences[:_MOST], (record,)),
         left_out=left_out,
     )
+
+
+def _unsound(data: memoryview, rebuilt: "Rebuilt") -> "Iterator[Difference]":
+    """What stands in a signature's place and is none: it was taken off, and nothing else looks at it."""
+    from troth.errors import Malformed
+    from troth.image.compare import Difference
+    from troth.platforms.nitro import measure, signature
+    from troth.wire import eif
+
+    pcr0 = bytes.fromhex(rebuilt.nitro["pcr0"])
+    words = []
+    try:
+        found = measure.signature(eif.read(data))
+        if found is not None:
+            # Whether its certificate is still valid is no question of what is in the image.
+            at = signature.signer(found.certificate).not_before
+            words = [one.words for one in signature.problems(found, pcr0=pcr0, at=at)]
+    except (Malformed, Misuse) as error:
+        words = [str(error)]
+    for one in words:
+        yield Difference(
+            section="signature", what="value", first=one, second="it is made by its owner's key"
+        )
 
 
 def show(
