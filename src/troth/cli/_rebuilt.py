@@ -177,25 +177,12 @@ def compared(
 
 def _unsound(data: memoryview, rebuilt: "Rebuilt") -> "Iterator[Difference]":
     """What stands in a signature's place and is none: it was taken off, and nothing else looks at it."""
-    from troth.errors import Malformed
     from troth.image.compare import Difference
-    from troth.platforms.nitro import measure, signature
     from troth.wire import eif
 
-    pcr0 = bytes.fromhex(rebuilt.nitro["pcr0"])
-    words = []
-    try:
-        found = measure.signature(eif.read(data))
-        if found is not None:
-            # Whether its certificate is still valid is no question of what is in the image.
-            at = signature.signer(found.certificate).not_before
-            words = [one.words for one in signature.problems(found, pcr0=pcr0, at=at)]
-    except (Malformed, Misuse) as error:
-        words = [str(error)]
-    for one in words:
-        yield Difference(
-            section="signature", what="value", first=one, second="it is made by its owner's key"
-        )
+    own = "it is made by its owner's key"
+    for words in _image.unsound(eif.read(data), rebuilt.nitro["pcr0"]):
+        yield Difference(section="signature", what="value", first=words, second=own)
 
 
 def show(
