@@ -344,7 +344,13 @@ def git(*arguments: str, folder: Path, reach: bool = False, given: bytes = b"") 
 def _bounded(process: "subprocess.Popen[bytes]") -> tuple[bytes, bool]:
     """What it prints, but no more than is refused; and whether it was too late. Ended either way."""
     assert process.stdout is not None  # noqa: S101 - a pipe was asked for
-    ends = threading.Timer(_SECONDS, _kill, (process,))
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        _kill(process)
+
+    ends = threading.Timer(_SECONDS, end)
     ends.start()
     try:
         with process.stdout as stream:
@@ -353,11 +359,10 @@ def _bounded(process: "subprocess.Popen[bytes]") -> tuple[bytes, bool]:
             _kill(process)
         process.wait()
     finally:
-        late = ends.finished.is_set()
         ends.cancel()
         _kill(process)
         process.wait()
-    return said, late
+    return said, late.is_set()
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
