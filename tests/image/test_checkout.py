@@ -11,6 +11,7 @@ import pytest
 
 from troth.errors import Malformed, Misuse, Unavailable
 from troth.image import checkout, committed
+from troth.image import git as program
 from troth.image.checkout import Source
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is absent")
@@ -215,7 +216,7 @@ def test_ten_thousand_million_files_of_ten_objects(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whole, their list would be half a terabyte: it is not read further than it is refused."""
-    monkeypatch.setattr(checkout, "_MOST_LISTED", 1 << 16)
+    monkeypatch.setattr(program, "_MOST_LISTED", 1 << 16)
     below = git(repository, "hash-object", "-w", "--stdin", given=b"x")
     kind = "100644 blob"
     for _ in range(10):
@@ -225,18 +226,6 @@ def test_ten_thousand_million_files_of_ten_objects(
     git(repository, "update-ref", "refs/tags/v1", commit)
     with pytest.raises(Malformed, match="prints more than"):
         checkout.take(source(repository, tag="v1", path="."), tmp_path / "into")
-
-
-def test_git_has_bounds(repository: Path) -> None:
-    said = checkout.git("-c", "alias.x=!ulimit -v; ulimit -f", "x", folder=repository).split()
-    assert said == [b"%d" % (8 << 20), b"%d" % (8 << 20)]  # 8 GiB in KiB; 4 GiB in blocks of 512
-
-
-def test_git_that_does_not_end(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkout, "_SECONDS", 0.2)
-    monkeypatch.setattr(checkout, "_command", lambda *_: ["sh", "-c", "sleep 60 | cat"])
-    with pytest.raises(Unavailable, match="took longer"):
-        checkout.git("fetch", folder=repository)
 
 
 def test_a_submodule_is_not_fetched(repository: Path, tmp_path: Path) -> None:
