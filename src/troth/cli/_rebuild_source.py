@@ -75,7 +75,7 @@ def fetched(place: Place, into: Path, tell: Any) -> tuple[Path, dict[str, object
     Raises:
         Misuse, Malformed, Unavailable: as `checkout.take`.
     """
-    from troth.image import checkout, git
+    from troth.image import checkout
     from troth.image.rootfs import COMPILE
 
     if place.folder is not None:
