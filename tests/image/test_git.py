@@ -18,6 +18,7 @@ def test_git_has_bounds(tmp_path: Path) -> None:
 
 def test_git_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(git, "_SECONDS", 0.2)
-    monkeypatch.setattr(git, "command", lambda *_: ["sh", "-c", "sleep 60 | cat"])
-    with pytest.raises(Unavailable, match="took longer"):
-        git.git("fetch", folder=tmp_path)
+    for words in ("sleep 60 | cat", "sleep 60 & exit 0"):
+        monkeypatch.setattr(git, "command", lambda *_, words=words: ["sh", "-c", words])
+        with pytest.raises(Unavailable, match="took longer"):
+            git.git("fetch", folder=tmp_path)

@@ -86,7 +86,9 @@ def _bounded(process: "subprocess.Popen[bytes]") -> tuple[bytes, bool]:
 
     def end() -> None:
         late.set()
-        _kill(process)
+        with contextlib.suppress(ProcessLookupError):
+            # Also where it has ended itself, and what it started holds the pipe.
+            os.killpg(process.pid, signal.SIGKILL)
 
     ends = threading.Timer(_SECONDS, end)
     ends.start()
