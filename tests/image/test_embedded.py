@@ -105,6 +105,23 @@ def test_parts_that_hold_parts() -> None:
             embedded.listed(json.canonical(LIST | {"components": [outer | wrong]}), name="x")
 
 
+@pytest.mark.parametrize(
+    ("purl", "kind"),
+    [
+        ("pkg:pypi/some-thing@1.0", "pypi"),
+        ("pkg:pypi/Some.Thing", "pypi"),
+        ("pkg:pypi/another@1.0", "generic"),
+        ("pkg:pypi/some-thing@0.9", "generic"),
+        ("pkg:pypi/some-thing@1.0?x=y#z", "pypi"),
+        ("pkg:cargo/another@2", "cargo"),
+    ],
+)
+def test_a_part_with_two_names_is_not_asked_for_by_one(purl: str, kind: str) -> None:
+    part = {"name": "some_thing", "version": "1.0", "purl": purl}
+    (found,) = embedded.listed(json.canonical(LIST | {"components": [part]}), name="x")
+    assert found.kind == kind
+
+
 def test_a_list_in_another_form_is_not_passed_over() -> None:
     for name in ("list.json", "list.cdx.xml", "list.spdx", "deeper/list.json"):
         assert embedded.is_list(f"x-1.dist-info/sboms/{name}")

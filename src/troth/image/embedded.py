@@ -37,6 +37,7 @@ _VERSIONS: Final = (
 )  # fmt: skip
 _PATTERNS: Final = tuple((name, re.compile(pattern)) for name, pattern in _VERSIONS)
 _MODULE: Final = re.compile(rb"\ndep\t([!-~]{1,200})\t(v[!-~]{1,100})\t")
+_PURL: Final = re.compile(r"pkg:([a-z]{2,12})/([^@?#]*)(?:@([^?#]*))?")
 _WORD: Final = re.compile(r"[ -~]{1,200}")
 
 
@@ -121,8 +122,14 @@ def _one(item: dict[str, Any], name: str) -> Inside:
         raise Malformed("has a component without a name", field=name)
     if not isinstance(version, str) or (version and not _WORD.fullmatch(version)):
         raise Malformed(f"has no readable version for {title}", field=name)
-    kind = re.match(r"pkg:([a-z]{2,12})/", purl) if isinstance(purl, str) else None
+    kind = _PURL.match(purl) if isinstance(purl, str) else None
     known = kind[1] if kind and kind[1] in ("cargo", "golang", "pypi") else "generic"
+    if (
+        kind
+        and known == "pypi"
+        and (_plain(kind[2]), kind[3] or version) != (_plain(title), version)
+    ):
+        known = "generic"  # of two names or versions nobody knows which to ask for
     return Inside(
         name=title,
         version=version,
@@ -130,6 +137,10 @@ def _one(item: dict[str, Any], name: str) -> Inside:
         sha256=_sha256(item.get("hashes")),
         licences=_licences(item.get("licenses")),
     )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _licences(stated: Any) -> tuple[str, ...]:
