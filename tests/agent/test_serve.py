@@ -1,5 +1,6 @@
 """The agent's socket against rude callers; no enclave is needed for that, only a simulated module."""
 
+import errno
 import http.client
 import json
 import os
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from troth.agent import serve
+from troth.agent import listener, serve
 from troth.agent.api import MAX_BODY, MAX_FREE, Api
 from troth.agent.attest import Attester
 from troth.agent.config import AppConfig
@@ -57,8 +58,8 @@ class Agent:
         module = SimulatedNsm(DevelopmentPki.create(now), {}, new_instance(), lambda: now)
         identity = Identity()
         attester = Attester(Nsm(InProcess(module)), identity.spki)
-        api = Api(config=CONFIG, attester=attester, identity=identity, free=self.free)
-        serve.serve(self.path, api)
+        self.api = Api(config=CONFIG, attester=attester, identity=identity, free=self.free)
+        serve.serve(self.path, self.api)
 
     def connect(self) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX)
@@ -145,6 +146,12 @@ def test_other_methods_get_an_answer_in_our_form(agent, method) -> None:
         (b"POST /v1/random HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411),
         (b"POST /v1/random HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (MAX_BODY + 1), 413),
         (b"POST /v1/random HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", 413),
+        # Many long headers, each of which would do: 64 callers of these were 400 MB of the agent's memory.
+        (b"GET /v1/info HTTP/1.1\r\n" + (b"A: " + b"b" * 60_000 + b"\r\n") * 3 + b"\r\n", 431),
+        # A head that breaks off is not answered as if it were whole.
+        (b"GET /v1/info HTTP/1.1", 400),
+        (b"GET /v1/info HTTP/1.1\r\nA: b\r\n", 400),
+        (b"GET /v1/info HTTP/1.1\r\nA: b", 400),
     ],
 )
 def test_requests_that_are_no_http_or_too_large(agent, request_bytes, status) -> None:
@@ -226,6 +233,47 @@ def test_idle_connections_are_bounded_and_cost_others_only_time(agent) -> None:
     for sock in idle:
         sock.close()
     assert agent.get("/v1/info")[0] == 200
+
+
+class Failing:
+    """A listener that cannot take a connection at first, as where no descriptor is left."""
+
+    def __init__(self, failures: int) -> None:
+        self._failures = failures
+        self._ready = threading.Semaphore(0)
+        self.made: list[socket.socket] = []
+
+    def fileno(self) -> int:
+        return 3
+
+    def give(self, sock: socket.socket) -> None:
+        self.made.append(sock)
+        self._ready.release()
+
+    def accept(self) -> tuple[socket.socket, None]:
+        if self._failures:
+            self._failures -= 1
+            raise OSError(errno.EMFILE, "too many open files")
+        self._ready.acquire()
+        return self.made.pop(), None
+
+
+def test_a_connection_that_cannot_be_taken_is_not_the_end(agent, monkeypatch) -> None:
+    monkeypatch.setattr(serve, "PAUSE", 0)
+    monkeypatch.setattr(listener, "PAUSE", 0)
+    failing = Failing(MOST_CONNECTIONS + 1)
+    threading.Thread(target=serve._accept, args=(failing, agent.api), daemon=True).start()
+    ours, theirs = socket.socketpair()
+    ours.settimeout(10)
+    failing.give(theirs)
+    ours.sendall(b"GET /v1/info HTTP/1.0\r\n\r\n")
+    assert ours.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+
+    failing, taken = Failing(3), threading.Event()
+    door = lambda sock: taken.set() or listener.Plain(sock)  # noqa: E731
+    listener.Listener(1, failing, door).start()
+    failing.give(socket.socketpair()[0])
+    assert taken.wait(10)
 
 
 def test_free_data_is_a_plain_file_of_bounded_size(agent) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from tests.image.conftest import Sample, built, sample  # noqa: F401 - fixtures
 from tests.image.test_stated import RECORD, SOURCE
-from tests.platforms.nitro.signer import image
+from tests.platforms.nitro.signer import DAY, identity, image, signature, with_section
 
-from troth.cli import _against
+from troth.cli import _against, _rebuilt
 from troth.cli._against import Against, elsewhere, expecting, is_of
 from troth.cli._rebuild_source import of as place
 from troth.cli.main import run
@@ -22,6 +22,8 @@ from troth.errors import Misuse
 from troth.image import check, stated
 from troth.image.build import Built
 from troth.image.checkout import Source
+from troth.image.rebuild import Rebuilt
+from troth.platforms.nitro.measure import measure
 from troth.platforms.nitro.simulate import DevelopmentPki, SimulatedNsm, new_instance
 from troth.policy import Policy
 from troth.wire import cbor, eif
@@ -128,6 +130,9 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         (["nothing"], 5, "cannot read nothing"),
         (["junk"], 3, "is not JSON"),
+        # What is compared is not written over by what it is compared with.
+        (["r.build.json", "--source", "app", "--image", "x.eif", "-o", "x.eif"], 2, "x.eif exists"),
+        (["r.build.json", "--source", "app", "-o", "r.eif"], 2, "r.build.json exists"),
         (["x.eif"], 2, "there is no build record x.build.json beside x.eif"),
         (["x.eif", "--image", "x.eif"], 2, "the target is an image already"),
         (["old.build.json"], 2, "lacks the text of recipe and lock"),
@@ -175,6 +180,60 @@ def test_which_commit_of_which_repository() -> None:
     assert found == replace(said.source, git="https://mirror.example/x")
     found = place("https://other.example/y", said, None, **{**nothing, "tag": "v2"}).source
     assert found == Source(git="https://other.example/y", tag="v2", path="app")
+
+
+@pytest.mark.parametrize(
+    ("record", "told", "own", "words"),
+    [
+        ({}, {"folder": "app"}, None, "equal to what the build record says\n"),
+        ({"source": SOURCE}, {**SOURCE}, True, "equal to what the build record says\n"),
+        ({"source": SOURCE}, {"folder": "app"}, False, "but for the commit that it names"),
+        ({"source": SOURCE}, {**SOURCE, "commit": "2" * 40}, False, "but for the commit"),
+    ],
+)
+def test_a_record_is_not_confirmed_in_the_commit_that_nobody_took(
+    record: Any, told: Any, own: bool | None, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = stated.read(json.dumps({**RECORD, **record}).encode(), field="x")
+    again = Rebuilt(
+        image=b"x", record=json.dumps(RECORD).encode(), measurements=b"", nitro={}, raw_nsm=False
+    )
+    found = _rebuilt.compared("", None, said, again, of_source=[])
+    assert not found.differs
+    for as_json in (True, False):
+        _rebuilt.show(found, again, report=None, told=told, out=None, code=0, json=as_json)
+    first, _, rest = capsys.readouterr().out.partition("\n")
+    assert json.loads(first)["record_source"] is own
+    assert words in rest
+
+
+def test_what_stands_in_the_place_of_a_signature_must_be_one() -> None:
+    """It is taken off before all else is compared, and holds up to 32 KiB."""
+    plain, by = image(), identity(begin=NOW - 9 * DAY, end=NOW - DAY)
+    again = Rebuilt(
+        image=eif.pack(plain),
+        record=b"{}",
+        measurements=b"",
+        nitro=dict(measure(plain).hex()),
+        raw_nsm=False,
+    )
+
+    def found(section: bytes) -> list[str]:
+        data = memoryview(eif.pack(with_section(plain, section)))
+        made = _rebuilt.compared("x", data, None, again, of_source=[])
+        assert made.signed
+        return [str(one.difference.first) for one in made.found]
+
+    good = signature(plain, by, at=NOW - 2 * DAY)
+    assert found(good) == []  # whether the certificate is still valid is another question
+    ((why,), (other,), (mine,)) = (
+        found(b"hidden" * 5000),
+        found(signature(image(kernel=b"other"), by, at=NOW - 2 * DAY)),
+        found(good[:-1] + bytes([good[-1] ^ 1])),
+    )
+    assert "CBOR" in why or "eif.signature" in why
+    assert "is over another image" in other
+    assert "not made with the key" in mine or "cannot" in mine
 
 
 def _git(folder: Path, *words: str) -> None:

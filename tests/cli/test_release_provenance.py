@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.platforms.nitro.signer import DAY, identity
+from tests.platforms.nitro.signer import DAY, identity, signature, with_section
+from tests.platforms.nitro.signer import image as small
 from tests.release.simulated import OWNER, TAG, WORKFLOW, bundle, instance
 from tests.release.supplied import Desk, desk, image, record
 
@@ -154,6 +155,16 @@ def test_an_image_that_is_signed_afterwards(made: Desk, says: Says) -> None:
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="the program openssl is absent")
+def test_an_image_whose_signature_is_another_image_s(made: Desk, says: Says) -> None:
+    """The statement is about all but the signature: so that place may hold a signature and nothing else."""
+    assert state(made) == 0
+    path = Path(made.path("app.eif"))
+    plain = eif.read(path.read_bytes())
+    path.write_bytes(eif.pack(with_section(plain, signature(small(), identity()))))
+    assert check(made) == 1
+    assert "the signature is over another image" in says.readouterr().out
+
+
 def test_a_key_behind_a_command(made: Desk, says: Says) -> None:
     command = f"openssl dgst -sha384 -sign {made.path('p384.pem')}"
     assert state(made, "--command", command) == 2

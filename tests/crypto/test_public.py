@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tests.release.supplied import public_pem
 
 from troth.crypto import public
+from troth.errors import Malformed
 
 ED = ed25519.Ed25519PrivateKey.generate()
 P256 = ec.generate_private_key(ec.SECP256R1())
@@ -46,6 +47,12 @@ def test_a_key_is_named_by_its_digest() -> None:
     assert all(len(name) == 64 for name in names)
     assert public.from_pem(public_pem(ED)) == public.of(ED.public_key())
     assert public.of(ED.public_key()) != public.of(P256.public_key())
+
+
+def test_a_file_with_two_keys_is_none() -> None:
+    """Else who names it would believe that both must have signed."""
+    with pytest.raises(Malformed, match="more than one key"):
+        public.from_pem(public_pem(ED) + public_pem(P256))
 
 
 @given(st.binary(max_size=120))

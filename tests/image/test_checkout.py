@@ -11,6 +11,7 @@ import pytest
 
 from troth.errors import Malformed, Misuse, Unavailable
 from troth.image import checkout, committed
+from troth.image import git as program
 from troth.image.checkout import Source
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is absent")
@@ -177,6 +178,28 @@ def test_trees_that_lead_out(
     assert not outside
 
 
+def test_links_that_lead_out_together(repository: Path, tmp_path: Path) -> None:
+    """Each stays inside by its words; through the first, the second's `..` is above the source."""
+    (repository / "some" / "a" / "b").mkdir(parents=True)
+    (repository / "some" / "a" / "b" / "top").symlink_to("../..")
+    (repository / "some" / "secret").symlink_to("a/b/top/../../outside")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "two")
+    git(repository, "tag", "v2")
+    (tmp_path / "outside").write_bytes(b"secret")
+    with pytest.raises(Malformed, match="leads out"):
+        checkout.take(source(repository, tag="v2"), tmp_path / "deep" / "into")
+
+
+def test_a_link_upwards_that_stays_inside(repository: Path, tmp_path: Path) -> None:
+    (repository / "some" / "app" / "up").symlink_to(".././run")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "two")
+    git(repository, "tag", "v2")
+    checkout.take(source(repository, tag="v2"), tmp_path / "into")
+    assert (tmp_path / "into" / "app" / "up").read_bytes() == b"#!/bin/sh\n"
+
+
 def test_a_link_and_a_folder_of_one_name(repository: Path, tmp_path: Path) -> None:
     """The oldest way out: files are written through a link that the same tree made."""
     inner = git(repository, "mktree", given=b"100644 blob " + git(
@@ -187,6 +210,22 @@ def test_a_link_and_a_folder_of_one_name(repository: Path, tmp_path: Path) -> No
     with pytest.raises(Malformed):
         checkout.take(source(repository, tag="v1", path="."), tmp_path / "into")
     assert not (tmp_path / "pwned").exists()
+
+
+def test_ten_thousand_million_files_of_ten_objects(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole, their list would be half a terabyte: it is not read further than it is refused."""
+    monkeypatch.setattr(program, "_MOST_LISTED", 1 << 16)
+    below = git(repository, "hash-object", "-w", "--stdin", given=b"x")
+    kind = "100644 blob"
+    for _ in range(10):
+        rows = "".join(f"{kind} {below}\t{number}\n" for number in range(10))
+        below, kind = git(repository, "mktree", given=rows.encode()), "040000 tree"
+    commit = git(repository, "commit-tree", "-m", "x", below)
+    git(repository, "update-ref", "refs/tags/v1", commit)
+    with pytest.raises(Malformed, match="prints more than"):
+        checkout.take(source(repository, tag="v1", path="."), tmp_path / "into")
 
 
 def test_a_submodule_is_not_fetched(repository: Path, tmp_path: Path) -> None:

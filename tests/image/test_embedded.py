@@ -87,6 +87,49 @@ def test_what_is_no_list(change: dict[str, object]) -> None:
         embedded.listed(json.canonical(LIST | change), name="x")
 
 
+def test_parts_that_hold_parts() -> None:
+    inner = {"name": "deep", "version": "1", "purl": "pkg:pypi/deep@1"}
+    outer = {
+        "name": "bundle",
+        "version": "2",
+        "components": [{"name": "mid", "components": [inner]}],
+    }
+    found = embedded.listed(json.canonical(LIST | {"components": [outer]}), name="x")
+    assert [(one.name, one.kind) for one in found] == [
+        ("bundle", "generic"),
+        ("deep", "pypi"),
+        ("mid", "generic"),
+    ]
+    for wrong in ({"components": 1}, {"components": [1]}):
+        with pytest.raises(Malformed):
+            embedded.listed(json.canonical(LIST | {"components": [outer | wrong]}), name="x")
+
+
+@pytest.mark.parametrize(
+    ("purl", "kind"),
+    [
+        ("pkg:pypi/some-thing@1.0", "pypi"),
+        ("pkg:pypi/Some.Thing", "pypi"),
+        ("pkg:pypi/another@1.0", "generic"),
+        ("pkg:pypi/some-thing@0.9", "generic"),
+        ("pkg:pypi/some-thing@1.0?x=y#z", "pypi"),
+        ("pkg:cargo/another@2", "cargo"),
+    ],
+)
+def test_a_part_with_two_names_is_not_asked_for_by_one(purl: str, kind: str) -> None:
+    part = {"name": "some_thing", "version": "1.0", "purl": purl}
+    (found,) = embedded.listed(json.canonical(LIST | {"components": [part]}), name="x")
+    assert found.kind == kind
+
+
+def test_a_list_in_another_form_is_not_passed_over() -> None:
+    for name in ("list.json", "list.cdx.xml", "list.spdx", "deeper/list.json"):
+        assert embedded.is_list(f"x-1.dist-info/sboms/{name}")
+    assert not embedded.is_list("x/sboms/list.json")
+    with pytest.raises(Malformed):
+        embedded.listed(b"<bom/>", name="x")
+
+
 def test_odd_members_of_a_component_are_not_read() -> None:
     odd = {"name": "a", "purl": 7, "hashes": [1, {"alg": "SHA-256", "content": "x"}],
            "licenses": [1, {"license": 2}, {"license": {"id": [1]}}, {"expression": "MIT"}]}  # fmt: skip

@@ -28,6 +28,15 @@ def test_in_an_images_own_root() -> None:
             scratch.in_tree(tree, (path,))
 
 
+def test_not_the_folder_that_goes_at_the_start() -> None:
+    """An image with it was built, and its app never started on a machine of its own."""
+    place = "/root"
+    with pytest.raises(Misuse, match="taken away at the start"):
+        scratch.in_tree(Tree(), (place,))
+    scratch.in_tree(Tree(), (f"{place}/app",))
+    scratch.in_root(Foreign("app.tar"), (place,))  # that one is another folder
+
+
 def test_not_through_a_link_in_an_images_own_root() -> None:
     tree = Tree()
     tree.add_link("srv", "/usr", owner="x")

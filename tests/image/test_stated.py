@@ -61,6 +61,8 @@ def test_a_record_of_an_older_troth(absent: tuple[str, ...], words: str) -> None
     ("changes", "words"),
     [
         ({"schema": "troth/measurements/1"}, "is not a build record"),
+        ({"\ud800": 1}, "cannot be written again"),
+        ({"more": ["\udfff"]}, "cannot be written again"),
         ({"recipe": RECIPE + " "}, "has another recipe than its recipe_sha256"),
         ({"lock": "{} \n"}, "has another lock than its lock_sha256"),
         ({"recipe": 1}, "has no text 'recipe'"),

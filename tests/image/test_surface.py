@@ -87,6 +87,13 @@ def test_what_a_file_counts_as(item: Item, expected: dict[str, int]) -> None:
     assert numbers(item) == {"files": 1, "packages": 1, **size, **expected}
 
 
+def test_a_shell_that_only_the_loader_would_start() -> None:
+    """`ld.so /srv/bash` asks nobody whether that may be executed."""
+    found = surface.measure(folders(file("srv/bash", library(), mode=0o644)))
+    assert found["named"]["shells"] == ["/srv/bash"]
+    assert found["numbers"]["programs"] == 0
+
+
 def test_a_shell_under_the_name_of_a_link() -> None:
     found = surface.measure(
         folders(file("usr/lib/thing", mode=0o755), link("usr/bin/sh", "/usr/lib/thing"))

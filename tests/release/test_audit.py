@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,12 @@ def test_what_cannot_be_told_is_not_audited(tmp_path: Path) -> None:
         on("PyPI", "crypto", {"introduced": "0"}, {"fixed": "1"}, {"surprise": "2"}),
         on("PyPI", "crypto", ranges=[{"type": "SEMVER", "events": [{"introduced": "0"}]}]),
         on("PyPI", "crypto", ranges=[{"type": "GIT", "events": [{"introduced": "0"}]}]),
-    ):
+        # One range that is compared here says nothing of another that is not.
+        on("PyPI", "crypto", ranges=[
+            {"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "1"}]},
+            {"type": "SEMVER", "events": [{"introduced": "2.0.0"}]},
+        ]),
+    ):  # fmt: skip
         found = held(tmp_path, one)
         assert state(found, "wheel crypto") is State.NOT_AUDITED, one
     # Where another range, or the list, says that it is, it is.
@@ -175,6 +181,29 @@ def test_ranges_as_the_schema_evaluates_them(events: list[tuple[str, int]], mine
     texts = [("introduced", "0"), *((what, str(number)) for what, number in events)]
     for order in itertools.islice(itertools.permutations(texts), 4):
         assert affects(_events(*order), str(mine), Version) is vulnerable
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"versions": ["2.0.0"]},
+        {"ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"last_affected": "2.0"}]}]},
+        {"versions": ["2.0.0+cpu"]},
+    ],
+)  # fmt: skip
+def test_a_local_version_is_a_build_of_the_public_one(said: dict[str, Any], tmp_path: Path) -> None:
+    part = Part(kind="wheel", name="odd", version="2.0.0+cpu")
+    path = put(tmp_path, advisory(affected=[on("PyPI", "odd", **said)]))
+    assert audit(replace(parts(), parts=(part,)), path).findings[0].state is State.AFFECTED
+
+
+@pytest.mark.parametrize("name", ["pypi", "PYPI", "PyPI ", "PyPI:", "PyPI:https://example.org"])
+def test_however_the_ecosystem_is_spelled(name: str, tmp_path: Path) -> None:
+    begin = {"introduced": "0"}
+    others = (on("PyPI", "other", begin), on("Debian:13", "other", begin))
+    found = held(tmp_path, *others, on(name, "crypto", begin), on("debian:13", "glibc", begin))
+    assert state(found, "wheel crypto") is State.AFFECTED
+    assert state(found, "deb libc6") is State.AFFECTED
 
 
 def test_there_is_no_word_for_without_fault() -> None:

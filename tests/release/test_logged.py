@@ -98,6 +98,17 @@ def test_what_is_revoked_stays_so_until_it_is_released_anew() -> None:
     assert of(seen(made, signed(revoke(artifacts()), ANNA, STRANGER))).outcome is Outcome.LOGGED
 
 
+def test_what_is_revoked_is_so_under_every_name() -> None:
+    alias = signed(artifacts(files={"auction-1.0-1-py3-none-any.whl": SHA256}))
+    made, gone = signed(artifacts()), signed(revoke(artifacts()))
+    found = of(seen(made, alias, gone), name="auction-1.0-1-py3-none-any.whl")
+    assert found.outcome is Outcome.REFUSED
+    assert "revoked it: a hole" in found.why
+    assert of(seen(made, gone, alias), name="auction-1.0-1-py3-none-any.whl").outcome is (
+        Outcome.LOGGED
+    )
+
+
 def test_after_the_code_is_frozen_no_file_counts() -> None:
     assert of(seen(signed(freeze("code")), signed(artifacts()))).outcome is Outcome.REFUSED
     assert of(seen(signed(artifacts()), signed(freeze("code")))).outcome is Outcome.LOGGED

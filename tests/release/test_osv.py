@@ -40,6 +40,26 @@ def packed(folder: Path, files: dict[str, bytes]) -> Path:
     return path
 
 
+def test_nothing_in_a_folder_is_passed_over_in_silence(tmp_path: Path) -> None:
+    folder, outside = tmp_path / "folder", tmp_path / "outside"
+    folder.mkdir()
+    outside.mkdir()
+    put(folder, advisory(), name="a.JSON")
+    put(outside, advisory("B-1"), name="b.json")
+    (folder / "near.json").symlink_to("../outside/b.json")
+    assert osv.read(folder, wanted=WANTED).records == 2
+    (folder / "more").symlink_to("../outside")
+    with pytest.raises(Misuse, match="more is a link to no file"):
+        osv.read(folder, wanted=WANTED)
+    (folder / "more").unlink()
+    assert osv.read(packed(outside, {"C.JSON": json.dumps(advisory()).encode()}), wanted=WANTED)
+    with pytest.raises(Malformed, match="holds a zip"):
+        osv.read(packed(outside, {"c.json": b"{}", "deeper/all.zip": b""}), wanted=WANTED)
+    packed(folder, {"c.json": b"{}"})
+    with pytest.raises(Misuse, match=r"db\.zip is a zip"):
+        osv.read(folder, wanted=WANTED)
+
+
 def test_one_record_a_list_a_folder_and_a_zip(tmp_path: Path) -> None:
     later = advisory("B-2", modified="2026-02-01T00:00:00.123Z", aliases=["CVE-1"])
     (tmp_path / "folder" / "deep").mkdir(parents=True)

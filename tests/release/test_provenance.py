@@ -191,6 +191,10 @@ def test_one_encoding() -> None:
     for bad in (data + b"\n", data.replace(b'":', b'": ', 1), b"", b"[]", data[:-1]):
         with pytest.raises(Malformed):
             provenance.parse(bad)
+    half = data.replace(BUILDER.encode(), b"\\ud800", 1)
+    assert half != data
+    with pytest.raises(Malformed, match="not in the form"):
+        provenance.parse(half)
     twice = data.replace(b'"_type"', b'"_type":"x","_type"', 1)
     with pytest.raises(Malformed, match="twice"):
         provenance.parse(twice)

@@ -6,6 +6,7 @@ The host carries bytes and nothing else: over vsock, or over what stands for it 
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -17,6 +18,8 @@ from troth.errors import TrothError
 
 MOST_CONNECTIONS: Final = 128
 CONNECT_SECONDS: Final = 5.0
+PAUSE: Final = 0.1
+"""Seconds until it is tried again where no connection could be taken."""
 Door = Callable[[socket.socket], Stream]
 
 
@@ -62,12 +65,19 @@ class Listener:
         while True:
             try:
                 sock, _ = self._listener.accept()
-            except OSError:
-                return
+            except OSError:  # no descriptor is left, or a caller is gone already: others come
+                if self._listener.fileno() < 0:
+                    return
+                time.sleep(PAUSE)
+                continue
             if not self._room.acquire(blocking=False):
                 sock.close()
                 continue
-            threading.Thread(target=self._one, args=(sock,), daemon=True).start()
+            try:
+                threading.Thread(target=self._one, args=(sock,), daemon=True).start()
+            except RuntimeError:  # no thread is left
+                sock.close()
+                self._room.release()
 
     def _one(self, sock: socket.socket) -> None:
         try:

@@ -21,7 +21,11 @@ MOST_CONNECTIONS: Final = 64
 _BACKLOG: Final = 512
 """A full queue is an error for callers with a timeout, not a wait."""
 _MAX_LINE: Final = 64 * 1024
+_MAX_HEAD: Final = 128 * 1024
+"""Bytes of all headers: as many as there may be, on as many connections, are some megabytes."""
 _MOST_HEADERS: Final = 100
+PAUSE: Final = 0.1
+"""Seconds until it is tried again where no descriptor or no thread is left."""
 _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110 section 5.6.2
 _LENGTH: Final = re.compile(rb"[0-9]{1,8}")
@@ -55,8 +59,12 @@ def _accept(listener: socket.socket, api: Api) -> None:
     room = threading.BoundedSemaphore(MOST_CONNECTIONS)
     while True:
         room.acquire()
-        sock, _ = listener.accept()
-        threading.Thread(target=_connection, args=(sock, api, room), daemon=True).start()
+        try:
+            sock, _ = listener.accept()
+            threading.Thread(target=_connection, args=(sock, api, room), daemon=True).start()
+        except (OSError, RuntimeError):  # no descriptor or no thread is left; later there is
+            room.release()
+            time.sleep(PAUSE)
 
 
 def _connection(sock: socket.socket, api: Api, room: threading.BoundedSemaphore) -> None:
@@ -98,6 +106,8 @@ def _line(stream: BinaryIO, too_long: HTTPStatus) -> bytes:
     line = stream.readline(_MAX_LINE + 1)
     if len(line) > _MAX_LINE:
         raise _Wrong(too_long, f"a line is over {_MAX_LINE} bytes")
+    if line and not line.endswith(b"\n"):
+        raise _Wrong(HTTPStatus.BAD_REQUEST, "the request ends early")
     return line
 
 
@@ -114,8 +124,15 @@ def _request(line: bytes) -> tuple[bytes, bytes, bool]:
 def _headers(stream: BinaryIO) -> dict[bytes, bytes]:
     """By their names in small letters; values of one name are joined, as RFC 9110 section 5.3 says."""
     found: dict[bytes, bytes] = {}
+    size = 0
     for _ in range(_MOST_HEADERS + 1):
-        line = _line(stream, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE).rstrip(b"\r\n")
+        whole = _line(stream, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        size += len(whole)
+        if not whole:
+            raise _Wrong(HTTPStatus.BAD_REQUEST, "the request ends early")
+        if size > _MAX_HEAD:
+            break
+        line = whole.rstrip(b"\r\n")
         if not line:
             return found
         name, colon, value = line.partition(b":")
@@ -123,7 +140,7 @@ def _headers(stream: BinaryIO) -> dict[bytes, bytes]:
             raise _Wrong(HTTPStatus.BAD_REQUEST, "a header is not in its form")
         before = found.get(name.lower())
         found[name.lower()] = value.strip() if before is None else before + b", " + value.strip()
-    raise _Wrong(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "there are too many headers")
+    raise _Wrong(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too many or too long")
 
 
 def _size(method: bytes, headers: dict[bytes, bytes]) -> int:

@@ -141,6 +141,28 @@ def refusals(image: "Eif", pcr0: str) -> "tuple[Problem, ...]":
     return problems(signed, pcr0=bytes.fromhex(pcr0), at=datetime.now(UTC))
 
 
+def unsound(image: "Eif", pcr0: str) -> tuple[str, ...]:
+    """Why what stands in the place of a signature is none of this image; nothing for one that is not signed.
+
+    Whether the certificate is valid today is no question of what is in the image.
+
+    Args:
+        image: the image.
+        pcr0: what it measures to, in hex.
+    """
+    from troth.platforms.nitro import measure, signature
+
+    try:
+        signed = measure.signature(image)
+        if signed is None:
+            return ()
+        at = signature.signer(signed.certificate).not_before
+        found = signature.problems(signed, pcr0=bytes.fromhex(pcr0), at=at)
+    except (Malformed, Misuse) as error:
+        return (str(error),)
+    return tuple(one.words for one in found)
+
+
 def begins(path: Path) -> bool:
     """Whether a file begins as an EIF does.
 

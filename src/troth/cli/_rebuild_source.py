@@ -36,7 +36,7 @@ def of(
     Raises:
         Misuse: nobody says.
     """
-    from troth.image import checkout
+    from troth.image import checkout, git
     from troth.image.checkout import Source
 
     said = None if stated is None else stated.source
@@ -57,7 +57,7 @@ def of(
         if not local.is_dir():
             raise Misuse(
                 f"{where[:_MOST_NAME]} is no folder and no address",
-                fix=f"addresses begin with {', '.join(f'{p}://' for p in checkout.PROTOCOLS)}",
+                fix=f"addresses begin with {', '.join(f'{p}://' for p in git.PROTOCOLS)}",
             )
         if not asked:
             return Place(folder=local / path if path else local)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from troth.cli import _diff, _image
 from troth.cli._against import elsewhere
+from troth.cli._console import exists, read_source
 from troth.cli._console import out as data_out
-from troth.cli._console import read_source
 from troth.errors import Misuse
 from troth.render.escape import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from troth.image.compare import Difference
     from troth.image.rebuild import Rebuilt
     from troth.image.stated import Stated
@@ -33,6 +35,7 @@ class Compared:
         image: the first image's name, size and digest, or None where it is not at hand.
         signed: whether it was equal but for a signature.
         record: whether there was a build record.
+        commit: that this record names as its source, or an empty text.
         found: differences of source, record and image, each with what is known of it.
         left_out: how many more there are.
     """
@@ -40,6 +43,7 @@ class Compared:
     image: dict[str, Any] | None
     signed: bool
     record: bool
+    commit: str
     found: "tuple[_diff.Known, ...]"
     left_out: int
 
@@ -103,6 +107,20 @@ def _eif(path: Path) -> memoryview:
     return data
 
 
+def refuse_existing(out: Path) -> None:
+    """Refuses to write over what is there, which may be the image or the record that is compared.
+
+    Raises:
+        Misuse: there is something.
+    """
+    from troth.image import companions
+
+    beside = (companions.of(out, one) for one in (companions.MEASUREMENTS, companions.RECORD))
+    for path in (out, *beside):
+        if exists(path):
+            raise Misuse(f"{path} exists", fix="name another file, or remove it first")
+
+
 def refuse_raw(rebuilt: "Rebuilt") -> None:
     """Refuses evidence of an app that has the security module itself.
 
@@ -133,6 +151,8 @@ def compared(
         if found is not None:
             images, left_out = found.differences, found.left_out
             signed, image_differs = False, True
+        elif signed:
+            images = tuple(_unsound(data, rebuilt))
     if stated is not None:
         differences += [
             one
@@ -149,9 +169,20 @@ def compared(
         image=image,
         signed=signed,
         record=stated is not None,
+        commit=stated.source.commit if stated is not None and stated.source else "",
         found=_diff.known(differences[:_MOST], (record,)),
         left_out=left_out,
     )
+
+
+def _unsound(data: memoryview, rebuilt: "Rebuilt") -> "Iterator[Difference]":
+    """What stands in a signature's place and is none: it was taken off, and nothing else looks at it."""
+    from troth.image.compare import Difference
+    from troth.wire import eif
+
+    own = "it is made by its owner's key"
+    for words in _image.unsound(eif.read(data), rebuilt.nitro["pcr0"]):
+        yield Difference(section="signature", what="value", first=words, second=own)
 
 
 def show(
@@ -181,6 +212,7 @@ def show(
             "image": compared.image,
             "signature_apart": compared.signed,
             "record": compared.record,
+            "record_source": _is_source(compared, told),
             "differences": [_diff.plain(one) for one in compared.found],
             "left_out": compared.left_out,
             "evidence": None if report is None else _report(report),
@@ -205,8 +237,13 @@ def show(
         data_out(report_text(report).rstrip("\n"))
         for line in elsewhere(report, rebuilt.nitro):
             data_out(line)
-    data_out(_last(compared, report, code))
+    data_out(_last(compared, report, code, own=_is_source(compared, told)))
     return code
+
+
+def _is_source(compared: Compared, told: dict[str, object]) -> bool | None:
+    """Whether the source was the commit that the record names; None where it names none."""
+    return told.get("commit") == compared.commit if compared.commit else None
 
 
 def _report(report: "Report") -> Any:
@@ -216,7 +253,7 @@ def _report(report: "Report") -> Any:
     return strict.parse(report_json(report), field="report")
 
 
-def _last(compared: Compared, report: "Report | None", code: int) -> str:
+def _last(compared: Compared, report: "Report | None", code: int, *, own: bool | None) -> str:
     """In one line, what was equal to what."""
     if compared.differs:
         return "differs"
@@ -225,7 +262,12 @@ def _last(compared: Compared, report: "Report | None", code: int) -> str:
         but = ", but for its signature, which needs its owner's key" if compared.signed else ""
         parts.append(f"the image's bytes{but}")
     if compared.record:
-        parts.append("what the build record says")
+        but = (
+            ""
+            if own is not False
+            else ", but for the commit that it names: another source was taken"
+        )
+        parts.append(f"what the build record says{but}")
     if report is not None and code == 0:
         parts.append("what runs, by verified evidence")
     if code == 0:

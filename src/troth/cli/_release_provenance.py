@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
-from troth.cli import _release_artifact
+from troth.cli import _image, _release_artifact
 from troth.cli._console import exists, out, read_source, say, write_file
 from troth.cli._release_artifact import NOWHERE, Origin
 from troth.cli._release_keys import Given, chosen, public_of, publics
@@ -180,8 +180,9 @@ def check(
         statement = _statement(kind, payload)
         if file is not None:
             wrong = list(file.problems(statement, origin, builder=builder))
-        elif found is not None and found.subject is not None:
-            wrong = list(
+        elif found is not None and found.subject is not None and found.image is not None:
+            wrong = list(_image.unsound(found.image, found.subject.registers["pcr0"]))
+            wrong += list(
                 made.problems(
                     statement,
                     found.subject,

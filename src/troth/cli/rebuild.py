@@ -63,7 +63,7 @@ def rebuild(
         python: another Python that builds; it needs no packages.
         mirror: address of a Debian archive, such as a snapshot of the day that has what a lock names; the
             machine's own apt decides by default.
-        out: keep the rebuilt image there, with its measurements and its record.
+        out: keep the rebuilt image there, with its measurements and its record; none of them may exist.
         json: print the result as JSON.
     """
     from troth.image import rebuild as builder
@@ -83,6 +83,8 @@ def rebuild(
             out=out,
             json=json,
         )
+    if out is not None:
+        _rebuilt.refuse_existing(out)
     name, data, stated = _rebuilt.target(target, image)
     place = _rebuild_source.of(target, stated, source, tag=tag, commit=commit, path=path)
     if data is None and stated is None and against.against is None:

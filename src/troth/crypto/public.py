@@ -92,13 +92,17 @@ def from_pem(pem: bytes, *, name: str = "public key") -> PublicKey:
     """The public key in a PEM file.
 
     Raises:
-        Malformed: it is none; a private key is none, either.
-        Misuse: it is of another kind.
+        Malformed: it is none, or several.
+        Misuse: it is of another kind, or a private one.
     """
     if b"PRIVATE KEY" in pem:
         raise Misuse(
             f"{name} is a private key, and the public one is enough",
             fix="`openssl pkey -in FILE -pubout` writes it",
+        )
+    if pem.count(b"-----BEGIN ") > 1:  # of which only the first would be read, and have to sign
+        raise Malformed(
+            "holds more than one key", field=name, fix="put each into a file of its own"
         )
     try:
         key = serialization.load_pem_public_key(pem)

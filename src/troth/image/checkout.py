@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from troth.errors import Malformed, Misuse, Unavailable
 from troth.image.files import disk
+from troth.image.git import PROTOCOLS, command, environment, git
 
-PROTOCOLS: Final = ("https", "ssh", "file", "git")
 COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 TAG: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+/-]{0,199}")
 MOST_FILES: Final = 100_000
@@ -25,19 +25,7 @@ MOST_BYTES: Final = 2 << 30
 FILE, PROGRAM, LINK, MODULE = "100644", "100755", "120000", "160000"
 
 _URL: Final = re.compile(r"[a-z]+://[!-~]{1,2000}")
-_SECONDS: Final = 600
-_MOST_LISTED: Final = 64 << 20
 _MOST_LINK: Final = 4096
-_BLOCKS: Final = (4 << 30) // 512  # of a file that git may write
-_KEPT: Final = re.compile(
-    r"PATH|HOME|SSH_AUTH_SOCK|(https?|no|all)_proxy|SSL_CERT_(FILE|DIR)", re.IGNORECASE
-)
-# What of a repository's own configuration could start a program, or ask somebody.
-_SETTINGS: Final = (
-    "core.hooksPath=/dev/null", "core.fsmonitor=false", "core.excludesFile=/dev/null",
-    "core.attributesFile=/dev/null", "credential.helper=", "gc.auto=0", "maintenance.auto=false",
-    "http.lowSpeedLimit=1000", "http.lowSpeedTime=30",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,12 +231,11 @@ def _target(path: str, data: bytes) -> str:
         target = data.decode("utf-8")
     except UnicodeDecodeError:
         target = ""
-    depth = len(PurePosixPath(path).parts) - 1
-    for part in target.split("/"):
-        depth += -1 if part == ".." else 0 if part in ("", ".") else 1
-        if depth < 0:
-            break
-    if not target or target.startswith("/") or depth < 0 or "\0" in target:
+    parts = [part for part in target.split("/") if part not in ("", ".")]
+    up = parts.count("..")
+    # After a name `..` may be above what that name leads to, and nobody sees it in the words.
+    climbs = up > len(PurePosixPath(path).parts) - 1 or ".." in parts[up:]
+    if not target or target.startswith("/") or climbs or "\0" in target:
         raise Malformed(
             f"is a link to {target[:200]!r}, which leads out of the source",
             field=path,
@@ -260,9 +247,9 @@ def _target(path: str, data: bytes) -> str:
 def _contents(bare: Path, blobs: Iterable[Blob]) -> Iterator[bytes]:
     """The bytes of each, in order."""
     with subprocess.Popen(
-        _command("cat-file", "--batch"),
+        command("cat-file", "--batch"),
         cwd=bare,
-        env=_environment(reach=False),
+        env=environment(reach=False),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -288,68 +275,3 @@ def _one(stream: IO[bytes], blob: Blob) -> bytes:
     if len(data) != blob.size or stream.read(1) != b"\n":
         raise Malformed("ends before its size", field=blob.name)
     return data
-
-
-def git(*arguments: str, folder: Path, reach: bool = False, given: bytes = b"") -> bytes:
-    """What git prints, started with nothing of the user's or the machine's configuration.
-
-    Args:
-        arguments: the command's.
-        folder: it works in.
-        reach: whether it may go to another repository.
-        given: on its standard input.
-
-    Raises:
-        Unavailable: there is no git, or it fails; its last line is given.
-        Malformed: it prints more than any list of files has.
-    """
-    try:
-        done = subprocess.run(
-            _command(*arguments),
-            cwd=folder,
-            env=_environment(reach=reach),
-            input=given,
-            capture_output=True,
-            check=False,
-            timeout=_SECONDS,
-        )
-    except FileNotFoundError:
-        raise Unavailable(
-            "there is no git here", fix="install git, or name a local folder"
-        ) from None
-    except subprocess.TimeoutExpired:
-        raise Unavailable(f"git took longer than {_SECONDS} s", fix="try again later") from None
-    if done.returncode:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise Unavailable(
-            f"git {arguments[0]}: {lines[-1][:300] if lines else f'ended with {done.returncode}'}",
-            fix="check address, tag and commit; or clone it yourself and name that folder",
-        )
-    if len(done.stdout) > _MOST_LISTED:
-        raise Malformed(f"prints more than {_MOST_LISTED >> 20} MiB", field=f"git {arguments[0]}")
-    return done.stdout
-
-
-def _command(*arguments: str) -> list[str]:
-    limited = ("sh", "-c", f'ulimit -f {_BLOCKS} && exec "$@"', "sh")
-    settings = (word for one in _SETTINGS for word in ("-c", one))
-    return [*limited, "git", *settings, *arguments]
-
-
-def _environment(*, reach: bool) -> dict[str, str]:
-    return {
-        **{name: value for name, value in os.environ.items() if _KEPT.fullmatch(name)},
-        "LC_ALL": "C",
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-        "GIT_CONFIG_SYSTEM": "/dev/null",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_ATTR_NOSYSTEM": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ASKPASS": "",
-        "SSH_ASKPASS": "",
-        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
-        "GIT_NO_LAZY_FETCH": "1",
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_ALLOW_PROTOCOL": ":".join(PROTOCOLS) if reach else "none",
-    }

@@ -15,6 +15,7 @@ from troth.image import checkout, recipe
 from troth.image import lock as locks
 from troth.image.checkout import Blob, Source
 from troth.image.files import disk
+from troth.image.git import git
 
 _TOLD = 5
 
@@ -33,7 +34,7 @@ def source_of(app: Path, url: str, *, tag: str = "") -> Source:
         Malformed, Unavailable: as `checkout.listed`.
     """
     try:
-        said = checkout.git("rev-parse", "--show-prefix", "HEAD", folder=app).decode()
+        said = git("rev-parse", "--show-prefix", "HEAD", folder=app).decode()
     except Unavailable as error:
         raise Misuse(
             f"{app} is in no checkout of git's with a commit ({error})",
@@ -61,7 +62,7 @@ def source_of(app: Path, url: str, *, tag: str = "") -> Source:
 
 def _check_tag(app: Path, tag: str, commit: str) -> None:
     try:
-        at = checkout.git("rev-parse", "--verify", f"refs/tags/{tag}^{{commit}}", folder=app)
+        at = git("rev-parse", "--verify", f"refs/tags/{tag}^{{commit}}", folder=app)
     except Unavailable:
         raise Misuse(f"there is no tag {tag} here", fix=f"make it: git tag {tag}") from None
     if at.decode().strip() != commit:
@@ -120,7 +121,7 @@ def _ignored(app: Path, names: list[str]) -> list[str]:
         return []
     given = b"".join(os.fsencode(name) + b"\0" for name in names)
     try:
-        said = checkout.git("check-ignore", "-z", "--stdin", folder=app, given=given)
+        said = git("check-ignore", "-z", "--stdin", folder=app, given=given)
     except Unavailable:  # it ends with 1 where it knows none
         return []
     return [os.fsdecode(name) for name in said.split(b"\0")[:-1]]

@@ -37,6 +37,7 @@ _VERSIONS: Final = (
 )  # fmt: skip
 _PATTERNS: Final = tuple((name, re.compile(pattern)) for name, pattern in _VERSIONS)
 _MODULE: Final = re.compile(rb"\ndep\t([!-~]{1,200})\t(v[!-~]{1,100})\t")
+_PURL: Final = re.compile(r"pkg:([a-z]{2,12})/([^@?#]*)(?:@([^?#]*))?")
 _WORD: Final = re.compile(r"[ -~]{1,200}")
 
 
@@ -84,9 +85,8 @@ def _some(pattern: re.Pattern[bytes], data: bytes) -> Iterator[re.Match[bytes]]:
 
 
 def is_list(path: str) -> bool:
-    """Whether a wheel's file is a list of parts that its maker put in (PEP 770)."""
-    folder, _, name = path.rpartition("/")
-    return folder.endswith(".dist-info/sboms") and name.endswith(".json")
+    """Whether a wheel's file is a list of parts that its maker put in (PEP 770), in whatever form."""
+    return ".dist-info/sboms/" in path
 
 
 def listed(data: bytes, *, name: str) -> tuple[Inside, ...]:
@@ -98,22 +98,38 @@ def listed(data: bytes, *, name: str) -> tuple[Inside, ...]:
     value = json.parse(data, field=name, limit=MAX_LIST)
     if not isinstance(value, dict) or value.get("bomFormat") != "CycloneDX":
         raise Malformed("is no list of parts in CycloneDX", field=name)
-    items = value.get("components", [])
-    if not isinstance(items, list) or len(items) > MAX_FOUND:
-        raise Malformed(f"has no list of components, or more than {MAX_FOUND}", field=name)
-    return tuple(sorted({_one(item, name) for item in items}))
+    return tuple(sorted({_one(item, name) for item in _components(value, name)}))
 
 
-def _one(item: Any, name: str) -> Inside:
-    if not isinstance(item, dict):
-        raise Malformed("has a component that is no object", field=name)
+def _components(value: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """Those of a list, and those that these hold in their turn."""
+    found: list[dict[str, Any]] = []
+    holders = [value]
+    while holders:
+        items = holders.pop().get("components", [])
+        if not isinstance(items, list) or len(found) + len(items) > MAX_FOUND:
+            raise Malformed(f"has no list of components, or more than {MAX_FOUND}", field=name)
+        if not all(isinstance(item, dict) for item in items):
+            raise Malformed("has a component that is no object", field=name)
+        found += items
+        holders += items
+    return found
+
+
+def _one(item: dict[str, Any], name: str) -> Inside:
     title, version, purl = (item.get(key, "") for key in ("name", "version", "purl"))
     if not isinstance(title, str) or not _WORD.fullmatch(title):
         raise Malformed("has a component without a name", field=name)
     if not isinstance(version, str) or (version and not _WORD.fullmatch(version)):
         raise Malformed(f"has no readable version for {title}", field=name)
-    kind = re.match(r"pkg:([a-z]{2,12})/", purl) if isinstance(purl, str) else None
+    kind = _PURL.match(purl) if isinstance(purl, str) else None
     known = kind[1] if kind and kind[1] in ("cargo", "golang", "pypi") else "generic"
+    if (
+        kind
+        and known == "pypi"
+        and (_plain(kind[2]), kind[3] or version) != (_plain(title), version)
+    ):
+        known = "generic"  # of two names or versions nobody knows which to ask for
     return Inside(
         name=title,
         version=version,
@@ -121,6 +137,10 @@ def _one(item: Any, name: str) -> Inside:
         sha256=_sha256(item.get("hashes")),
         licences=_licences(item.get("licenses")),
     )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _licences(stated: Any) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from troth.image.tree import Tree
 from troth.wire import places
 
 _KEY: Final = "scratch"
+_GOES: Final = "/root"  # see agent/machine.py
 
 
 def check(paths: tuple[str, ...], source: str) -> tuple[str, ...]:
@@ -33,9 +34,14 @@ def in_tree(tree: Tree, paths: tuple[str, ...]) -> None:
     """Makes the folders in an image's own root.
 
     Raises:
-        Misuse: something else is there, or files are in it, which nobody would see.
+        Misuse: something else is there, or files are in it, which nobody would see; or it goes at the start.
     """
     for path in paths:
+        if path == _GOES:
+            raise Misuse(
+                f"{_KEY} has {path}, which is taken away at the start: every kernel brings an empty one",
+                fix=f"name a folder inside, such as {path}/app",
+            )
         plain = path.lstrip("/")
         for name in tree:
             inside = name == plain or name.startswith(f"{plain}/")

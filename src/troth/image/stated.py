@@ -67,6 +67,10 @@ def read(data: bytes, *, field: str) -> Stated:
             field=field,
             fix="`troth build` writes one beside each image, as NAME.build.json",
         )
+    try:
+        json.canonical(document)
+    except Misuse as error:  # what could be built, and then be told to nobody
+        raise Malformed(f"cannot be written again: {error}", field=field) from None
     lacks = [name for name in _LACKING if name not in document]
     if lacks:
         raise Misuse(

@@ -171,14 +171,16 @@ def _file(
         count.add("python_lines", owner, sum(piece.count(b"\n") for piece in pieces))
     for number in _kinds(item, names.inside(item.path)):
         count.add(number, owner, named=path)
-    if item.mode & _EXECUTABLE:
-        if reachable:
-            count.add("programs", owner, named=path)
+    machine_code = elf.is_elf(bytes(data[:4]))
+    if item.mode & _EXECUTABLE and reachable:
+        count.add("programs", owner, named=path)
+    # The loader starts machine code that nobody may execute by its name alone.
+    if item.mode & _EXECUTABLE or machine_code:
         words = {item.path.rpartition("/")[2], *called}
         for number, pattern in PROGRAMS.items():
             if any(pattern.fullmatch(word) for word in words):
                 count.add(number, owner, named=path)
-    if elf.is_elf(bytes(data[:4])):
+    if machine_code:
         count.add("elf", owner)
         _elf(item, names, lambda number: count.add(number, owner, named=path))
 

@@ -119,7 +119,12 @@ def _questions(part: Part, suite: str) -> Iterator[tuple[Package, str]]:
             yield (f"{_DEBIAN}:{release}", name), version
             yield (_DEBIAN, name), version
     elif part.kind == "wheel" or part.purl == "pypi":
-        yield (_PYPI, osv.plain(_PYPI, part.name)), part.version
+        package = (_PYPI, osv.plain(_PYPI, part.name))
+        yield package, part.version
+        # A local version, such as 2.0+cpu, is a build of the public one, which advisories name.
+        public, plus, _ = part.version.partition("+")
+        if plus:
+            yield package, public
 
 
 def _judge(
@@ -211,7 +216,7 @@ def affects(advisory: Advisory, version: str, read: _Read) -> bool:
         raise doubt
     if not usable and not advisory.versions:
         raise Malformed("says nothing that can be compared", field="affected")
-    if not usable and any(kind != "GIT" for kind, _ in advisory.ranges):
+    if any(kind not in ("ECOSYSTEM", "GIT") for kind, _ in advisory.ranges):
         raise Malformed("has ranges of a kind that is not compared here", field="ranges")
     return False
 

@@ -26,6 +26,7 @@ MAX_RECORDS: Final = 2_000_000
 MAX_UNPACKED: Final = 4 << 30
 _PIECE: Final = 1 << 20
 _MODIFIED: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z")
+_KNOWN: Final = {"pypi": "PyPI", "debian": "Debian"}
 _ID: Final = re.compile(r"[!-~]{1,200}")
 # What `zipfile` and its decompressors raise over damaged archives.
 _DAMAGE: Final = (
@@ -74,6 +75,13 @@ class Database:
     records: int
     ecosystems: dict[str, int]
     advisories: dict[Package, tuple[Advisory, ...]]
+
+
+def place(ecosystem: str) -> str:
+    """An ecosystem's name as it is compared here: databases differ in its case; PyPI has no releases."""
+    head, colon, release = ecosystem.strip().partition(":")
+    known = _KNOWN.get(head.lower(), head)
+    return known if known == "PyPI" else f"{known}{colon}{release}"
 
 
 def plain(ecosystem: str, name: str) -> str:
@@ -147,8 +155,15 @@ def _documents(path: Path, sha256: "hashlib._Hash") -> Iterator[tuple[str, bytes
 
 
 def _folder(path: Path, sha256: "hashlib._Hash") -> Iterator[tuple[str, bytes]]:
-    for item in sorted(path.rglob("*.json")):
-        if item.is_file():
+    for item in sorted(path.rglob("*")):
+        kind = item.suffix.lower()
+        if (item.is_symlink() and not item.is_file()) or kind == ".zip":
+            what = "a zip" if kind == ".zip" else "a link to no file"
+            raise Misuse(
+                f"{item.relative_to(path)} is {what}, and what it holds is not read in a folder",
+                fix="unpack or copy it, or take it out and ask for it by itself",
+            )
+        if kind == ".json" and item.is_file():
             data, name = _bounded(item), item.relative_to(path).as_posix()
             digest = hashlib.sha256(data).hexdigest()
             sha256.update(f"{digest}  {name}\n".encode("utf-8", "surrogateescape"))
@@ -170,7 +185,10 @@ def _whole(data: bytes, name: str) -> bytes:
 def _zip(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
         with zipfile.ZipFile(path) as archive:
-            items = [item for item in archive.infolist() if item.filename.endswith(".json")]
+            listed = archive.infolist()
+            if any(item.filename.lower().endswith(".zip") for item in listed):
+                raise Malformed("holds a zip, which is not read in one", field=path.name)
+            items = [item for item in listed if item.filename.lower().endswith(".json")]
             # What is read of each ends where it says that it ends, so these sizes hold.
             if (
                 len(items) > MAX_RECORDS
@@ -254,6 +272,7 @@ def affected(record: dict[str, Any], identity: str, name: str) -> Iterator[Advis
         )
         if not isinstance(ecosystem, str) or not isinstance(title, str):
             raise Malformed(f"{identity} names a package without a name", field=name)
+        ecosystem = place(ecosystem)
         yield Advisory(
             id=identity,
             aliases=tuple(sorted(aliases)),
