@@ -81,10 +81,14 @@ class _Until(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         left = self._end - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("not whole in the time that it has")
-        self._sock.settimeout(left if self._each is None else min(left, self._each))
-        return self._bytes.readinto(buffer)
+        if left > 0:
+            self._sock.settimeout(left if self._each is None else min(left, self._each))
+            try:
+                return self._bytes.readinto(buffer)
+            except TimeoutError:
+                if time.monotonic() < self._end:
+                    raise
+        raise TimeoutError("not whole in the time that it has")
 
     def close(self) -> None:
         if not self.closed:
