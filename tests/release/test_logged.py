@@ -98,6 +98,14 @@ def test_what_is_revoked_stays_so_until_it_is_released_anew() -> None:
     assert of(seen(made, signed(revoke(artifacts()), ANNA, STRANGER))).outcome is Outcome.LOGGED
 
 
+def test_what_is_revoked_stays_so_under_another_name() -> None:
+    other = signed(artifacts(files={"other.whl": SHA256}))
+    assert of(seen(other, signed(artifacts())), name="other.whl").outcome is Outcome.LOGGED
+    found = of(seen(other, signed(artifacts()), signed(revoke(artifacts()))), name="other.whl")
+    assert found.outcome is Outcome.REFUSED
+    assert "revoked it: a hole" in found.why
+
+
 def test_after_the_code_is_frozen_no_file_counts() -> None:
     assert of(seen(signed(freeze("code")), signed(artifacts()))).outcome is Outcome.REFUSED
     assert of(seen(signed(artifacts()), signed(freeze("code")))).outcome is Outcome.LOGGED

@@ -253,6 +253,28 @@ def test_a_register_that_the_app_locked_is_named_as_well() -> None:
     assert "M501" not in wrong(judge(active(says=said), **locked))[1]
 
 
+def test_a_revocation_means_the_code_where_another_release_says_more_of_it() -> None:
+    """Anything inside may lock a register; the image that its owners revoked is the same."""
+    from tests.platforms.nitro.forge import PCRS as PRESENTED
+
+    locked = {"document": {"pcrs": {**PRESENTED, 3: bytes(48), 16: b"\7" * 48}}}
+    more = release({"nitro": PCRS | {"pcr16": "07" * 48}}, version="more")
+    plain = release()
+
+    def codes(*entries: bytes) -> set[str]:
+        found = wrong(judge(active(*entries, says=more), **locked))[1]
+        return {code for code in found if code.startswith("M")}
+
+    assert codes(signed(plain)) == set()
+    assert codes(signed(plain), signed(revoke(plain))) == {"M508"}
+    # What too few signed is nobody's word for what the code is, whatever its revocation says.
+    assert codes(signed(plain, ANNA), signed(revoke(plain))) == set()
+    part = release({"nitro": {"pcr1": PCRS["pcr1"]}}, version="part")
+    assert codes(signed(part, STRANGER), signed(revoke(part))) == set()
+    other = release({"nitro": OTHER}, version="other")
+    assert codes(signed(other), signed(revoke(other))) == set()
+
+
 def test_another_platforms_pins_refuse_this_one() -> None:
     other = {"snp": {"measurement": frozenset({"01" * 48})}}
     assert wrong(judge(active(), policy=policy(registers=other))) == (REJECTED, {"P106"})

@@ -57,13 +57,15 @@ def judge(state: Governed, *, name: str, sha256: str, at: datetime, max_age: tim
         elif any(sha256 in one.files.values() for one in state.artifacts):
             why += ", but one does so under another name"
         return Judged(outcome=Outcome.REFUSED, entry=None, why=why)
-    # A revocation means the files, and not an entry: copies logged before it are meant as well.
-    last = max((one.revoked_at for one in same if one.revoked_at is not None), default=-1)
+    # A revocation means the files, and not an entry: copies logged before it are meant as well, whatever their names.
+    gone = [one for one in state.artifacts if one.revoked_at is not None]
+    gone = [one for one in gone if sha256 in one.files.values()]
+    last = max((one.revoked_at or 0 for one in gone), default=-1)
     active = [one for one in same if one.standing is Standing.ACTIVE and one.index > last]
     if active:
         return _late(state, active[-1], at, max_age)
     later = [one for one in same if one.index > last and one.standing is not Standing.REVOKED]
-    entry = later[-1] if later else next(one for one in same if one.revoked_at is not None)
+    entry = later[-1] if later else next(iter(gone))
     unseen = entry.standing is Standing.UNSEEN
     return Judged(
         outcome=Outcome.UNDECIDED if unseen else Outcome.REFUSED,
