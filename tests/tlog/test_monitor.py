@@ -243,6 +243,7 @@ def test_a_look_that_only_lists_does_not_hide_from_one_that_finds(folder: Path) 
     [
         b'troth-log-entry/1\n{"app":"auction","kind":"novelty"}\n\n' + signed([]).split(b"\n\n")[1],
         b"troth-log-entry/1\nauction",
+        b"troth-log-entry/2\nauction",
         owned.signed(release("2"), [STRANGER]).replace(b'"app":', b'"app" :'),
     ],
 )

@@ -1,5 +1,6 @@
 """A witness cosigns what only adds to what it has seen, and nothing else; whoever asks is lied to in vain."""
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -287,6 +288,15 @@ def test_only_the_newest_are_remembered(witness: Witness) -> None:
 def test_locks_are_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "fcntl", None)
     with pytest.raises(Unavailable, match="locks"), kept.alone(tmp_path / "lock"):
+        pass
+
+
+def test_a_disk_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(Unavailable, match="no locks"), kept.alone(tmp_path / "lock"):
         pass
 
 

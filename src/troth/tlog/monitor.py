@@ -37,6 +37,8 @@ MOST_READ: Final = 2_000_000
 """Entries that one look reads; a log that says to have more keeps nobody busy for ever."""
 _AGE: Final = re.compile(r"([0-9]{1,6})([mhd])")
 _AHEAD: Final = timedelta(minutes=5)
+_OURS: Final = entries.HEADER.partition("/")[0].encode()
+"""So begin entries of whatever version: another one may count what this one does not understand."""
 
 
 class Kind(StrEnum):
@@ -298,9 +300,9 @@ def _read(reader: Reader, memory: Memory, signed: Signed, watched: Watched | Non
     for index, data in enumerate(reader.entries(start, end, signed.checkpoint), start):
         try:
             _judge(index, entries.parse(data), watched, seen)
-        except NoEntry:
-            continue
         except Malformed as error:
+            if isinstance(error, NoEntry) and not data.startswith(_OURS):
+                continue
             seen.strange += 1
             _judge_strange(index, data, error, watched, seen)
     return seen
