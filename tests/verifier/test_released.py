@@ -232,6 +232,14 @@ def test_entries_that_are_not_understood_are_named() -> None:
     assert second == "entry 4 is signed by 1 of the 2 owners that it needs"
 
 
+def test_an_entry_of_another_version_is_named_where_an_owner_signed_it() -> None:
+    text = "troth-log-entry/2\n{}\n"
+    report = judge(active(signed(text, ANNA), signed(text, STRANGER), signed("other/1\n", ANNA)))
+    assert report.governed is not None
+    (said,) = report.governed.ignored
+    assert "entry 2" in said and "not understood" in said
+
+
 def test_pins_of_the_policy_hold_beside_the_release() -> None:
     def pinned(**registers: str) -> Policy:
         values = {name: frozenset({value}) for name, value in registers.items()}

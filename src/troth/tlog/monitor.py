@@ -37,8 +37,6 @@ MOST_READ: Final = 2_000_000
 """Entries that one look reads; a log that says to have more keeps nobody busy for ever."""
 _AGE: Final = re.compile(r"([0-9]{1,6})([mhd])")
 _AHEAD: Final = timedelta(minutes=5)
-_OURS: Final = entries.HEADER.partition("/")[0].encode()
-"""So begin entries of whatever version: another one may count what this one does not understand."""
 
 
 class Kind(StrEnum):
@@ -301,7 +299,7 @@ def _read(reader: Reader, memory: Memory, signed: Signed, watched: Watched | Non
         try:
             _judge(index, entries.parse(data), watched, seen)
         except Malformed as error:
-            if isinstance(error, NoEntry) and not data.startswith(_OURS):
+            if isinstance(error, NoEntry) and not data.startswith(entries.BEGIN):
                 continue
             seen.strange += 1
             _judge_strange(index, data, error, watched, seen)
