@@ -2,11 +2,13 @@
 
 import time
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from tests.platforms.nitro.forge import document
 from tests.tlog.governed import (
+    DAY,
     HOUR,
     NOW,
     PCRS,
@@ -25,6 +27,7 @@ import troth
 from troth.crypto import merkle
 from troth.errors import Malformed
 from troth.model.report import Verdict
+from troth.tlog import snapshot
 from troth.tlog.checkpoint import Checkpoint, Signed
 from troth.tlog.note import Note
 from troth.tlog.snapshot import Opened
@@ -99,6 +102,18 @@ def test_copies_with_many_earlier_checkpoints_cost_what_they_are_long() -> None:
     found = released._together([many] * released.MOST_LOGS)
     assert time.process_time() - begin < 1
     assert found.newest.times == dict.fromkeys(at, (NOW,) * 513 * released.MOST_LOGS)
+
+
+def test_a_busy_log_does_not_forget_since_when_a_release_is_known() -> None:
+    """Else whoever may append anything could have every release wait again."""
+    world = active()
+    for place in range(600):
+        world.add(b"%d" % place).seen(NOW - HOUR + place * timedelta(seconds=1))
+    *older, newest = world.checkpoints
+    report = judge(snapshot.whole(newest, older, world.entries))
+    assert wrong(report) == (Verdict.ACCEPTED, set())
+    assert report.governed is not None
+    assert report.governed.releases[0].known_since == NOW - 10 * DAY
 
 
 def test_what_is_said_of_the_system_is_what_the_log_says() -> None:
