@@ -331,6 +331,7 @@ def test_the_memory_on_the_disk(folder: Path, tmp_path: Path) -> None:
         *(b"", b"{}", whole[:-5], whole.replace(b"\\n701\\n", b"\\n702\\n")),
         *(whole.replace(b'"read":{', b'"read":{"x":900,'), whole.replace(b"/1", b"/2")),
         *(whole.replace(b'"read":{', b'"read":{"x":true,'), whole.replace(b":700", b":-1")),
+        whole.replace(b"\\n701\\n", b"\\n\\ud800\\n"),
     ]
     for data in damaged:
         path.write_bytes(data)

@@ -225,6 +225,7 @@ def test_a_memory_that_is_lost_is_not_taken_for_empty(witness: Witness) -> None:
         *(whole[:-3], b"", b"{}", b"[]", whole.replace(b"/1", b"/2")),
         *(whole.replace(b"\\n12\\n", b"\\n11\\n"), whole.replace(b'"time":', b'"time":-')),
         whole.replace(b'"cosigned":[', b'"cosigned":[1,'),
+        whole.replace(b"\\n12\\n", b"\\n\\ud800\\n"),
     ]
     for data in damaged:
         path.write_bytes(data)
