@@ -21,17 +21,20 @@ from tests.tlog.governed import (
     checkpoint,
     collateral,
     freeze,
+    key,
     release,
     revoke,
     signed,
+    terms,
 )
 from tests.verifier.releases import judge, policy, wrong
 
+from troth.errors import Misuse
 from troth.model.collateral import NONE
 from troth.model.report import Verdict
 from troth.policy.appraise import Expectation
 from troth.tlog import entry
-from troth.tlog.note import Note, Signature
+from troth.tlog.note import Kind, Note, Signature
 from troth.verifier.judge import judged
 from troth.verifier.released import settled
 
@@ -130,11 +133,26 @@ def test_junk_beside_the_log() -> None:
     assert wrong(judge(*(good + bytes([n]) for n in range(9)))) == (REJECTED, {"M503"})
 
 
+def test_two_histories_for_two_groups_of_honest_witnesses() -> None:
+    """Each of them saw a log that only grew. So more than half of all must have seen it."""
+    gone = active(signed(revoke(release())))
+    shown = active()
+    for world, groups in ((gone, (NOW - HOUR, None, None)), (shown, (None, NOW - HOUR, None))):
+        world.checkpoints[-1:] = []
+        world.seen(*groups)
+    assert wrong(judge(shown)) == (Verdict.UNDECIDED, {"M504"})
+    for count, of in ((1, 2), (1, 3), (2, 4)):
+        named = tuple(key(f"w{n}", Kind.COSIGNATURE).verifier for n in range(of))
+        with pytest.raises(Misuse, match="each be shown"):
+            terms(witnesses=named, witness_threshold=count)
+
+
 def test_a_bit_flipped_anywhere_is_not_accepted() -> None:
     """Of the notes' lines that nobody needs (a third witness, say) none is an exception: CBOR and text are strict."""
     world = World().add(signed(release(), ANNA)).seen(NOW - 10 * DAY, None, None)
     good = world.add(b"x").seen(NOW - HOUR, None, None).pack()
-    asked = policy(owners=(ANNA.verifier,), owner_threshold=1, witness_threshold=1)
+    named = {"owners": (ANNA.verifier,), "witnesses": (WITNESSES[0].verifier,)}
+    asked = policy(**named, owner_threshold=1, witness_threshold=1)
     evidence, root = document()
     (alone, _) = judged(
         evidence,

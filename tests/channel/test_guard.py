@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,3 +106,14 @@ def test_no_value_of_a_header_makes_another_line(value: str) -> None:
         return
     assert head.count(b"\r\n") == 5
     assert head.count(b"\n") == head.count(b"\r") == 5
+
+
+def test_white_space_costs_what_it_is_long() -> None:
+    begin = time.process_time()
+    with pytest.raises(Refusal):
+        check(
+            b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nA:" + b" " * 2000 + b"\0\r\n\r\n", port=8000
+        )
+    assert time.process_time() - begin < 0.5
+    found = check(b"GET / HTTP/1.1\r\nHost:\t 127.0.0.1:8000 \t\r\n\r\n", port=8000)
+    assert b"Host: 127.0.0.1:8000\r\n" in found.head

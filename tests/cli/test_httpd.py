@@ -85,6 +85,17 @@ def test_what_is_no_question(request_: bytes, expected: int) -> None:
         assert b"Connection: close" in answer
 
 
+def test_white_space_costs_what_it_is_long() -> None:
+    """Matched in many ways it would keep the whole server busy for hours, on one request."""
+    begin = time.process_time()
+    for value in (" " * 2000 + "\0", " \t" * 1000 + "x" + "\t " * 1000 + "\0"):
+        assert _httpd._head(f"GET /x HTTP/1.1\r\nA:{value}\r\n\r\n") == 400
+    assert time.process_time() - begin < 0.5
+    assert _httpd._head("GET /x HTTP/1.1\r\nContent-Length:\t 5 \t\r\n\r\n") == (
+        ("GET", "/x", 5, False)
+    )
+
+
 def test_a_question_that_breaks_off() -> None:
     with serving(echo, most_body=10) as at:
         for data in (b"", b"GET /x", b"POST /x HTTP/1.1\r\nContent-Length: 5\r\n\r\nab"):

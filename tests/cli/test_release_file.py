@@ -171,6 +171,7 @@ def test_the_whole_way_into_a_log(made: Desk, capsys: Says) -> None:
     assert (said["result"], said["entry"]["index"], said["entry"]["signed"]) == ("logged", 0, 2)
     assert said["entry"]["commit"] == made.commit
     assert run([*look, "--at", "2001-01-01T00:00:00Z"]) == 4
+    _policies_that_decide_nothing(look, capsys)
     assert run([*look[:-1], "s.json"]) == 1  # another statement of provenance
     data = made.wheel.read_bytes()
     made.wheel.write_bytes(data + b"\0")
@@ -183,6 +184,19 @@ def test_the_whole_way_into_a_log(made: Desk, capsys: Says) -> None:
     assert run([*publish[:2], "r.entry", *publish[3:]]) == 0
     assert run(look) == 1
     assert "its owners revoked it: a hole" in capsys.readouterr().out
+
+
+def _policies_that_decide_nothing(look: list[str], capsys: Says) -> None:
+    """As with evidence: one that has ended, and one that nobody has read."""
+    text = Path("t.toml").read_text()
+    for name, line, why in (
+        ("old.toml", "expires = 2020-01-01T00:00:00Z", "has ended"),
+        ("new.toml", "unreviewed = true", "nobody has read"),
+    ):
+        Path(name).write_text(text.replace("\n[", f"\n{line}\n[", 1))
+        capsys.readouterr()
+        assert run([name if word == "t.toml" else word for word in look]) == 4
+        assert why in capsys.readouterr().out
 
 
 def _refused(made: Desk, words: list[str], papers: list[str], source: list[str]) -> None:

@@ -117,7 +117,8 @@ def test_the_earliest_and_the_latest_of_the_needed_witnesses() -> None:
     }
     world = World(entries=entries, checkpoints=[checkpoint(entries, times)])
     for count, since, last in ((1, 90, 1), (2, 80, 2), (3, 70, 3)):
-        found = state(world, witness_threshold=count)
+        which = tuple(w.verifier for w in WITNESSES[: max(count, 2 * count - 1)])
+        found = state(world, witness_threshold=count, witnesses=which)
         assert found.releases[0].known_since == NOW - since * HOUR
         assert found.witnessed_at == NOW - last * HOUR
 

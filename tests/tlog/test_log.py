@@ -4,6 +4,8 @@ import errno
 import functools
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -254,6 +256,31 @@ class TestFoldersThatAreNotAsTheyShouldBe:
             first.append([b"b"])
         with Log.open(folder, LOG) as third:
             assert third.published.size == (how == "another")
+
+    def test_a_forked_process_has_the_lock_and_must_not_use_it(self, tmp_path: Path) -> None:
+        """It is the same lock to the system: both would sign a root for the same size."""
+        code = """
+import os, sys
+from pathlib import Path
+from tests.tlog.made import LOG
+from troth.errors import Misuse
+from troth.tlog.log import Log
+
+with Log.create(Path(sys.argv[1]), LOG) as kept:
+    child = os.fork()
+    if not child:
+        try:
+            kept.append([b"b"])
+        except Misuse:
+            os._exit(7)
+        os._exit(0)
+    told = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    kept.append([b"a"])
+sys.exit(told)
+"""
+        argv = [sys.executable, "-c", code, str(tmp_path / "log")]
+        assert subprocess.run(argv, cwd=Path(__file__).parents[2], check=False).returncode == 7
+        assert (tmp_path / "log/tile/entries/000.p/1").read_bytes() == b"\0\1a"
 
     def test_a_published_file_that_was_taken_away_comes_back(self, tmp_path: Path) -> None:
         folder = tmp_path / "log"

@@ -243,6 +243,7 @@ def test_a_look_that_only_lists_does_not_hide_from_one_that_finds(folder: Path) 
     [
         b'troth-log-entry/1\n{"app":"auction","kind":"novelty"}\n\n' + signed([]).split(b"\n\n")[1],
         b"troth-log-entry/1\nauction",
+        b"troth-log-entry/2\nauction",
         owned.signed(release("2"), [STRANGER]).replace(b'"app":', b'"app" :'),
     ],
 )
@@ -330,6 +331,7 @@ def test_the_memory_on_the_disk(folder: Path, tmp_path: Path) -> None:
         *(b"", b"{}", whole[:-5], whole.replace(b"\\n701\\n", b"\\n702\\n")),
         *(whole.replace(b'"read":{', b'"read":{"x":900,'), whole.replace(b"/1", b"/2")),
         *(whole.replace(b'"read":{', b'"read":{"x":true,'), whole.replace(b":700", b":-1")),
+        whole.replace(b"\\n701\\n", b"\\n\\ud800\\n"),
     ]
     for data in damaged:
         path.write_bytes(data)

@@ -257,7 +257,9 @@ class TestCosignatures:
 
 
 class TestSigningKeys:
-    @pytest.mark.parametrize("name", ["", "a b", "a+b", "a\nb", "a\u2003b", "a\x7fb", "n" * 256])
+    @pytest.mark.parametrize(
+        "name", ["", "a b", "a+b", "a\nb", "a\u2003b", "a\x7fb", "a\udcff", "n" * 256]
+    )
     def test_names_that_nothing_can_have(self, name: str) -> None:
         with pytest.raises(Misuse, match="is no name of a key") as caught:
             SigningKey.generate(name)

@@ -90,3 +90,16 @@ def test_it_is_bounded() -> None:
     entries = (bytes(65535),) * 130
     with pytest.raises(Misuse, match="more than"):
         snapshot.pack(Snapshot(checkpoint=b"", older=(), entries=entries))
+
+
+def test_of_many_checkpoints_the_newest_are_kept_and_some_of_all_times() -> None:
+    assert snapshot.thinned([], 5) == []
+    assert snapshot.thinned(range(5), 5) == [0, 1, 2, 3, 4]
+    assert snapshot.thinned(range(9), 0) == []
+    assert snapshot.thinned(range(9), 1) == [0]
+    assert snapshot.thinned(range(100), 5) == [0, 32, 65, 98, 99]
+    kept = snapshot.thinned(range(1, 1 << 60), 512)
+    assert len(set(kept)) == 512
+    assert kept == sorted(kept)
+    assert kept[0] == 1
+    assert kept[-256:] == list(range((1 << 60) - 256, 1 << 60))

@@ -1,5 +1,6 @@
 """A witness cosigns what only adds to what it has seen, and nothing else; whoever asks is lied to in vain."""
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -224,6 +225,7 @@ def test_a_memory_that_is_lost_is_not_taken_for_empty(witness: Witness) -> None:
         *(whole[:-3], b"", b"{}", b"[]", whole.replace(b"/1", b"/2")),
         *(whole.replace(b"\\n12\\n", b"\\n11\\n"), whole.replace(b'"time":', b'"time":-')),
         whole.replace(b'"cosigned":[', b'"cosigned":[1,'),
+        whole.replace(b"\\n12\\n", b"\\n\\ud800\\n"),
     ]
     for data in damaged:
         path.write_bytes(data)
@@ -287,6 +289,15 @@ def test_only_the_newest_are_remembered(witness: Witness) -> None:
 def test_locks_are_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "fcntl", None)
     with pytest.raises(Unavailable, match="locks"), kept.alone(tmp_path / "lock"):
+        pass
+
+
+def test_a_disk_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(Unavailable, match="no locks"), kept.alone(tmp_path / "lock"):
         pass
 
 

@@ -1,6 +1,8 @@
 """Files over HTTP as they are read for a log: bounded, not redirected, and never from an open address."""
 
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -89,6 +91,48 @@ def test_an_answer_of_any_status_is_read_to_a_bound(site: Site) -> None:
     assert len(body) == 4096
 
 
+_SLOW = {
+    "a head that never ends": (b"HTTP/1.1 200 OK\r\n", b"x"),
+    "another answer to come, for ever": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "the words of a refusal": (b"HTTP/1.1 409 no\r\nContent-Length: 4000\r\n\r\n", b"1"),
+}
+
+
+@pytest.mark.parametrize("name", _SLOW)
+def test_who_drips_is_left(name: str) -> None:
+    """One witness of many must not keep a log from being published."""
+    first, drop = _SLOW[name]
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def drip() -> None:
+            with listening.accept()[0] as asking:
+                try:
+                    asking.recv(4096)
+                    asking.sendall(first)
+                    while True:
+                        asking.sendall(drop)
+                        time.sleep(0.02)
+                except OSError:
+                    pass
+
+        def ask() -> None:
+            try:
+                told.append(site.post("add-checkpoint", b"old 0", limit=100))
+            except Unavailable as error:
+                told.append(error)
+
+        told: list[object] = []
+        site = Site(f"http://127.0.0.1:{listening.getsockname()[1]}", seconds=5, whole=0.3)
+        for work in (drip, ask):
+            threading.Thread(target=work, daemon=True).start()
+        end = time.monotonic() + 5
+        while not told and time.monotonic() < end:
+            time.sleep(0.02)
+    assert told, "it waits for ever"
+    (found,) = told
+    assert isinstance(found, Unavailable) or found == (409, "", b"")
+
+
 def test_nobody_there(server: HTTPServer) -> None:
     del server
     with pytest.raises(Unavailable, match="cannot reach"):
@@ -104,3 +148,9 @@ def test_nobody_there(server: HTTPServer) -> None:
 def test_addresses_that_may_not_be_asked(base: str) -> None:
     with pytest.raises(Misuse):
         Site(base)
+
+
+@pytest.mark.parametrize("path", ["\xe9.troth-log", "a b", "a?b"])
+def test_paths_that_are_none(path: str) -> None:
+    with pytest.raises(Misuse):
+        Site("https://127.0.0.1:1").get(path, limit=1)

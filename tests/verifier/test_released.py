@@ -232,6 +232,14 @@ def test_entries_that_are_not_understood_are_named() -> None:
     assert second == "entry 4 is signed by 1 of the 2 owners that it needs"
 
 
+def test_an_entry_of_another_version_is_named_where_an_owner_signed_it() -> None:
+    text = "troth-log-entry/2\n{}\n"
+    report = judge(active(signed(text, ANNA), signed(text, STRANGER), signed("other/1\n", ANNA)))
+    assert report.governed is not None
+    (said,) = report.governed.ignored
+    assert "entry 2" in said and "not understood" in said
+
+
 def test_pins_of_the_policy_hold_beside_the_release() -> None:
     def pinned(**registers: str) -> Policy:
         values = {name: frozenset({value}) for name, value in registers.items()}
@@ -251,6 +259,28 @@ def test_a_register_that_the_app_locked_is_named_as_well() -> None:
     assert "M501" in codes
     said = release({"nitro": PCRS | {"pcr16": "07" * 48}})
     assert "M501" not in wrong(judge(active(says=said), **locked))[1]
+
+
+def test_a_revocation_means_the_code_where_another_release_says_more_of_it() -> None:
+    """Anything inside may lock a register; the image that its owners revoked is the same."""
+    from tests.platforms.nitro.forge import PCRS as PRESENTED
+
+    locked = {"document": {"pcrs": {**PRESENTED, 3: bytes(48), 16: b"\7" * 48}}}
+    more = release({"nitro": PCRS | {"pcr16": "07" * 48}}, version="more")
+    plain = release()
+
+    def codes(*entries: bytes) -> set[str]:
+        found = wrong(judge(active(*entries, says=more), **locked))[1]
+        return {code for code in found if code.startswith("M")}
+
+    assert codes(signed(plain)) == set()
+    assert codes(signed(plain), signed(revoke(plain))) == {"M508"}
+    # What too few signed is nobody's word for what the code is, whatever its revocation says.
+    assert codes(signed(plain, ANNA), signed(revoke(plain))) == set()
+    part = release({"nitro": {"pcr1": PCRS["pcr1"]}}, version="part")
+    assert codes(signed(part, STRANGER), signed(revoke(part))) == set()
+    other = release({"nitro": OTHER}, version="other")
+    assert codes(signed(other), signed(revoke(other))) == set()
 
 
 def test_another_platforms_pins_refuse_this_one() -> None:

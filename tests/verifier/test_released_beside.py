@@ -1,11 +1,14 @@
 """A log in bundles, in files of collateral, and in other processes."""
 
+import time
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from tests.platforms.nitro.forge import document
 from tests.tlog.governed import (
+    DAY,
     HOUR,
     NOW,
     PCRS,
@@ -21,8 +24,14 @@ from tests.tlog.governed import (
 from tests.verifier.releases import judge, policy, wrong
 
 import troth
+from troth.crypto import merkle
 from troth.errors import Malformed
 from troth.model.report import Verdict
+from troth.tlog import snapshot
+from troth.tlog.checkpoint import Checkpoint, Signed
+from troth.tlog.note import Note
+from troth.tlog.snapshot import Opened
+from troth.verifier import released
 
 
 def test_many_at_once_and_in_other_processes() -> None:
@@ -81,6 +90,30 @@ def test_two_copies_of_one_state_with_other_witnesses() -> None:
         assert wrong(judge(log))[1] == {"M504", "M507"}
     assert wrong(judge(*logs[:2])) == (Verdict.ACCEPTED, set())
     assert wrong(judge(*logs)) == (Verdict.ACCEPTED, set())
+
+
+def test_copies_with_many_earlier_checkpoints_cost_what_they_are_long() -> None:
+    """Of one log anybody can make any number of copies, each with some of its checkpoints left away."""
+    at = dict.fromkeys((w.verifier for w in WITNESSES), (NOW,))
+    empty = Checkpoint(origin="example.com/log", size=0, root=merkle.EMPTY)
+    one = Signed(checkpoint=empty, note=Note(text="", signatures=()), times=at)
+    many = Opened(newest=one, older=(one,) * 512, entries=())
+    begin = time.process_time()
+    found = released._together([many] * released.MOST_LOGS)
+    assert time.process_time() - begin < 1
+    assert found.newest.times == dict.fromkeys(at, (NOW,) * 513 * released.MOST_LOGS)
+
+
+def test_a_busy_log_does_not_forget_since_when_a_release_is_known() -> None:
+    """Else whoever may append anything could have every release wait again."""
+    world = active()
+    for place in range(600):
+        world.add(b"%d" % place).seen(NOW - HOUR + place * timedelta(seconds=1))
+    *older, newest = world.checkpoints
+    report = judge(snapshot.whole(newest, older, world.entries))
+    assert wrong(report) == (Verdict.ACCEPTED, set())
+    assert report.governed is not None
+    assert report.governed.releases[0].known_since == NOW - 10 * DAY
 
 
 def test_what_is_said_of_the_system_is_what_the_log_says() -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 MAX_HEAD: Final = 32 * 1024
 _LINE: Final = re.compile(r"[A-Z]{1,16} [\x21-\x7e]+ HTTP/1\.1")
-_HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*")
+_HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e\x80-\xff]*)")
 _DIGITS: Final = re.compile(r"[0-9]{1,15}")
 # What is between the local peer and us alone, and not the application's business.
 _HOP: Final = frozenset({"connection", "keep-alive", "proxy-connection", "te", "upgrade"})
@@ -66,7 +66,9 @@ def _header(line: str) -> tuple[str, str]:
     match = _HEADER.fullmatch(line)
     if match is None:
         raise Refusal("400 Bad Request", "a header is malformed")
-    return match[1], match[2]
+    return match[1], match[2].strip(
+        " \t"
+    )  # not by the pattern, which could match white space in many ways
 
 
 def _all(headers: list[tuple[str, str]], wanted: str) -> list[str]:

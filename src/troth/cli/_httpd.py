@@ -23,7 +23,7 @@ _BODY_SECONDS: Final = 15.0
 _PIECE_SECONDS: Final = 30.0  # for 64 KiB: slower readers are left
 _PIECE: Final = 64 * 1024
 _REQUEST: Final = re.compile(r"([A-Z]{1,16}) (/[!-~]{0,1023}) HTTP/1\.([01])")
-_FIELD: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}):[ \t]*([\t -~\x80-\xff]*?)[ \t]*")
+_FIELD: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}):([\t -~\x80-\xff]*)")
 _LENGTH: Final = re.compile(r"[0-9]{1,9}")
 _ADDRESS: Final = re.compile(r"(\[[0-9a-f:]+\]|[^:\s\[\]]+):([0-9]{1,5})")
 
@@ -210,7 +210,7 @@ def _head(text: str) -> tuple[str, str, int, bool] | HTTPStatus:
         return HTTPStatus.BAD_REQUEST
     found: dict[str, list[str]] = {}
     for field in filter(None, fields):
-        found.setdefault(field[1].lower(), []).append(field[2])
+        found.setdefault(field[1].lower(), []).append(field[2].strip(" \t"))
     if "transfer-encoding" in found:
         return HTTPStatus.LENGTH_REQUIRED
     lengths = found.get("content-length", ["0"])

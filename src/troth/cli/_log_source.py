@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _URL: Final = re.compile(r"https?://")
 _PROBED: Final = 512
+_READ: Final = 4096
 _AT_ONCE: Final = 8
 _SEARCHED: Final = 2_000_000
 
@@ -69,20 +70,21 @@ def newest(source: str, log: "VerifierKey | None") -> "tuple[Reader, bytes, Chec
 
 
 def history(source: str, size: int) -> tuple[bytes, ...]:
-    """Earlier checkpoints that have cosignatures, the smallest first; the newest 512 of them at most.
+    """Earlier checkpoints that have cosignatures, the smallest first; 512 of them at most, see `snapshot.thinned`.
 
-    Over the network nobody lists them, so the last 512 sizes are asked for.
+    Over the network nobody lists them, so 512 sizes are asked for.
     """
     from troth.tlog import note as notes
     from troth.tlog import snapshot, tiles
 
     get = fetch(source)
     if _URL.match(source):
-        sizes: Sequence[int] = range(max(size - _PROBED, 1), size)
+        sizes = snapshot.thinned(range(1, size), _PROBED)
     else:
         folder = Path(source) / tiles.HISTORY
         names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-        sizes = sorted(int(n) for n in names if n.isascii() and n.isdigit() and 0 < int(n) < size)
+        found = sorted(int(n) for n in names if n.isascii() and n.isdigit() and 0 < int(n) < size)
+        sizes = snapshot.thinned(found, _READ)
 
     def one(earlier: int) -> bytes | None:
         name = f"{tiles.HISTORY}/{earlier}"
@@ -95,8 +97,8 @@ def history(source: str, size: int) -> tuple[bytes, ...]:
         return data if len(notes.parse(data, field=name).signatures) > 1 else None
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:  # each is a connection of its own
-        found = pool.map(one, sizes)
-        return tuple(filter(None, found))[-snapshot.MOST_OLDER :]
+        noted = pool.map(one, sizes)
+        return tuple(snapshot.thinned(tuple(filter(None, noted)), snapshot.MOST_OLDER))
 
 
 def key(text: str, *, name: str) -> "VerifierKey":

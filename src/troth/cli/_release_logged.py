@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -13,6 +14,7 @@ from troth.errors import Malformed, Misuse
 from troth.render.escape import visible
 
 if TYPE_CHECKING:
+    from troth.policy import Policy
     from troth.release.logged import Judged
 
 SCHEMA: Final = "troth/logged/1"
@@ -142,6 +144,7 @@ def logged(
             if here != digest:
                 why = f"{path} is another file than the entry names"
                 found = judging.Judged(outcome=judging.Outcome.REFUSED, entry=found.entry, why=why)
+    found = _in_force(found, chosen, instant)
     document = _document(found, called, sha256, state)
     if json:
         from troth.wire import json as strict
@@ -150,6 +153,21 @@ def logged(
     else:
         _print(found, document)
     return found.outcome.exit_code
+
+
+def _in_force(found: "Judged", policy: "Policy", at: datetime) -> "Judged":
+    """A policy that has ended, or that nobody has read, says yes to no file, as to no evidence."""
+    from troth.release import logged as judging
+
+    if found.outcome is not judging.Outcome.LOGGED:
+        return found
+    if policy.unreviewed:
+        why = f"the policy {policy.name} is unreviewed: nobody has read it"
+    elif policy.expires is not None and at > policy.expires:
+        why = f"the policy {policy.name} has ended at {policy.expires:%Y-%m-%d %H:%M}Z"
+    else:
+        return found
+    return judging.Judged(outcome=judging.Outcome.UNDECIDED, entry=found.entry, why=why)
 
 
 def _document(found: "Judged", name: str, sha256: str, state: Any) -> dict[str, Any]:

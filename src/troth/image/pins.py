@@ -5,7 +5,6 @@ only is refused with words. Markers are judged for the image's Python and machin
 """
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import ModuleType
@@ -14,6 +13,7 @@ from typing import Any, Final
 from troth.errors import Malformed, Misuse, Unavailable
 from troth.image.architecture import Architecture
 from troth.image.store import DIGEST
+from troth.wire import toml
 
 MAX_SIZE: Final = 16 * 1024 * 1024
 _MOST: Final = 5000  # packages
@@ -247,7 +247,7 @@ def _pylock(text: str, name: str, rules: Mapping[str, str], machine: Architectur
     # What the TOML, the versions and the markers in it can raise.
     damage = (pylock.PylockValidationError, ValueError, RecursionError, KeyError)
     try:
-        lock = pylock.Pylock.from_dict(tomllib.loads(text))
+        lock = pylock.Pylock.from_dict(toml.loads(text))
     except damage as error:
         raise Malformed(f"is no pylock.toml: {error}"[:400], field=name, fix=_ANEW) from None
     _check(lock, name)

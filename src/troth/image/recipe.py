@@ -4,7 +4,6 @@ Every key that is not known is refused by name, with the nearest one that is.
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -19,7 +18,7 @@ from troth.image.recipe_config import Config, Requirements, inside, read_require
 from troth.image.recipe_config import read as read_config
 from troth.image.store import digest
 from troth.image.toml_table import Table, kind
-from troth.wire import json
+from troth.wire import json, toml
 
 FILE: Final = "troth.toml"
 APP_FOLDER: Final = "app"
@@ -127,7 +126,7 @@ def load(folder: Path) -> Recipe:
     if len(data) > MAX_SIZE:
         raise Malformed(f"is larger than {MAX_SIZE} bytes", field=FILE)
     try:
-        document = tomllib.loads(data.decode("utf-8"))
+        document = toml.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise Malformed("is not UTF-8", field=FILE, offset=error.start) from None
     except (ValueError, RecursionError) as error:  # its own, or one of a number too long
@@ -139,7 +138,7 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Recipe:
     """The recipe that a TOML document says.
 
     Args:
-        document: what `tomllib` gives.
+        document: what `wire.toml` gives.
         folder: the app's, for the files of measured configuration.
 
     Raises:

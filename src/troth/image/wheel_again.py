@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from troth.image.files import disk
 from troth.image.pins import Pin
 from troth.image.rebuild import apart
 from troth.image.store import digest
+from troth.wire import toml
 
 REQUIREMENTS: Final = "requirements/build.txt"
 PROJECT: Final = "pyproject.toml"
@@ -131,7 +131,7 @@ def plan(source: Path, *, python: str) -> Plan:
     project = _file(source, PROJECT, "name the folder of the project with --path")
     requirements = _file(source, REQUIREMENTS, _ANEW)
     try:
-        document = tomllib.loads(project.decode("utf-8"))
+        document = toml.loads(project.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise Malformed(f"is not TOML: {error}"[:300], field=PROJECT) from None
     system = document.get("build-system")

@@ -53,9 +53,12 @@ def choose(policy: Policy, state: Governed, parts: Sequence[Claims]) -> tuple[Ch
     Returns:
         The check, and the release if it counts: with another outcome than passed there is none.
     """
-    named = [release for release in state.releases if _names(policy, release, parts)]
-    # A revocation means code, and not an entry: copies logged before it are meant as well.
-    last = max((r.revoked_at for r in named if r.revoked_at is not None), default=-1)
+    true = [release for release in state.releases if _is_true_of(release, parts)]
+    named = [release for release in true if _names(policy, release, parts)]
+    # A revocation means code, and not an entry: copies logged before it are meant as well, and releases that say more
+    # of the same code. What too few owners signed says nothing of any code.
+    gone = [r for r in true if r in named or r.signed >= state.owner_threshold]
+    last = max((r.revoked_at for r in gone if r.revoked_at is not None), default=-1)
     for release in reversed(named):
         if release.standing is Standing.ACTIVE and release.index > last:
             text = f"{_called(release)}, signed by {release.signed} of {state.owners} owners"
@@ -63,7 +66,7 @@ def choose(policy: Policy, state: Governed, parts: Sequence[Claims]) -> tuple[Ch
     if not named:
         why = f"releases of {state.app} in the log: {len(state.releases)}; none names all of it"
         return failed(M501, state.app, presented="none", source=state.log, why=why), None
-    return _barred(state, named, last), None
+    return _barred(state, named, gone, last), None
 
 
 def registers(policy: Policy, state: Governed, release: Logged, claims: Claims) -> Iterator[Check]:
@@ -79,23 +82,28 @@ def registers(policy: Policy, state: Governed, release: Logged, claims: Claims) 
 
 
 def _names(policy: Policy, release: Logged, parts: Sequence[Claims]) -> bool:
-    """Whether the release names every part of a platform that it names, and one at least."""
-    mine = [claims for claims in parts if claims.platform in release.measurements]
-    return bool(mine) and all(_fits(policy, release, claims) for claims in mine)
-
-
-def _fits(policy: Policy, release: Logged, claims: Claims) -> bool:
-    """Whether all that the release names is so, and all that identifies code is named."""
-    wanted = release.measurements[claims.platform]
-    return set(guest.code(policy, claims)) <= set(wanted) and all(
-        claims.registers.get(name) in allowed for name, allowed in wanted.items()
+    """Whether it names all that identifies code, of every part of a platform that it names."""
+    return all(
+        set(guest.code(policy, claims)) <= set(release.measurements[claims.platform])
+        for claims in parts
+        if claims.platform in release.measurements
     )
 
 
-def _barred(state: Governed, named: Sequence[Logged], last: int) -> Check:
+def _is_true_of(release: Logged, parts: Sequence[Claims]) -> bool:
+    """Whether all that it names is so, of every part of a platform that it names, and one at least."""
+    mine = [claims for claims in parts if claims.platform in release.measurements]
+    return bool(mine) and all(
+        claims.registers.get(name) in allowed
+        for claims in mine
+        for name, allowed in release.measurements[claims.platform].items()
+    )
+
+
+def _barred(state: Governed, named: Sequence[Logged], gone: Sequence[Logged], last: int) -> Check:
     """Why no release that names the code counts: of several the one that comes nearest."""
     near = [r for r in named if r.index > last and r.standing in _NEAR]
-    revoked = [r for r in named if r.revoked_at is not None and r.revoked_at == last]
+    revoked = [r for r in gone if r.revoked_at is not None and r.revoked_at == last]
     nearest = sorted(near, key=lambda r: _NEAR.index(r.standing))
     most = sorted(named, key=lambda r: -r.signed)
     release = (*nearest, *revoked, *most)[0]

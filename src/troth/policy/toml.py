@@ -16,6 +16,7 @@ from troth.policy.toml_values import array as _array
 from troth.policy.toml_values import only as _only
 from troth.policy.toml_values import quoted as _quoted
 from troth.policy.toml_values import strings as _strings
+from troth.wire import toml
 
 if TYPE_CHECKING:
     from troth.tlog.terms import Terms
@@ -65,7 +66,7 @@ def read(text: str, *, source: str) -> Fields:
     if _LONG_KEY.search(text):
         raise Misuse(f"{source}: has a key of more than {_MAX_PARTS} parts")
     try:
-        document = tomllib.loads(text)
+        document = toml.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise Misuse(f"{source}: is not TOML: {error}") from None
     except (RecursionError, ValueError):  # the library's own limits, which it does not name

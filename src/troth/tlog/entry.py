@@ -39,6 +39,8 @@ from troth.tlog.tiles import MOST_ENTRY
 from troth.wire import json
 
 HEADER: Final = "troth-log-entry/1\n"
+BEGIN: Final = b"troth-log-entry/"
+"""So begin entries of whatever version: another one may count what this one does not understand."""
 
 _WORD: Final = re.compile(r"[a-z0-9_]{1,64}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")

@@ -84,9 +84,9 @@ def read(opened: Opened, terms: Terms) -> Reading:
     for index, data in enumerate(opened.entries):
         try:
             found = entries.parse(data, field=f"entry {index}")
-        except NoEntry:
-            continue
         except Malformed as error:
+            if isinstance(error, NoEntry) and not data.startswith(entries.BEGIN):
+                continue
             if len(ignored) < _MOST_IGNORED and owners.signed_any(data):
                 ignored.append(f"is signed by an owner and not understood: {error}")
             continue

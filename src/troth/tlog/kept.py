@@ -81,5 +81,6 @@ def alone(lock: Path) -> Iterator[None]:
     with disk(lock):
         file = lock.open("ab")
     with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        with disk(lock):
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -63,6 +63,7 @@ class Log:
         self._disk = disk
         self._files = Together(disk, folder)
         self._lock = lock
+        self._process = os.getpid()
         self._turns = threading.Lock()
         self.published: Checkpoint
         self.pending: Checkpoint
@@ -342,6 +343,13 @@ class Log:
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
         """One at a time: two that appended at once would sign two roots for one size."""
+        if (
+            self._process != os.getpid()
+        ):  # a fork has the same lock, and another idea of the log's size
+            raise Misuse(
+                f"the log in {self.folder} was opened by another process",
+                fix="open the log in the process that appends, after it was forked",
+            )
         if self._lock >= 0 and not self._is_ours():
             self._let_go()
         if self._lock < 0:

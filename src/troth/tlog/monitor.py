@@ -298,9 +298,9 @@ def _read(reader: Reader, memory: Memory, signed: Signed, watched: Watched | Non
     for index, data in enumerate(reader.entries(start, end, signed.checkpoint), start):
         try:
             _judge(index, entries.parse(data), watched, seen)
-        except NoEntry:
-            continue
         except Malformed as error:
+            if isinstance(error, NoEntry) and not data.startswith(entries.BEGIN):
+                continue
             seen.strange += 1
             _judge_strange(index, data, error, watched, seen)
     return seen

@@ -109,7 +109,9 @@ def _parse(data: bytes, name: str) -> Memory:
             "checkpoint": str(note),
             "read": dict(read),
         } if schema == SCHEMA and all(type(n) is int and n >= 0 for n in read.values()):
-            memory = Memory(log=verifier_key(log), note=note.encode(), read=read)
+            memory = Memory(
+                log=verifier_key(log), note=note.encode("utf-8", "surrogatepass"), read=read
+            )
             size = memory.checkpoint.size
             if all(n <= size for n in read.values()):
                 return memory

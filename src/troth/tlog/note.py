@@ -26,7 +26,7 @@ from troth.wire.text import from_base64
 MOST_BYTES: Final = 64 * 1024
 MOST_SIGNATURES: Final = 100
 
-_NAME: Final = re.compile(r"[^\s+\x00-\x20\x7f]{1,255}")
+_NAME: Final = re.compile(r"[^\s+\x00-\x20\x7f\ud800-\udfff]{1,255}")
 _KEY: Final = re.compile(r"([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]{1,100})")
 _LINE: Final = re.compile(r"— ([^ ]+) ([A-Za-z0-9+/=]{1,8000})")
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")

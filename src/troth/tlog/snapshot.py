@@ -7,7 +7,7 @@ is known.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from troth.crypto import merkle
 from troth.errors import Malformed, Misuse
@@ -24,6 +24,7 @@ MOST_ENTRIES: Final = 1 << 16
 MOST_SIGNATURES: Final = 8192
 _KEYS: Final = ("older", "schema", "entries", "checkpoint")
 _LINE: Final = "\n— ".encode()
+_T = TypeVar("_T")
 _BEGIN: Final = b"\xa4\x65older"
 
 
@@ -94,7 +95,7 @@ def whole(checkpoint: bytes, older: Sequence[bytes], entries: Iterable[bytes]) -
 
     Args:
         checkpoint: the newest.
-        older: earlier ones, the smallest first; the newest of them go in.
+        older: earlier ones, the smallest first; as many as fit go in.
         entries: all, read only as far as they fit.
 
     Raises:
@@ -106,14 +107,23 @@ def whole(checkpoint: bytes, older: Sequence[bytes], entries: Iterable[bytes]) -
         found.append(entry)
         if size > MOST_BYTES or len(found) > MOST_ENTRIES:
             break
-    kept, lines = [], MOST_SIGNATURES - checkpoint.count(_LINE)
-    for note in reversed(older[-MOST_OLDER:]):
-        lines -= note.count(_LINE)
-        if lines < 0:
-            break
-        kept.append(note)
-    kept.reverse()
+    lines = MOST_SIGNATURES - checkpoint.count(_LINE)
+    longest = max((note.count(_LINE) for note in older), default=1)
+    kept = thinned(older, min(MOST_OLDER, lines // max(longest, 1)))
     return pack(Snapshot(checkpoint=checkpoint, older=tuple(kept), entries=tuple(found)))
+
+
+def thinned(items: Sequence[_T], most: int) -> list[_T]:
+    """At most so many: the newest, and of the others some of every time, above all the first.
+
+    A busy log has many checkpoints. If the newest alone were kept, it would be known of no release since when it is
+    known, and each would wait again.
+    """
+    if len(items) <= most:
+        return list(items)
+    new = most // 2
+    rest, some = len(items) - new, most - new
+    return [*(items[place * rest // some] for place in range(some)), *items[rest:]]
 
 
 def unpack(data: bytes, *, field: str = "log") -> Snapshot:

@@ -20,7 +20,7 @@ class Terms:
         app: whose releases count.
         log: the key of the log.
         witnesses: keys of witnesses, in one order.
-        witness_threshold: how many of them must have seen it.
+        witness_threshold: how many of them must have seen it, more than half.
         owners: keys of the app's owners, in one order.
         owner_threshold: how many of them must sign.
         notice: for how long a release must have been known, in whole seconds.
@@ -61,6 +61,12 @@ class Terms:
         if type(self.witness_threshold) is not int or not 1 <= self.witness_threshold <= count:
             raise Misuse(
                 f"witness_threshold: of {count} witnesses {self.witness_threshold!r} cannot be enough"
+            )
+        if 2 * self.witness_threshold <= count:
+            raise Misuse(
+                f"witness_threshold: two groups of {self.witness_threshold} of {count} witnesses, all honest, could"
+                " each be shown a history of its own",
+                fix=f"ask for more than half of them, {count // 2 + 1} at least",
             )
         check_owners(self.owners, self.owner_threshold, where="owners")
         if not _whole(self.notice) or self.notice < timedelta(0):

@@ -130,4 +130,4 @@ def _parse(data: bytes, field: str) -> State:
 def _texts(found: Sequence[Any], field: str) -> tuple[bytes, ...]:
     if not all(isinstance(text, str) for text in found):
         raise Malformed("holds what is no checkpoint", field=field)
-    return tuple(text.encode() for text in found)
+    return tuple(text.encode("utf-8", "surrogatepass") for text in found)

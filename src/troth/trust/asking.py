@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from troth.errors import Misuse, Unavailable
+from troth.trust import until
 
 LOOPBACK: Final = ("127.0.0.1", "::1")
 
@@ -70,12 +71,15 @@ def number(told: str | None) -> int | None:
     return int(digits[:9]) if digits.isascii() and digits.isdigit() else None
 
 
-def opener(address: str, authority: Path | None = None) -> urllib.request.OpenerDirector:
+def opener(
+    address: str, authority: Path | None = None, *, whole: float
+) -> urllib.request.OpenerDirector:
     """Asks this address; answers other than 2xx are errors, and so are redirections.
 
     Args:
         address: checked already.
         authority: PEM file of the authority that the certificate must come from; None is the system's.
+        whole: seconds in which an answer must be there, head and body, however steadily it drips.
 
     Raises:
         Unavailable: the authority cannot be used.
@@ -93,8 +97,8 @@ def opener(address: str, authority: Path | None = None) -> urllib.request.Opener
             fix="give the PEM file of the certificate that signed the PCCS's own",
         ) from None
     for handler in (
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(context=context),
+        until.Http(whole),
+        until.Https(context, whole),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.HTTPDefaultErrorHandler(),  # no handler of redirections: they are errors
     ):

@@ -162,7 +162,8 @@ def fetch(
     """
     patience = patience or Patience()
     address = servers.address(request)
-    opener = asking.opener(address, servers.authority if servers.pccs else None)
+    authority = servers.authority if servers.pccs else None
+    opener = asking.opener(address, authority, whole=patience.whole.total_seconds())
     nonce = secrets.token_bytes(_NONCE) if request.kind is Kind.NVIDIA_OCSP else b""
     for attempt in range(1, patience.attempts + 1):
         try:

@@ -12,7 +12,8 @@ from troth.errors import Unavailable
 from troth.trust import asking
 
 SECONDS: Final = 30.0
-_WHOLE: Final = 120.0
+WHOLE: Final = 120.0
+_USE: Final = "asked for a log"
 _WORDS: Final = 4096
 
 
@@ -22,16 +23,18 @@ class Site:
     Args:
         base: such as `https://log.example/2026`.
         seconds: for a connection, and for each read.
+        whole: seconds for an answer, with its head.
 
     Raises:
         Misuse: the address may not be asked.
     """
 
-    def __init__(self, base: str, *, seconds: float = SECONDS) -> None:
-        asking.checked(base, use="asked for a log")
+    def __init__(self, base: str, *, seconds: float = SECONDS, whole: float = WHOLE) -> None:
+        asking.checked(base, use=_USE)
         self._base = base.rstrip("/")
         self._seconds = seconds
-        self._opener = asking.opener(self._base)
+        self._whole = whole
+        self._opener = asking.opener(self._base, whole=whole)
 
     def get(self, path: str, *, limit: int) -> bytes:
         """One file.
@@ -41,6 +44,7 @@ class Site:
             limit: bytes that are taken at most.
 
         Raises:
+            Misuse: the path is more than a path.
             Unavailable: no answer, or one of another status; its `__cause__` is a `FileNotFoundError` where
                 the site answers that there is no such file.
         """
@@ -73,11 +77,12 @@ class Site:
         return status, kind, found
 
     def _ask(self, address: str, body: bytes | None, limit: int) -> tuple[int, bytes, str]:
+        asking.checked(address, use=_USE)
         headers = {"User-Agent": f"troth/{_version.__version__}"}
         if body is not None:
             headers["Content-Type"] = "application/octet-stream"
         asked = urllib.request.Request(address, data=body, headers=headers)  # noqa: S310 - checked
-        end = time.monotonic() + _WHOLE
+        end = time.monotonic() + self._whole
         try:
             with self._opener.open(asked, timeout=self._seconds) as answer:
                 found = asking.read(answer, limit=limit, end=end)

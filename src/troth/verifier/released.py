@@ -20,6 +20,7 @@ from troth.model.report import Report
 from troth.policy import Policy, appraise, release
 from troth.tlog import checkpoint, governance, note, snapshot
 from troth.tlog.governance import Reading
+from troth.tlog.note import VerifierKey
 from troth.tlog.snapshot import Opened
 from troth.tlog.terms import Terms
 
@@ -154,13 +155,11 @@ def _together(logs: Sequence[Opened]) -> Opened:
                 f"{size} entries",
                 field=signed.checkpoint.origin,
             )
-    times = {
-        witness: tuple(
-            sorted(t for s in every if s.checkpoint.size == size for t in s.times.get(witness, ()))
-        )
-        for signed in every
-        for witness in signed.times
-    }
+    times: dict[VerifierKey, list[datetime]] = {}
+    for signed in every:
+        if signed.checkpoint.size == size:
+            for witness, seen in signed.times.items():
+                times.setdefault(witness, []).extend(seen)
     older = sorted((s for s in every if s.checkpoint.size < size), key=lambda s: s.checkpoint.size)
-    newest = replace(largest.newest, times={w: t for w, t in times.items() if t})
+    newest = replace(largest.newest, times={w: tuple(sorted(t)) for w, t in times.items()})
     return replace(largest, newest=newest, older=tuple(older))
