@@ -376,13 +376,11 @@ def main() -> int:
     if wrong := [*forgotten(made, reasons), *([] if chosen else ["no mutant is chosen"])]:
         raise SystemExit("\n".join(f"error: {line}" for line in wrong))
     if given.sample is not None:
-        rest = [mutant for mutant in chosen if mutant.kind != "removed"]
-        kept = drawn(rest, given.sample, given.seed)
-        removed = [mutant for mutant in chosen if mutant.kind == "removed"]
-        if given.removed is not None:
-            kept |= drawn(removed, given.removed, given.seed)
-        else:
-            kept |= {mutant.name for mutant in removed}
+        removed, rest = (
+            [m for m in chosen if (m.kind == "removed") is is_] for is_ in (True, False)
+        )
+        many = len(removed) if given.removed is None else given.removed
+        kept = drawn(rest, given.sample, given.seed) | drawn(removed, many, given.seed)
         chosen = [m for m in chosen if m.name in kept]
     print(f"{len(chosen)} mutants: {dict(Counter(m.kind for m in chosen))}", flush=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from fuzz.target import Target, must
 from fuzz.targets.tcb_info import WORDS
 from troth.errors import Malformed, Misuse
-from troth.image import checkout, stated
+from troth.image import checkout, git, stated
 from troth.image.store import digest
 from troth.wire import json
 
@@ -18,7 +18,7 @@ def _run(data: bytes) -> None:
     )
     if found.source is not None:
         checkout.check(found.source)
-        must(found.source.git.startswith(checkout.PROTOCOLS), "an address of another kind")
+        must(found.source.git.startswith(git.PROTOCOLS), "an address of another kind")
 
 
 def _seeds() -> Iterable[bytes]:

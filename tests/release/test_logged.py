@@ -98,7 +98,6 @@ def test_what_is_revoked_stays_so_until_it_is_released_anew() -> None:
     assert of(seen(made, signed(revoke(artifacts()), ANNA, STRANGER))).outcome is Outcome.LOGGED
 
 
-<<<<<<< HEAD
 def test_what_is_revoked_is_so_under_every_name() -> None:
     alias = signed(artifacts(files={"auction-1.0-1-py3-none-any.whl": SHA256}))
     made, gone = signed(artifacts()), signed(revoke(artifacts()))
@@ -108,14 +107,14 @@ def test_what_is_revoked_is_so_under_every_name() -> None:
     assert of(seen(made, gone, alias), name="auction-1.0-1-py3-none-any.whl").outcome is (
         Outcome.LOGGED
     )
-=======
+
+
 def test_what_is_revoked_stays_so_under_another_name() -> None:
     other = signed(artifacts(files={"other.whl": SHA256}))
     assert of(seen(other, signed(artifacts())), name="other.whl").outcome is Outcome.LOGGED
     found = of(seen(other, signed(artifacts()), signed(revoke(artifacts()))), name="other.whl")
     assert found.outcome is Outcome.REFUSED
     assert "revoked it: a hole" in found.why
->>>>>>> i6-att1
 
 
 def test_after_the_code_is_frozen_no_file_counts() -> None:

@@ -57,7 +57,6 @@ def judge(state: Governed, *, name: str, sha256: str, at: datetime, max_age: tim
         elif any(sha256 in one.files.values() for one in state.artifacts):
             why += ", but one does so under another name"
         return Judged(outcome=Outcome.REFUSED, entry=None, why=why)
-<<<<<<< HEAD
     # A revocation means the files, and not an entry: copies logged before it are meant as well, however called.
     gone = {
         one.revoked_at: one
@@ -65,21 +64,11 @@ def judge(state: Governed, *, name: str, sha256: str, at: datetime, max_age: tim
         if one.revoked_at is not None and sha256 in one.files.values()
     }
     last = max(gone, default=-1)
-=======
-    # A revocation means the files, and not an entry: copies logged before it are meant as well, whatever their names.
-    gone = [one for one in state.artifacts if one.revoked_at is not None]
-    gone = [one for one in gone if sha256 in one.files.values()]
-    last = max((one.revoked_at or 0 for one in gone), default=-1)
->>>>>>> i6-att1
     active = [one for one in same if one.standing is Standing.ACTIVE and one.index > last]
     if active:
         return _late(state, active[-1], at, max_age)
     later = [one for one in same if one.index > last and one.standing is not Standing.REVOKED]
-<<<<<<< HEAD
     entry = later[-1] if later else gone[last]
-=======
-    entry = later[-1] if later else next(iter(gone))
->>>>>>> i6-att1
     unseen = entry.standing is Standing.UNSEEN
     return Judged(
         outcome=Outcome.UNDECIDED if unseen else Outcome.REFUSED,
