@@ -1,5 +1,6 @@
 """Files in which somebody pinned Python packages: what is taken, and what is refused with words."""
 
+import time
 from typing import Any
 
 import pytest
@@ -207,3 +208,10 @@ def test_junk_raises_only_our_errors(text: str) -> None:
             read(whole, name=name)
         except TrothError:
             continue
+
+
+def test_white_space_costs_what_it_is_long() -> None:
+    begin = time.process_time()
+    found = list(pins._logical("a" + " " * 200_000 + "x\nb   # c\n  # d\ne#f\n", "x"))
+    assert [line for _, line in found] == ["a" + " " * 200_000 + "x", "b", "e#f"]
+    assert time.process_time() - begin < 1

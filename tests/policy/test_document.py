@@ -1,6 +1,7 @@
 """Policies as values and as documents: strict, and one digest for one meaning."""
 
 import hashlib
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -245,3 +246,15 @@ def test_registers_cannot_be_changed_afterwards() -> None:
 def test_parts_are_of_a_platform_and_counted(parts: dict[str, int]) -> None:
     with pytest.raises(Misuse, match=r"is no platform|is a whole number"):
         Policy(name="a", parts=parts)
+
+
+def test_a_strangers_document_costs_what_it_is_long() -> None:
+    """A bundle's policy is looked at for keys of many parts before anything else reads it."""
+    name = '\\"' * 100_000
+    begin = time.process_time()
+    found = Policy.from_toml(f'schema = "troth/policy/1"\nname = "{name}"\n', source="x")
+    assert found.name == '"' * 100_000
+    assert time.process_time() - begin < 2
+    for key in ('"a"' + '. "b\\""' * 70, "a" + " . 'b'" * 70):
+        with pytest.raises(Misuse, match="more than 64 parts"):
+            Policy.from_toml(f"{key} = 1\n", source="x")

@@ -20,7 +20,7 @@ _MOST: Final = 5000  # packages
 _LONGEST: Final = 256 * 1024  # of a requirement with its hashes
 _HASH: Final = re.compile(r"--hash(?:=|\s+)(\S+)")
 _VERSION: Final = re.compile(r"[A-Za-z0-9.+!_-]{1,200}")
-_COMMENT: Final = re.compile(r"(^|\s+)#.*$")
+_COMMENT: Final = re.compile(r"(^|(?<!\s)\s+)#.*$")  # once for each run of white space
 _HARMLESS: Final = (
     "--require-hashes",
     "--prefer-binary",

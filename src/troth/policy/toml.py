@@ -27,7 +27,7 @@ _TOP: Final = frozenset(
 _MAX_TEXT: Final = 16 * 1024 * 1024
 _MAX_PARTS: Final = 64
 _LONG_KEY: Final = re.compile(
-    r"""(?<![A-Za-z0-9_-])(?:(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')[ \t]*\.[ \t]*)"""
+    r"""(?<![A-Za-z0-9_\\-])(?:(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')[ \t]*\.[ \t]*)"""
     f"{{{_MAX_PARTS}}}"
 )
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
