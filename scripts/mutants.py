@@ -1,6 +1,6 @@
 """Break troth in one place at a time; the tests must notice.
 
-    mutants.py                     all of them (half an hour on two idle cores); writes the page
+    mutants.py                     all of them (most of an hour on two idle cores); writes the page
     mutants.py --sample 60         all removed checks, and a fixed sample of the rest; --removed 300: of these as well (CI)
     mutants.py --only policy/      those whose name has this in it
     mutants.py --keep FILE         go on where a run that was ended had been
@@ -376,11 +376,9 @@ def main() -> int:
     if wrong := [*forgotten(made, reasons), *([] if chosen else ["no mutant is chosen"])]:
         raise SystemExit("\n".join(f"error: {line}" for line in wrong))
     if given.sample is not None:
-        removed, rest = (
-            [m for m in chosen if (m.kind == "removed") is is_] for is_ in (True, False)
-        )
-        many = len(removed) if given.removed is None else given.removed
-        kept = drawn(rest, given.sample, given.seed) | drawn(removed, many, given.seed)
+        removed = [m for m in chosen if m.kind == "removed"]
+        kept = drawn([m for m in chosen if m.kind != "removed"], given.sample, given.seed)
+        kept |= drawn(removed, given.removed or len(removed), given.seed)
         chosen = [m for m in chosen if m.name in kept]
     print(f"{len(chosen)} mutants: {dict(Counter(m.kind for m in chosen))}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
