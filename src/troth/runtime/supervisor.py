@@ -197,9 +197,14 @@ class Supervisor:
         if seconds is None:
             seconds = self.ground.ready_seconds
         until = time.monotonic() + seconds
-        while not self.ground.ready():
+        while True:
+            code = (
+                self.ground.poll()
+            )  # first: a ground that has ended may say in `ready` why it did
+            if self.ground.ready():
+                return
             self._unless_stopped()
-            if (code := self.ground.poll()) is not None:
+            if code is not None:
                 raise Unavailable(
                     f"the image ended with code {code} before it was ready{self._last_words()}",
                     fix="read what it printed, mend the app, and build the image again",
