@@ -74,4 +74,4 @@ release: .venv/ready ## wheel and kernel rebuilt, signed, logged: KEYS=folder VE
 
 clean: ## everything that can be made again
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	find src tests scripts bench examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests scripts bench examples fuzz -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,8 @@
 """Break troth in one place at a time; the tests must notice.
 
     mutants.py                     all of them (most of an hour on two idle cores); writes the page
-    mutants.py --sample 60         all removed checks, and a fixed sample of the rest; --removed 300: of these as well (CI)
+    mutants.py --sample 60         all removed checks, and a fixed sample of the rest
+    mutants.py --sample 60 --removed 300   a fixed sample of either (CI)
     mutants.py --only policy/      those whose name has this in it
     mutants.py --keep FILE         go on where a run that was ended had been
 
@@ -362,9 +363,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="break troth in one place at a time")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--sample", type=int, help="so many of the mutants that remove no check")
-    parser.add_argument(
-        "--removed", type=int, help="so many of those that remove one; default: all"
-    )
+    parser.add_argument("--removed", type=int, help="of a sample: so many that remove one, not all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="only mutants whose name has this in it")
     parser.add_argument("--page", action="store_true", help="write the page; a whole run does")

@@ -27,7 +27,7 @@ def page(
         "`make mutants` breaks troth in one place at a time and runs the tests that execute that place.",
         "Every removed check must be caught, and 95 in 100 of the others. This page is written by the",
         "last run with `--page`, on a whole or a sample of them; the reasons are in",
-        "`scripts/mutants.toml`.",
+        "`scripts/mutants.toml`. CI runs a fixed sample: [how many](../../CONTRIBUTING.md).",
         "",
         "| kind | what is broken | made | run | caught |",
         "| --- | --- | --- | --- | --- |",

@@ -270,7 +270,11 @@ def test_a_connection_that_cannot_be_taken_is_not_the_end(agent, monkeypatch) ->
     assert ours.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
 
     failing, taken = Failing(3), threading.Event()
-    door = lambda sock: taken.set() or listener.Plain(sock)  # noqa: E731
+
+    def door(sock: socket.socket) -> listener.Plain:
+        taken.set()
+        return listener.Plain(sock)
+
     listener.Listener(1, failing, door).start()
     failing.give(socket.socketpair()[0])
     assert taken.wait(10)

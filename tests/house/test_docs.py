@@ -7,10 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from troth.image.surface_words import KINDS
+
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
-PAGES = [*DOCS.rglob("*.md"), *REPOSITORY.glob("*.md")]
+BESIDE = ("bench", "examples", "releases")
+PAGES = [
+    *DOCS.rglob("*.md"),
+    *REPOSITORY.glob("*.md"),
+    *(page for folder in BESIDE for page in (REPOSITORY / folder).rglob("*.md")),
+]
 
 
 @pytest.mark.parametrize("script", ["render_codes.py", "render_reference.py"])
@@ -45,3 +52,14 @@ def test_every_page_is_reached_from_the_front() -> None:
                 seen.add(found)
                 todo.append(found)
     assert set(DOCS.rglob("*.md")) - seen == set()
+
+
+def test_what_a_native_agent_would_save_is_what_the_report_says() -> None:
+    surface = (DOCS / "reference" / "surface.md").read_text(encoding="utf-8")
+    report = surface.partition("<!-- surface of hello-rust:")[2].partition("<!-- end -->")[0]
+    sizes = {
+        what: float(size) for size, what in re.findall(r"\| \**([\d.]+)\** \| ([^|]+) \|", report)
+    }
+    spared = sum(sizes[KINDS[kind]] for kind in ("interpreter", "agent"))
+    page = (DOCS / "concepts" / "a-native-agent.md").read_text(encoding="utf-8")
+    assert f"{spared:.0f} of [its {sizes['all of it, unpacked']:.0f} megabytes]" in page

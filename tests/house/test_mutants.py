@@ -2,13 +2,15 @@
 
 import importlib
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+REPOSITORY = Path(__file__).parents[2]
+SCRIPTS = REPOSITORY / "scripts"
 
 
 @pytest.fixture
@@ -66,3 +68,14 @@ def test_what_was_caught_is_kept_until_it_changes(scripts: Any, tmp_path: Path) 
     (tmp_path / "tests/test_a.py").write_text("x = 2\n")
     assert kept.Kept(file, tmp_path).get(mutant) is None
     assert kept.Kept(None, tmp_path).get(mutant) is None
+
+
+def test_what_ci_leaves_out_is_said(scripts: Any) -> None:
+    """The sample of `.ci/run` is the one that is written down."""
+    run = (REPOSITORY / ".ci" / "run").read_text("utf-8")
+    ((others, removed),) = re.findall(r"mutants\.py .*--sample (\d+) --removed (\d+) ", run)
+    said = (REPOSITORY / "CONTRIBUTING.md").read_text("utf-8")
+    assert f"a fixed sample of {removed} checks\nand breaks {others} other places" in said
+    mutants = scripts("mutants")
+    head, _, _ = mutants.page([], [], [], {}).partition("\n| kind ")
+    assert mutants.PAGE.read_text("utf-8").startswith(head)

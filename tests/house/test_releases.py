@@ -1,10 +1,10 @@
 """The log of troth's own releases: what is said in it is signed, seen, and true of this repository."""
 
 import hashlib
+import importlib
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,6 @@ import pytest
 from troth.cli.main import run
 from troth.crypto import public
 from troth.errors import Malformed
-from troth.image import checkout
-from troth.image.checkout import Source
 from troth.image.hardware.inputs import inputs
 from troth.model.governed import Filed, Governed
 from troth.policy import Policy
@@ -171,7 +169,10 @@ def _check(folder: Path, file: Path, origin: tuple[str, ...], place: Path) -> No
     ids=lambda path: path.name,
 )
 def test_the_wheel_is_built_again_from_the_commit_that_its_entry_names(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     says = entries.parse((folder / "release.entry").read_bytes()).says
     assert isinstance(says, Artifacts) and says.source is not None
@@ -179,7 +180,9 @@ def test_the_wheel_is_built_again_from_the_commit_that_its_entry_names(
     if shutil.which("git") is None or not _has(commit):
         pytest.skip(f"this is no clone that has the commit {commit}")
     ((name, sha256),) = says.files.items()
-    wheel = _built(commit, tmp_path / "first")
+    monkeypatch.syspath_prepend(str(REPOSITORY / "scripts"))
+    wheel = importlib.import_module("make_release").build(commit, REPOSITORY, tmp_path / "first")
+    capsys.readouterr()
     assert wheel.name == name
     assert hashlib.sha256(wheel.read_bytes()).hexdigest() == sha256
     words = ["rebuild", str(wheel), "--source", str(REPOSITORY), "--commit", commit, "--json"]
@@ -199,15 +202,6 @@ def _has(commit: str) -> bool:
         check=False,
     )
     return done.returncode == 0
-
-
-def _built(commit: str, folder: Path) -> Path:
-    source = folder / "source"
-    checkout.take(Source(git=REPOSITORY.as_uri(), commit=commit), source)
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=source, check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
-    return wheel
 
 
 def test_what_builds_the_wheel_is_what_is_developed_with() -> None:

@@ -9,8 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
-FOLDERS = ("src", "tests", "docs", "examples", "scripts", "bench", "fuzz", "requirements", ".ci")
-TEXT = {"", ".py", ".md", ".toml", ".txt", ".in", ".sh", ".json", ".html", ".css", ".tsv", ".pem"}
+FOLDERS = (
+    *("src", "tests", "docs", "examples", "scripts", "bench", "fuzz", "requirements", "releases"),
+    ".ci",
+)
+TEXT = {
+    *("", ".css", ".entry", ".go", ".html", ".in", ".json", ".lock", ".md", ".mjs", ".mod", ".nix"),
+    *(".pem", ".pl", ".provenance", ".pub", ".py", ".rs", ".sh", ".sum", ".t", ".toml", ".tsv"),
+    ".txt",
+}
 
 MADE = {"__pycache__", "bin", "target"}  # examples that somebody compiled
 
@@ -39,6 +46,7 @@ ADDRESSES = {
     "keepachangelog.com",
     "semver.org",
     "slsa.dev",
+    "cyclonedx.org",
     "in-toto.io",
     "tinfoil.sh",  # names of formats, not places
     "token.actions.githubusercontent.com",  # who GitHub's tokens are of
@@ -80,7 +88,9 @@ FILES = [path for path in _files() if path != Path(__file__)]
 
 def _offenders(find: Callable[[str], set[str]]) -> dict[str, set[str]]:
     found = {
-        str(path.relative_to(REPOSITORY)): find(path.read_text(encoding="utf-8")) for path in FILES
+        # A log's tiles are hashes, or entries with their lengths before them.
+        str(path.relative_to(REPOSITORY)): find(path.read_text(encoding="utf-8", errors="replace"))
+        for path in FILES
     }
     return {name: words for name, words in found.items() if words}
 

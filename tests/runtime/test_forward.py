@@ -52,6 +52,8 @@ def test_a_socket_is_its_owners_alone(tmp_path) -> None:
     path = tmp_path / "s"
     with listen_unix(str(path)), connect_unix(str(path)):
         assert path.stat().st_mode & 0o777 == 0o600
+        with pytest.raises(OSError, match="in use"):
+            listen_unix(str(path))
 
 
 def test_both_ways_and_half_closed(forwarder, tmp_path) -> None:

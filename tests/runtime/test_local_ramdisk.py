@@ -11,8 +11,9 @@ from tests.image.made import member, package
 
 from troth.image import rootfs
 from troth.image.keys import suite
+from troth.platforms.nitro import collect
 from troth.runtime import local_ramdisk
-from troth.wire import cpio
+from troth.wire import control, cpio
 
 
 def entries(modules: dict[str, bytes]) -> dict[str, cpio.Entry]:
@@ -43,6 +44,27 @@ def test_its_program_needs_nothing_that_an_image_lacks() -> None:
                 names |= {alias.name for alias in node.names}
             assert not isinstance(node, ast.ImportFrom) or any(node in n.body for n in types)
     assert names == {"_socket", "ctypes", "os", "struct", "sys", "time", "traceback"}
+
+
+def test_its_numbers_are_those_of_the_rest() -> None:
+    """Nothing of troth's can be imported there, so each file has its own; they stand for the same."""
+    same: dict[str, object] = {
+        "HERE": f"/{local_ramdisk.FOLDER}",
+        "PORT": control.MODULE_PORT,
+        **{
+            name: getattr(collect, name) for name in ("DEVICE", "IOCTL", "MAX_REQUEST", "MAX_REPLY")
+        },
+    }
+    found = entries({"cuse": b"module"})
+    for name, own in (("init", {"HERE", "PORT", "DEVICE"}), ("cuse.py", {"HERE", "IOCTL"})):
+        tree = ast.parse(bytes(found[f"troth-local/{name}"].data))
+        said = {
+            ast.unparse(line.targets[0]): ast.literal_eval(line.value)
+            for line in tree.body
+            if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) in same
+        }
+        assert set(said) == {*own, "MAX_REQUEST", "MAX_REPLY"}
+        assert said == {key: same[key] for key in said}
 
 
 def test_the_images_own_init_is_one_that_it_runs_itself() -> None:

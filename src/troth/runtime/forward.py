@@ -15,7 +15,7 @@ from troth.runtime.state import Published
 HOST: Final = "127.0.0.1"
 Connect = Callable[[], socket.socket]
 _CHUNK: Final = 1 << 16
-_BACKLOG: Final = 64
+_BACKLOG: Final = 128
 _MAX_CONNECTIONS: Final = 256
 
 
@@ -84,12 +84,20 @@ class Forwarder:
 
 
 def listen_unix(path: str) -> socket.socket:
-    """A listening socket that is its owner's alone from the start."""
+    """A listening socket that is its owner's alone from the start.
+
+    Raises:
+        OSError: something is there, or nothing may be.
+    """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # Before it has a name: the file gets this mode when it is made.
-    os.fchmod(listener.fileno(), 0o600)
-    listener.bind(path)
-    listener.listen(_BACKLOG)
+    try:
+        # Before it has a name: the file gets this mode when it is made.
+        os.fchmod(listener.fileno(), 0o600)
+        listener.bind(path)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 

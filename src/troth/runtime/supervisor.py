@@ -198,9 +198,8 @@ class Supervisor:
             seconds = self.ground.ready_seconds
         until = time.monotonic() + seconds
         while True:
-            code = (
-                self.ground.poll()
-            )  # first: a ground that has ended may say in `ready` why it did
+            # First: a ground that has ended may say in `ready` why it did.
+            code = self.ground.poll()
             if self.ground.ready():
                 return
             self._unless_stopped()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from troth.errors import Unavailable
+from troth.runtime.forward import listen_unix
 from troth.runtime.vsock.device import MOST_STREAMS, Device
 from troth.runtime.vsock.loop import IN, Loop
 
@@ -27,7 +28,6 @@ _LONGEST_LINE: Final = len(b"CONNECT 4294967295\n")
 _LINE_SECONDS: Final = 5.0
 _REST_SECONDS: Final = 0.2
 _QUEUE_SECONDS: Final = 0.01
-_QUEUE: Final = 128
 _ADDRESS_ROOM: Final = 107  # what Linux has for a path in a socket's address
 
 
@@ -46,15 +46,11 @@ def listen(path: Path, *, longer: int = 0) -> socket.socket:
             f"{path} is too long for the address of a unix socket",
             fix=f"choose one of at most {_ADDRESS_ROOM - longer} bytes; a relative one may be shorter",
         )
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        # Before it has a name: the file gets this mode when it is made.
-        os.fchmod(listener.fileno(), 0o600)
-        listener.bind(str(path))
-        listener.listen(_QUEUE)
+        listener = listen_unix(str(path))
     except OSError as error:
-        listener.close()
         raise Unavailable(f"no socket at {path}: {error.strerror}") from None
+    listener.setblocking(False)
     return listener
 
 
