@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from cyclopts import Parameter
 
 from troth.cli import _expect, _image, _log_shown, _log_source
-from troth.cli._console import exists, read_source, say, write_file
+from troth.cli._console import read_source, refuse_existing, say, write_file
 from troth.errors import Malformed, Misuse
 from troth.render.escape import visible
 
@@ -177,8 +177,7 @@ def sign(file: Path, key: Path, output: Path | None) -> int:
     from troth.tlog import entry as entries
     from troth.tlog.note import Kind, Note
 
-    if output is not None and exists(output):
-        raise Misuse(f"{output} exists", fix="name another file, or remove it first")
+    refuse_existing(output)
     text, note = _draft(file)
     owner = _log_source.signing_key(key)
     if owner.verifier.kind is not Kind.ED25519:

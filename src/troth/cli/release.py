@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from cyclopts import App, Parameter
 
 from troth.cli import _image, _release_attestations, _release_provenance, _release_supply
-from troth.cli._console import exists, read_source, say, write_file
+from troth.cli._console import read_source, refuse_existing, say, write_file
 from troth.cli._help import PlainHelp
 from troth.cli._release_keys import MAX_SMALL, Given, chosen
 from troth.errors import Malformed, Misuse
@@ -120,8 +120,7 @@ def sign(
         raise Misuse(
             "a signature for PCR8 needs a certificate and a file", fix="add --certificate and -o"
         )
-    if exists(output):
-        raise Misuse(f"{output} exists", fix="name another file, or remove it first")
+    refuse_existing(output)
     value = _pcr0(image)
     pem = read_source(str(certificate), limit=MAX_SMALL)
     private = chosen(key, passphrase_file, pkcs11, command, command_gets)
@@ -163,9 +162,8 @@ def attach(
 
     place = image if output is None else output
     beside = companions.of(place, companions.MEASUREMENTS)
-    for path in () if output is None else (output, beside):
-        if exists(path):
-            raise Misuse(f"{path} exists", fix="name another file, or remove it first")
+    if output is not None:
+        refuse_existing(output, beside)
     if place.suffix != ".eif":
         raise Misuse(f"{place} would not be taken for an image", fix="end its name in .eif")
     parsed = eif.read(_image.read(image))
