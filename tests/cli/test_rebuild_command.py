@@ -95,9 +95,10 @@ def test_evidence_is_judged_by_the_production_verifier(
 
 @pytest.mark.parametrize("name", [f.name for f in fields(Against) if f.name != "against"])
 def test_each_flag_for_evidence_needs_evidence(name: str) -> None:
+    given: dict[str, Any] = {name: "given"}
     with pytest.raises(Misuse, match="none is named"):
-        Against(**{name: "given"}).check()
-    Against(**{name: "given", "against": "evidence.bin"}).check()
+        Against(**given).check()
+    Against(against="evidence.bin", **given).check()
     Against().check()
 
 

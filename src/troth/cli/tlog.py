@@ -214,20 +214,22 @@ def _complain(error: TrothError) -> None:
 
 
 def _write_key(path: Path, text: str) -> None:
-    """A file that is its owner's alone from its first byte on, and takes no other's place."""
+    """A file that is its owner's alone from its first byte on, takes no other's place, and is there whole or not."""
     import os
 
-    from troth.errors import Unavailable
+    from troth.tlog import kept
 
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with open(handle, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError:
-        raise Misuse(f"{path} exists", fix="name another file for the new key") from None
-    except OSError as error:
-        raise Unavailable(
-            f"cannot write {path}: {(error.strerror or str(error)).lower()}"
-        ) from None
+    with kept.disk(path):
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        except FileExistsError:
+            raise Misuse(f"{path} exists", fix="name another file for the new key") from None
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            kept.sync(path.parent)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
