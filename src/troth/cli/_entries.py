@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _Out = Annotated[Path, Parameter(name=["--output", "-o"])]
 _Many = Annotated[Sequence[str], Parameter(consume_multiple=True)]
 _MOST: Final = 128 * 1024
-_MOST_RECORD: Final = 64 * 1024 * 1024
 
 
 def entry(
@@ -322,10 +321,11 @@ def _draft(path: Path) -> "tuple[str, Note | None]":
 
 def _record(path: Path) -> tuple[dict[str, Any], bytes]:
     """What a build record says that an entry needs."""
+    from troth.image.components import MAX_RECORD
     from troth.wire import json
 
-    data = read_source(str(path), limit=_MOST_RECORD)
-    said = json.parse(data, field=str(path), limit=_MOST_RECORD)
+    data = read_source(str(path))
+    said = json.parse(data, field=str(path), limit=MAX_RECORD)
     known = isinstance(said, dict) and isinstance(said.get("image"), dict)
     if not known or not isinstance(said.get("lock_sha256"), str):
         raise Malformed("is no build record", field=str(path), fix="`troth build` writes one")

@@ -3,15 +3,13 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from troth.cli._console import out, say
 from troth.errors import Malformed
 
 if TYPE_CHECKING:
     from troth.tlog.checkpoint import Checkpoint
-
-_ENTRY: Final = b"troth-log-entry/"
 
 
 def shown(data: bytes, *, field: str) -> dict[str, Any] | None:
@@ -20,9 +18,9 @@ def shown(data: bytes, *, field: str) -> dict[str, Any] | None:
     Raises:
         Malformed: it begins so, and is not understood.
     """
-    from troth.tlog import snapshot
+    from troth.tlog import entry, snapshot
 
-    if data.startswith(_ENTRY):
+    if data.startswith(entry.BEGIN):
         return _entry(data, field)
     if snapshot.looks_like(data):
         return _log(data, field)
@@ -85,7 +83,9 @@ def _log(data: bytes, field: str) -> dict[str, Any]:
 
 
 def _row(data: bytes, field: str) -> dict[str, Any]:
-    if not data.startswith(_ENTRY):
+    from troth.tlog import entry
+
+    if not data.startswith(entry.BEGIN):
         return {"kind": "another's", "size": len(data)}
     try:
         return _entry(data, field)
