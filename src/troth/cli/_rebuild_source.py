@@ -28,7 +28,7 @@ def of(
     Raises:
         Misuse: nobody says.
     """
-    from troth.image import checkout, git
+    from troth.image import checkout
     from troth.image.checkout import Source
 
     said = None if stated is None else stated.source
@@ -43,22 +43,35 @@ def of(
                 fix="name its folder or address: --source PLACE",
             )
         where = said.git
-    local = Path(where)
+    folder = local(where)
     asked = tag is not None or commit is not None
-    if "://" not in where and "::" not in where:
-        if not local.is_dir():
-            raise Misuse(
-                f"{where[:_MOST_NAME]} is no folder and no address",
-                fix=f"addresses begin with {', '.join(f'{p}://' for p in git.PROTOCOLS)}",
-            )
+    if folder is not None:
         if not asked:
-            return local / path if path else local
-        where = local.resolve().as_uri()
+            return folder / path if path else folder
+        where = folder.resolve().as_uri()
     inside = path or (said.path if said else ".")
     found = Source(git=where, tag=tag or "", commit=commit or "", path=inside)
     if said is not None and not asked:
         found = replace(said, git=where, path=inside)
     return checkout.check(found)
+
+
+def local(where: str) -> Path | None:
+    """The folder that is named, or None for an address.
+
+    Raises:
+        Misuse: it is neither.
+    """
+    from troth.image import git
+
+    if "://" in where or "::" in where:
+        return None
+    if not Path(where).is_dir():
+        raise Misuse(
+            f"{where[:_MOST_NAME]} is no folder and no address",
+            fix=f"addresses begin with {', '.join(f'{p}://' for p in git.PROTOCOLS)}",
+        )
+    return Path(where)
 
 
 def fetched(place: "Path | Source", into: Path, tell: Any) -> tuple[Path, dict[str, object]]:
