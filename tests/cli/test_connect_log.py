@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.cli.test_connect_command import REGISTERS, Enclave
 from tests.tlog.governed import HOUR, OTHER, World, release, signed, terms
 
+from troth.cli import _release_log
 from troth.cli.main import run
+from troth.model.collateral import Collateral
 from troth.policy.profiles import profile
 
 RUNS = {f"pcr{i}": value.hex() for i, value in REGISTERS.items()}
@@ -47,6 +50,25 @@ def test_what_the_log_names_is_talked_to(
     own = ["--policy", policy, f"--trust={enclave.root}"]
     assert run(["verify", kept, *own]) == 0  # the log went along
     assert run(["verify", kept, "--replay"]) == 4
+
+
+def test_the_log_that_was_judged_goes_along_and_no_later_one(
+    enclave: Enclave, policy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Path(_log(tmp_path, RUNS))
+    load = _release_log.load
+
+    def once(*given: Any, **named: Any) -> Collateral:
+        held = load(*given, **named)
+        log.unlink()
+        return held
+
+    monkeypatch.setattr(_release_log, "load", once)
+    kept = str(tmp_path / "seen.troth")
+    asked = ["--policy", policy, f"--trust={enclave.root}"]
+    assert run(["connect", enclave.url, *asked, "--log", str(log), "--save-bundle", kept]) == 0
+    monkeypatch.undo()
+    assert run(["verify", kept, *asked]) == 0
 
 
 def test_what_it_does_not_name_hears_nothing(

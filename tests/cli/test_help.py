@@ -9,7 +9,7 @@ import pytest
 from cyclopts import App
 from rich.console import Console
 
-from troth.cli import main
+from troth.cli import main, release
 
 
 def shown(*words: str, width: int = 80) -> str:
@@ -69,10 +69,28 @@ def test_the_list_has_one_line_for_each_command() -> None:
         assert f"{name} {summary}" in lines
 
 
-def test_the_list_imports_no_command() -> None:
+def test_what_a_release_may_be_is_told_with_one_line_for_each_command() -> None:
+    flat = " ".join(shown("release").split())
+    for name, _, summary in release.LATER:
+        assert f" {name} {summary.rstrip('.')}" in flat
+        says = " ".join(of(("release", name)).help.split())
+        assert says.startswith(summary.rstrip(".")), "the docstring's own words"
+
+
+@pytest.mark.parametrize(
+    ("words", "commands"),
+    [
+        (["--help"], "[p.partition(':')[0] for _, p, _ in main.COMMANDS]"),
+        (
+            ["release", "--help"],
+            "['troth.cli.' + m for _, m, _ in sys.modules['troth.cli.release'].LATER]",
+        ),
+    ],
+)
+def test_the_list_imports_no_command(words: list[str], commands: str) -> None:
     code = (
-        "import sys; from troth.cli.main import COMMANDS, run; run(['--help']); "
-        "print([p for _, p, _ in COMMANDS if p.partition(':')[0] in sys.modules], file=sys.stderr)"
+        f"import sys; from troth.cli import main; main.run({words}); "
+        f"print([m for m in {commands} if m in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from troth.image import check, stated
 from troth.image.build import Built
 from troth.image.checkout import Source
 from troth.image.rebuild import Rebuilt
+from troth.model.report import Report
 from troth.platforms.nitro.measure import measure
 from troth.platforms.nitro.simulate import DevelopmentPki, SimulatedNsm, new_instance
 from troth.policy import Policy
@@ -67,6 +68,10 @@ def flags(evidence: Evidence, registers: dict[str, str], **changes: Any) -> Agai
     return Against(**{**asked, **changes})
 
 
+def judged(asked: Against) -> Report:
+    return _against.judge(str(asked.against), asked, OURS, name="the rebuild")
+
+
 @pytest.mark.parametrize(
     ("registers", "changes", "code"),
     [
@@ -81,11 +86,20 @@ def flags(evidence: Evidence, registers: dict[str, str], **changes: Any) -> Agai
 def test_evidence_is_judged_by_the_production_verifier(
     evidence: Evidence, registers: dict[str, str], changes: dict[str, Any], code: int
 ) -> None:
-    report = _against.judge(flags(evidence, registers, **changes), OURS, name="the rebuild")
+    report = judged(flags(evidence, registers, **changes))
     assert report.verdict.exit_code == code
     assert is_of(report, OURS) is (registers == OURS)
     where = ["what runs has another pcr2: the ramdisk with the app and its packages"]
     assert elsewhere(report, OURS) == (where if registers == THEIRS else [])
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Against) if f.name != "against"])
+def test_each_flag_for_evidence_needs_evidence(name: str) -> None:
+    given: dict[str, Any] = {name: "given"}
+    with pytest.raises(Misuse, match="none is named"):
+        Against(**given).check()
+    Against(against="evidence.bin", **given).check()
+    Against().check()
 
 
 def test_a_policy_is_about_the_rebuild_and_nothing_else() -> None:
@@ -103,7 +117,7 @@ def test_a_policy_is_about_the_rebuild_and_nothing_else() -> None:
 
 
 def test_what_was_judged_is_looked_at_once_more(evidence: Evidence) -> None:
-    report = _against.judge(flags(evidence, OURS), OURS, name="the rebuild")
+    report = judged(flags(evidence, OURS))
     assert is_of(report, OURS)
     assert not is_of(report, THEIRS)
     assert not is_of(replace(report, platform="tdx"), OURS)
@@ -172,13 +186,13 @@ def test_which_commit_of_which_repository() -> None:
         json.dumps({**RECORD, "source": {**SOURCE, "tag": "v1"}}).encode(), field="x"
     )
     nothing = {"tag": None, "commit": None, "path": None}
-    found = place("x.eif", said, None, **nothing).source
+    found = place("x.eif", said, None, **nothing)
     assert found == said.source
-    found = place("x.eif", said, None, **{**nothing, "commit": "2" * 40}).source
+    found = place("x.eif", said, None, **{**nothing, "commit": "2" * 40})
     assert found == Source(git=SOURCE["git"], commit="2" * 40, path="app")
-    found = place("x.eif", said, "https://mirror.example/x", **nothing).source
+    found = place("x.eif", said, "https://mirror.example/x", **nothing)
     assert found == replace(said.source, git="https://mirror.example/x")
-    found = place("https://other.example/y", said, None, **{**nothing, "tag": "v2"}).source
+    found = place("https://other.example/y", said, None, **{**nothing, "tag": "v2"})
     assert found == Source(git="https://other.example/y", tag="v2", path="app")
 
 

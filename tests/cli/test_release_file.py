@@ -170,7 +170,9 @@ def test_the_whole_way_into_a_log(made: Desk, capsys: Says) -> None:
     said = json.loads(capsys.readouterr().out)
     assert (said["result"], said["entry"]["index"], said["entry"]["signed"]) == ("logged", 0, 2)
     assert said["entry"]["commit"] == made.commit
+    assert said["as_of"] is False
     assert run([*look, "--at", "2001-01-01T00:00:00Z"]) == 4
+    assert "as of       2001-01-01T00:00:00Z, chosen by you" in capsys.readouterr().out
     _policies_that_decide_nothing(look, capsys)
     assert run([*look[:-1], "s.json"]) == 1  # another statement of provenance
     data = made.wheel.read_bytes()

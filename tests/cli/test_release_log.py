@@ -7,15 +7,21 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 from tests.cli.released import app, evidence
-from tests.platforms.nitro.signer import image
+from tests.cli.served import serving
+from tests.platforms.nitro.signer import identity, image, signature, with_section
 
 import troth
+from troth.cli import _httpd
 from troth.cli.main import run
 from troth.platforms.nitro.measure import measure
+from troth.tlog.note import Kind
+from troth.tlog.signer import SigningKey
+from troth.wire import eif
 
 OWNERS = ("anna", "bert", "cleo")
 WITNESSES = ("w1", "w2", "w3")
@@ -211,6 +217,39 @@ def test_what_is_not_published(desk: Desk) -> None:
     code, told = desk.publish()
     assert (code, "is of auction, and the policy is of shop" in told) == (2, True)
     assert not (desk.folder / "log" / "tile").exists()
+
+
+def test_what_is_published_is_told_as_json_as_well(desk: Desk) -> None:
+    desk.sign("anna", "bert")
+    code, told = desk.publish("@app.entry", "--json")
+    (line,) = [line for line in told.splitlines() if line.startswith("{")]
+    said = json.loads(line)
+    assert (code, said["schema"], said["size"]) == (0, "troth/tlog-append/1", 1)
+    assert said["entries"] == [{"entry": desk.path("app.entry"), "index": 0}]
+
+
+def test_a_signed_image_needs_its_own_record_as_well(desk: Desk) -> None:
+    signed = with_section(image(), signature(image(), identity()))
+    (desk.folder / "signed.eif").write_bytes(bytes(eif.pack(signed)))
+    words = ("release", "entry", "@signed.eif", "--app", "auction", "--version", "2")
+    assert desk.run(*words, "--record", "@app.build.json", "-o", "@signed.entry")[0] == 0
+    other = {"lock_sha256": "0a" * 32, "image": {"sha256": "0b" * 32}}
+    (desk.folder / "other.build.json").write_text(json.dumps(other))
+    code, told = desk.run(*words, "--record", "@other.build.json", "-o", "@x.entry")
+    assert (code, "the record of another image" in told) == (2, True)
+
+
+def test_what_a_witness_answers_does_not_act_on_the_screen(desk: Desk) -> None:
+    hostile = "\x1b]0;owned\x07\x1b[2J no"
+    with serving(lambda _: _httpd.words(HTTPStatus.FORBIDDEN, hostile), most_body=1 << 17) as at:
+        key = str(SigningKey.generate("w9.example/w", Kind.COSIGNATURE).verifier)
+        desk.sign("anna", "bert")
+        words = ("--log", "@log", "--key", "@log.key", "--policy", "@app.policy.toml")
+        asked = ("--witness", f"http://{at}", "--witness-key", key)
+        code, told = desk.run("release", "publish", "@app.entry", *words, *asked)
+    assert (code, "w9.example/w does not cosign: 403" in told) == (5, True)
+    assert "\x1b" not in told
+    assert "\x07" not in told
 
 
 def test_entries_that_are_not_written(desk: Desk) -> None:

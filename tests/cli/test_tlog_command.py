@@ -1,6 +1,8 @@
 """`troth tlog`: keys, logs, witnesses, proofs and looks, as one types them."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,16 @@ def test_keys(capsys: Captured) -> None:
     refused(capsys, 5, "key", "x", "-o", "no/folder.key")
     Path("junk").write_bytes(b"\xff\x1b[31m")
     assert "\x1b" not in refused(capsys, 3, "key", "--of", "junk")
+
+
+def test_half_a_key_is_not_left(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert "no space" in refused(capsys, 5, "key", "owner.example/anna", "-o", "anna.key")
+    assert "no space" in refused(capsys, 5, "init", "new", "--name", "x", "--key", "anna.key")
+    assert not Path("anna.key").exists()
 
 
 def test_a_log_is_begun_once(log: str, capsys: Captured) -> None:
@@ -169,6 +181,7 @@ def test_one_request_is_answered(log: str, witnesses: list[str], capsys: Capture
     assert list(Path("w1").glob("logs/*/evidence/fork-*.json"))
     assert "not known" in refused(capsys, 2, "witness", "w3", "--new", "w3", "--once", "request")
     refused(capsys, 2, "witness", "w1", "--once", "request", "--serve", "127.0.0.1:0")
+    refused(capsys, 2, "witness", "w1", "--once", "request", "--json")
     found = json.loads(ok(capsys, "witness", "w1", "--json"))
     assert (found["key"], found["logs"][0]["size"]) == (witnesses[0], 1)
     refused(capsys, 2, "witness", "w1", "--new", "again")
@@ -188,6 +201,9 @@ def test_proofs(log: str, witnesses: list[str], capsys: Captured) -> None:
     assert "undecided" in refused(capsys, 4, *seen, witnesses[1])
     assert json.loads(ok(capsys, *check, "--entry", "1.entry", "--json"))["index"] == 1
     assert "NOT PROVED" in refused(capsys, 1, *check, "--entry", "0.entry")
+    said = json.loads(refused(capsys, 1, *check, "--entry", "0.entry", "--json"))
+    assert said["not_proved"]
+    assert "index" not in said
     refused(capsys, 2, *check)
     refused(capsys, 2, *check, "--entry", "1.entry", "--state", "s")
     other = str(SigningKey.generate("example.com/log").verifier)

@@ -66,9 +66,8 @@ def _header(line: str) -> tuple[str, str]:
     match = _HEADER.fullmatch(line)
     if match is None:
         raise Refusal("400 Bad Request", "a header is malformed")
-    return match[1], match[2].strip(
-        " \t"
-    )  # not by the pattern, which could match white space in many ways
+    # Not by the pattern, which could match white space in many ways.
+    return match[1], match[2].strip(" \t")
 
 
 def _all(headers: list[tuple[str, str]], wanted: str) -> list[str]:

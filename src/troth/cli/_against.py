@@ -45,27 +45,22 @@ class Against:
         Raises:
             Misuse: it is given.
         """
-        given = (
-            self.policy,
-            self.nonce,
-            self.key,
-            self.at,
-            *self.trust,
-            *self.collateral,
-            *self.waive,
-        )
-        if self.against is None and any(one is not None for one in given):
+        if self.against is None and self != NOWHERE:
             raise Misuse(
                 "a policy, roots, a nonce, a key, an instant and waivers are for evidence, and none is named",
                 fix="name it: --against https://HOST",
             )
 
 
-def judge(flags: Against, measured: Mapping[str, str], *, name: str) -> "Report":
+NOWHERE: Final = Against()
+
+
+def judge(source: str, flags: Against, measured: Mapping[str, str], *, name: str) -> "Report":
     """The report on the evidence, by a policy that expects these registers and no others of them.
 
     Args:
-        flags: with evidence.
+        source: of the evidence, as `--against` names it.
+        flags: how it is judged.
         measured: registers of the rebuild, in hex.
         name: of the rebuild, for reports.
 
@@ -76,7 +71,6 @@ def judge(flags: Against, measured: Mapping[str, str], *, name: str) -> "Report"
     from troth.cli import _collateral, _custody, _expect, _judge
     from troth.policy import Policy
 
-    assert flags.against is not None  # noqa: S101 - the caller looked
     roots, pem = _expect.roots(flags.trust)
     policy = (
         Policy.for_image({_PLATFORM: measured}, name=name)
@@ -98,7 +92,7 @@ def judge(flags: Against, measured: Mapping[str, str], *, name: str) -> "Report"
         offline=False,
         replay=False,
     )
-    report, _, _ = _judge.judge(flags.against, asked)
+    report, _, _ = _judge.judge(source, asked)
     return report
 
 

@@ -82,6 +82,17 @@ def exists(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110 - see above
 
 
+def refuse_existing(*paths: Path | None) -> None:
+    """Refuses to write over what is there, before any work is done for it.
+
+    Raises:
+        Misuse: there is something.
+    """
+    for path in paths:
+        if path is not None and exists(path):
+            raise Misuse(f"{path} exists", fix="name another file, or remove it first")
+
+
 def read_text(path: Path, *, limit: int = 1024 * 1024) -> str:
     """A small UTF-8 file of the caller's.
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
 
-from troth.cli import _expect, _image, _log_source
-from troth.cli._console import exists, out, read_source, say, write_file
+from troth.cli import _expect, _image, _log_shown, _log_source
+from troth.cli._console import read_source, refuse_existing, say, write_file
 from troth.errors import Malformed, Misuse
 from troth.render.escape import visible
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _Out = Annotated[Path, Parameter(name=["--output", "-o"])]
 _Many = Annotated[Sequence[str], Parameter(consume_multiple=True)]
 _MOST: Final = 128 * 1024
-_MOST_RECORD: Final = 64 * 1024 * 1024
 
 
 def entry(
@@ -71,7 +70,7 @@ def entry(
     place = record or companions.of(image, companions.RECORD)
     said, record_bytes = _record(place)
     image_sha256 = _digest(image)
-    if said["image"].get("sha256") != image_sha256 and not _signed_later(image):
+    if said["image"].get("sha256") not in {image_sha256, _as_built(image, image_sha256)}:
         raise Misuse(
             f"{place} is the record of another image than {image}",
             fix="name the image's own record with --record, or build it again",
@@ -176,16 +175,10 @@ def sign(file: Path, key: Path, output: Path | None) -> int:
     """
     from troth.tlog import entry as entries
     from troth.tlog.note import Kind, Note
-    from troth.tlog.signer import SigningKey
 
-    if output is not None and exists(output):
-        raise Misuse(f"{output} exists", fix="name another file, or remove it first")
+    refuse_existing(output)
     text, note = _draft(file)
-    try:
-        line = read_source(str(key), limit=4096).decode("ascii")
-    except UnicodeDecodeError:
-        raise Malformed("is no signing key of a log", field=str(key)) from None
-    owner = SigningKey.read(line, source=str(key))
+    owner = _log_source.signing_key(key)
     if owner.verifier.kind is not Kind.ED25519:
         raise Misuse(f"{owner.verifier.name} is a witness's key, and signs no entry")
     before = () if note is None else note.signatures
@@ -211,6 +204,7 @@ def publish(
     witness: _Many = (),
     witness_key: _Many = (),
     witness_threshold: int = 0,
+    json: bool = False,
 ) -> int:
     r"""Append an entry to a log, if as many owners have signed it as the policy asks for.
 
@@ -225,42 +219,35 @@ def publish(
         witness: an address, or the folder of a witness on this machine; may be repeated.
         witness_key: for each witness that is an address its public key, in the same order.
         witness_threshold: how many must cosign. Default: all.
+        json: print as JSON.
     """
+    from troth.tlog import entry as entries
     from troth.tlog import note as notes
     from troth.tlog.log import Log
-    from troth.tlog.signer import SigningKey
 
     terms = _expect.named_policy(policy).release
     if terms is None:
         raise Misuse(f"{policy} asks for no release in a log", fix="name a policy with [release]")
     text, note = _draft(file)
-    rows = list(words(_statement(text)))
-    if _statement(text).app != terms.app:
-        raise Misuse(f"{file} is of {_statement(text).app}, and the policy is of {terms.app}")
+    says = entries.statement(text)
+    if says.app != terms.app:
+        raise Misuse(f"{file} is of {says.app}, and the policy is of {terms.app}")
     signed = 0 if note is None else len(notes.signers(note, terms.owners))
     if note is None or signed < terms.owner_threshold:
         raise Misuse(
             f"{file} is signed by {signed} of the {terms.owner_threshold} owners that it needs",
             fix=f"let another owner sign it: troth release sign {file} --owner-key FILE",
         )
-    signer = SigningKey.read(
-        read_source(str(key), limit=4096).decode("utf-8", "replace"), source=str(key)
-    )
+    signer = _log_source.signing_key(key)
     if signer.verifier != terms.log:
         raise Misuse(f"{key} is not the key of {terms.log.name}, the log that the policy names")
-    asking = None
-    if witness:
-        keys = [_log_source.key(text, name="--witness-key") for text in witness_key]
-        asking = _log_source.Asking(witness, keys, threshold=witness_threshold, tell=say)
-    elif witness_key or witness_threshold:
-        raise Misuse("no witness is named", fix="add --witness")
+    asking = _log_source.asking(witness, witness_key, threshold=witness_threshold)
     with Log.open(log, signer) as opened:
         (index,) = opened.append([note.encode()], cosign=asking, dedupe=True)
-        size = opened.published.size
-    for row in rows:
+        published = opened.published
+    for row in words(says):
         say(visible(row))
-    out(f"{index}  {file}")
-    say(f"entry {index} of the {size} of {terms.log.name}")
+    _log_shown.appended(published, [(file, index)], json=json)
     return 0
 
 
@@ -332,18 +319,13 @@ def _draft(path: Path) -> "tuple[str, Note | None]":
     return entries.draft(read_source(str(path), limit=_MOST), field=str(path))
 
 
-def _statement(text: str) -> "Statement":
-    from troth.tlog import entry as entries
-
-    return entries.statement(text)
-
-
 def _record(path: Path) -> tuple[dict[str, Any], bytes]:
     """What a build record says that an entry needs."""
+    from troth.image.components import MAX_RECORD
     from troth.wire import json
 
-    data = read_source(str(path), limit=_MOST_RECORD)
-    said = json.parse(data, field=str(path), limit=_MOST_RECORD)
+    data = read_source(str(path))
+    said = json.parse(data, field=str(path), limit=MAX_RECORD)
     known = isinstance(said, dict) and isinstance(said.get("image"), dict)
     if not known or not isinstance(said.get("lock_sha256"), str):
         raise Malformed("is no build record", field=str(path), fix="`troth build` writes one")
@@ -354,12 +336,14 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(_image.read(path)).hexdigest()
 
 
-def _signed_later(image: Path) -> bool:
-    """Whether it has a signature for PCR8, which comes in after the build."""
-    from troth.platforms.nitro.measure import signature
+def _as_built(image: Path, sha256: str) -> str:
+    """The digest of an EIF without its signature for PCR8, which comes in after the build; else its own."""
+    from troth.release.provenance import subject
     from troth.wire import eif
 
-    return signature(eif.read(_image.read(image))) is not None
+    if not _image.begins(image):
+        return sha256
+    return subject(eif.read(_image.read(image)), {}, sha256=sha256).sha256
 
 
 def source(git: str | None, commit: str | None, path: str) -> "Source | None":

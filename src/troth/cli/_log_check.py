@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 _Many = Annotated[Sequence[str], Parameter(consume_multiple=True)]
 _FOUND: Final = 1
 _UNDECIDED: Final = 4
-_MOST_ENTRY: Final = 65535
 
 
 def check(
@@ -143,7 +142,7 @@ def _print(outcome: "Outcome") -> None:
     for finding in outcome.findings:
         out(f"{finding.kind.upper()}: {visible(finding.words)}")
     for words in outcome.undecided:
-        out(f"undecided: {words}")
+        out(visible(f"undecided: {words}"))
     sys.stdout.flush()  # talk comes after the data, in a pipe as well
     if outcome.strange:
         say(f"{outcome.strange} entries are not understood")
@@ -195,30 +194,32 @@ def _proof(
     source: str, entry: Path | None, key: "VerifierKey", witnessed: "Witnessed", *, json: bool
 ) -> int:
     """What a proof proves. The log itself is not asked."""
-    from troth.tlog import monitor, proof
+    from troth.tlog import monitor, proof, tiles
     from troth.tlog.checkpoint import NotSigned
     from troth.wire import json as strict
 
     if entry is None:
         raise Misuse("a proof is of an entry", fix="name the entry's file with --entry")
-    data = read_source(str(entry), limit=_MOST_ENTRY)
+    data = read_source(str(entry), limit=tiles.MOST_ENTRY)
     parsed = proof.parse(read_source(source, limit=proof.MOST_BYTES), field=source)
+    document = {"schema": "troth/tlog-proof-check/1", "log": str(key), "not_proved": ""}
     try:
         proved = proof.check(parsed, data, log=key, witnesses=witnessed.keys, field=source)
     except (proof.NotIncluded, NotSigned) as error:
-        out(f"NOT PROVED: {error}")
+        if json:
+            out(strict.canonical({**document, "not_proved": str(error)}).decode())
+        else:
+            out(visible(f"NOT PROVED: {error}"))
         return _FOUND
     undecided = monitor.unseen(proved.signed, witnessed, datetime.now(UTC))
     if json:
-        document = {
-            "schema": "troth/tlog-proof-check/1",
-            "log": str(key),
+        said = {
             "index": proved.index,
             "size": proved.signed.checkpoint.size,
             "seen": _times(proved.signed),
             "undecided": list(undecided),
         }
-        out(strict.canonical(document).decode())
+        out(strict.canonical({**document, **said}).decode())
     else:
         out(
             f"entry {proved.index} of {visible(key.name)}, which had {proved.signed.checkpoint.size}"
@@ -226,5 +227,5 @@ def _proof(
         for witness, times in proved.signed.times.items():
             out(f"seen by {visible(witness.name)} at {max(times):%Y-%m-%d %H:%M}Z")
         for words in undecided:
-            out(f"undecided: {words}")
+            out(visible(f"undecided: {words}"))
     return _UNDECIDED if undecided else 0

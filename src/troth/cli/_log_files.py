@@ -98,9 +98,8 @@ class Files:
             )
         finally:
             os.close(at)
-        file = open(handle, "rb")  # noqa: SIM115, PTH123 - closed when it was sent
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
-            file.close()
+            os.close(handle)
             raise FileNotFoundError(path)
-        return file, found.st_size
+        return os.fdopen(handle, "rb"), found.st_size

@@ -1,10 +1,15 @@
-"""What `troth inspect` shows of a log's entry, and of a whole log in one file. Nothing is verified."""
+"""What is shown of a log: what was appended; and to `troth inspect` an entry, or a whole log in one file, unverified."""
 
-from typing import Any, Final
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from troth.cli._console import out, say
 from troth.errors import Malformed
 
-_ENTRY: Final = b"troth-log-entry/"
+if TYPE_CHECKING:
+    from troth.tlog.checkpoint import Checkpoint
 
 
 def shown(data: bytes, *, field: str) -> dict[str, Any] | None:
@@ -13,13 +18,33 @@ def shown(data: bytes, *, field: str) -> dict[str, Any] | None:
     Raises:
         Malformed: it begins so, and is not understood.
     """
-    from troth.tlog import snapshot
+    from troth.tlog import entry, snapshot
 
-    if data.startswith(_ENTRY):
+    if data.startswith(entry.BEGIN):
         return _entry(data, field)
     if snapshot.looks_like(data):
         return _log(data, field)
     return None
+
+
+def appended(published: "Checkpoint", places: Sequence[tuple[Path, int]], *, json: bool) -> None:
+    """Prints where entries stand in a log, by the files that they are from."""
+    from troth.wire import json as strict
+
+    if json:
+        document = {
+            "schema": "troth/tlog-append/1",
+            "log": published.origin,
+            "size": published.size,
+            "root": published.root.hex(),
+            "entries": [{"entry": str(path), "index": index} for path, index in places],
+        }
+        out(strict.canonical(document).decode())
+        return
+    for path, index in places:
+        out(f"{index}  {path}")
+    sys.stdout.flush()  # talk comes after the data, in a pipe as well
+    say(f"{published.origin} has {published.size} entries, root {published.root.hex()[:16]}…")
 
 
 def _entry(data: bytes, field: str) -> dict[str, Any]:
@@ -58,7 +83,9 @@ def _log(data: bytes, field: str) -> dict[str, Any]:
 
 
 def _row(data: bytes, field: str) -> dict[str, Any]:
-    if not data.startswith(_ENTRY):
+    from troth.tlog import entry
+
+    if not data.startswith(entry.BEGIN):
         return {"kind": "another's", "size": len(data)}
     try:
         return _entry(data, field)

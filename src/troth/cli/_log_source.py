@@ -6,19 +6,22 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from troth.cli._console import read_source
+from troth.cli._console import read_source, say
 from troth.errors import Malformed, Misuse, Unavailable
+from troth.render.escape import visible
 
 if TYPE_CHECKING:
     from troth.tlog.checkpoint import Checkpoint
     from troth.tlog.note import Signature, VerifierKey
     from troth.tlog.read import Fetch, Reader
+    from troth.tlog.signer import SigningKey
     from troth.tlog.witnessing import Answer
 
 _URL: Final = re.compile(r"https?://")
 _PROBED: Final = 512
 _READ: Final = 4096
 _AT_ONCE: Final = 8
+_MOST_KEY: Final = 4096
 _SEARCHED: Final = 2_000_000
 
 
@@ -110,8 +113,40 @@ def key(text: str, *, name: str) -> "VerifierKey":
     from troth.tlog import note as notes
 
     if "+" not in text and Path(text).is_file():
-        text = read_source(text, limit=4096).decode("utf-8", "replace")
+        text = read_source(text, limit=_MOST_KEY).decode("utf-8", "replace")
     return notes.verifier_key(text, source=name)
+
+
+def signing_key(path: Path) -> "SigningKey":
+    """A private key: a log's, or an owner's.
+
+    Raises:
+        Malformed: it is none.
+        Unavailable: it cannot be read.
+    """
+    from troth.tlog.signer import SigningKey
+
+    text = read_source(str(path), limit=_MOST_KEY).decode("utf-8", "replace")
+    return SigningKey.read(text, source=str(path))
+
+
+def asking(named: Sequence[str], keys: Sequence[str], *, threshold: int) -> "Asking | None":
+    """The witnesses of a command line, or None where it names none.
+
+    Args:
+        named: `--witness`.
+        keys: `--witness-key`, each in one line or a file that has it.
+        threshold: `--witness-threshold`.
+
+    Raises:
+        Misuse: as `Asking`, or there are keys or a number of nobody.
+    """
+    if named:
+        public = [key(text, name="--witness-key") for text in keys]
+        return Asking(named, public, threshold=threshold)
+    if keys or threshold:
+        raise Misuse("no witness is named", fix="add --witness")
+    return None
 
 
 class Asking:
@@ -121,7 +156,6 @@ class Asking:
         named: folders of witnesses on this machine, or addresses.
         keys: of those that are addresses, in their order.
         threshold: how many must cosign; 0 is all.
-        tell: is told who does not, and why.
 
     Raises:
         Misuse: a key is missing, or is no witness's; or more must cosign than are named.
@@ -133,7 +167,6 @@ class Asking:
         keys: "Sequence[VerifierKey]",
         *,
         threshold: int,
-        tell: Callable[[str], object],
     ) -> None:
         addresses = [text for text in named if _URL.match(text)]
         if len(addresses) != len(keys):
@@ -151,7 +184,6 @@ class Asking:
         if len({witness.public for witness, _ in self._asked}) != len(self._asked):
             raise Misuse("one witness is named twice", fix="name each witness once")
         self._threshold = threshold or len(named)
-        self._tell = tell
 
     @property
     def keys(self) -> "tuple[VerifierKey, ...]":
@@ -161,7 +193,7 @@ class Asking:
     def __call__(
         self, note: bytes, size: int, prove: Callable[[int], tuple[bytes, ...]]
     ) -> "list[Signature]":
-        """The cosignatures of a checkpoint, each verified.
+        """The cosignatures of a checkpoint, each verified; says who does not cosign, and why.
 
         Raises:
             Unavailable: too few cosign it.
@@ -177,7 +209,7 @@ class Asking:
                 )
                 cosigned += 1
             except Unavailable as error:
-                self._tell(f"{witness.name} did not cosign: {error}")
+                say(visible(f"{witness.name} did not cosign: {error}"))
                 why = error
         if cosigned < self._threshold:
             raise Unavailable(

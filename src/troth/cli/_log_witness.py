@@ -49,12 +49,14 @@ def witness(
             speaks TLS before it.
         once: answer one request out of a file, or `-` for stdin; the cosignature is printed. Exit code 1 where the log
             contradicts what was seen.
-        json: print as JSON.
+        json: print key and logs as JSON.
     """
     from troth.tlog.witness import Witness
 
     if serve is not None and once is not None:
         raise Misuse("it serves, or answers once", fix="leave --serve or --once away")
+    if json and (serve is not None or once is not None):
+        raise Misuse("an answer has a form of its own", fix="leave --json away")
     keys = [_log_source.key(text, name="--log") for text in log]
     made = Witness.open(folder) if new is None else Witness.create(folder, new)
     for key in keys:

@@ -1,6 +1,6 @@
 """Where the source of a rebuild is taken from: a folder as it stands, or a commit of a repository."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,14 +14,6 @@ if TYPE_CHECKING:
 _MOST_NAME: Final = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where the source is: a folder, or a repository."""
-
-    folder: Path | None = None
-    source: "Source | None" = None
-
-
 def of(
     target: str,
     stated: "Stated | None",
@@ -30,13 +22,13 @@ def of(
     tag: str | None,
     commit: str | None,
     path: str | None,
-) -> Place:
+) -> "Path | Source":
     """Where the source is taken from.
 
     Raises:
         Misuse: nobody says.
     """
-    from troth.image import checkout, git
+    from troth.image import checkout
     from troth.image.checkout import Source
 
     said = None if stated is None else stated.source
@@ -51,25 +43,38 @@ def of(
                 fix="name its folder or address: --source PLACE",
             )
         where = said.git
-    local = Path(where)
+    folder = local(where)
     asked = tag is not None or commit is not None
-    if "://" not in where and "::" not in where:
-        if not local.is_dir():
-            raise Misuse(
-                f"{where[:_MOST_NAME]} is no folder and no address",
-                fix=f"addresses begin with {', '.join(f'{p}://' for p in git.PROTOCOLS)}",
-            )
+    if folder is not None:
         if not asked:
-            return Place(folder=local / path if path else local)
-        where = local.resolve().as_uri()
+            return folder / path if path else folder
+        where = folder.resolve().as_uri()
     inside = path or (said.path if said else ".")
     found = Source(git=where, tag=tag or "", commit=commit or "", path=inside)
     if said is not None and not asked:
         found = replace(said, git=where, path=inside)
-    return Place(source=checkout.check(found))
+    return checkout.check(found)
 
 
-def fetched(place: Place, into: Path, tell: Any) -> tuple[Path, dict[str, object]]:
+def local(where: str) -> Path | None:
+    """The folder that is named, or None for an address.
+
+    Raises:
+        Misuse: it is neither.
+    """
+    from troth.image import git
+
+    if "://" in where or "::" in where:
+        return None
+    if not Path(where).is_dir():
+        raise Misuse(
+            f"{where[:_MOST_NAME]} is no folder and no address",
+            fix=f"addresses begin with {', '.join(f'{p}://' for p in git.PROTOCOLS)}",
+        )
+    return Path(where)
+
+
+def fetched(place: "Path | Source", into: Path, tell: Any) -> tuple[Path, dict[str, object]]:
     """The folder with the source, and what is said of it.
 
     Raises:
@@ -78,15 +83,14 @@ def fetched(place: Place, into: Path, tell: Any) -> tuple[Path, dict[str, object
     from troth.image import checkout
     from troth.image.rootfs import COMPILE
 
-    if place.folder is not None:
-        return place.folder, {"folder": _rebuilt.shown(place.folder)}
-    assert place.source is not None  # noqa: S101 - one of both
-    if place.source.made:
+    if isinstance(place, Path):
+        return place, {"folder": _rebuilt.shown(place)}
+    if place.made:
         raise Misuse(
-            f"{', '.join(place.source.made)[:_MOST_NAME]} is made from the source, and nothing of a source is run",
-            fix=f"clone {place.source.git}, make it there (./{COMPILE}), and name that folder as the target, "
+            f"{', '.join(place.made)[:_MOST_NAME]} is made from the source, and nothing of a source is run",
+            fix=f"clone {place.git}, make it there (./{COMPILE}), and name that folder as the target, "
             "with --image",
         )
-    tell(f"fetching {place.source.git}")
-    source = checkout.take(place.source, into)
+    tell(f"fetching {place.git}")
+    source = checkout.take(place, into)
     return into, source.stated()

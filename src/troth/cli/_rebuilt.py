@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from troth.cli import _diff, _image
+from troth.cli import _console, _diff, _image
 from troth.cli._against import elsewhere
-from troth.cli._console import exists, read_source
 from troth.cli._console import out as data_out
+from troth.cli._console import read_source
 from troth.errors import Misuse
 from troth.render.escape import visible
 
@@ -116,9 +116,7 @@ def refuse_existing(out: Path) -> None:
     from troth.image import companions
 
     beside = (companions.of(out, one) for one in (companions.MEASUREMENTS, companions.RECORD))
-    for path in (out, *beside):
-        if exists(path):
-            raise Misuse(f"{path} exists", fix="name another file, or remove it first")
+    _console.refuse_existing(out, *beside)
 
 
 def refuse_raw(rebuilt: "Rebuilt") -> None:

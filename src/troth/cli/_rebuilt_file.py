@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from troth.cli import _diff, _rebuilt
-from troth.cli._console import exists, read_source, say, write_file
 from troth.cli._console import out as data_out
+from troth.cli._console import read_source, refuse_existing, say, write_file
 from troth.errors import Misuse
 from troth.render.escape import visible
 
@@ -67,8 +67,7 @@ def rebuild(
         out: where the rebuilt file is kept.
         json: print the result as JSON.
     """
-    if out is not None and exists(out):
-        raise Misuse(f"{out} exists", fix="name another file, or remove it first")
+    refuse_existing(out)
     if is_wheel(target):
         _refuse({**refused, "--mirror": mirror}, "a wheel")
         return _wheel(target, where, python=python, out=out, json=json)

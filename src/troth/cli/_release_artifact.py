@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cyclopts import Parameter
 
-from troth.cli import _rebuilt_file
+from troth.cli import _rebuild_source, _rebuilt_file
 from troth.cli._console import read_source
 from troth.errors import Misuse
 
@@ -71,16 +71,11 @@ class File:
             self._data = read_source(str(path), limit=wheel_again.MOST)
             self.inputs = "not compared: name the wheel's source with --source"
         else:
-            version = again.version(self._read_kernel(path))
+            self._data = read_source(str(path), limit=again.MOST)
+            version = again.version(self._data)
             self.kind, self.name = "kernel", f"vmlinuz-{version}" if version else path.name
             self.inputs = "not compared: it is not the kernel that this troth pins"
         self.sha256 = digest(self._data)
-
-    def _read_kernel(self, path: Path) -> bytes:
-        from troth.image.hardware import again
-
-        self._data = read_source(str(path), limit=again.MOST)
-        return self._data
 
     @contextmanager
     def made(self, origin: Origin) -> "Iterator[Artifact]":
@@ -176,15 +171,14 @@ def _taken(origin: Origin) -> "Iterator[tuple[Path, Any]]":
     place, commit = origin.source, origin.source_commit
     if place is None or commit is None:
         raise Misuse("where the wheel's source is, is not said", fix=_TAKE)
-    if "://" not in place:
-        if not Path(place).is_dir():
-            raise Misuse(f"{place[:200]} is no folder and no address", fix=_TAKE)
+    folder = _rebuild_source.local(place)
+    if folder is not None:
         if origin.source_git is None:
             raise Misuse(
                 "a statement names the source's address, and a folder of this machine is none",
                 fix="add the address under which others find it: --source-git https://…",
             )
-        place = Path(place).resolve().as_uri()
+        place = folder.resolve().as_uri()
     wanted = Source(git=place, commit=commit, path=origin.source_path or ".")
     stated = checkout.check(replace(wanted, git=origin.source_git or place))
     with disk("making a folder for the source"):

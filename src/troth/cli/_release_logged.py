@@ -119,13 +119,14 @@ def logged(
     """
     from troth.cli import _expect, _release_log
     from troth.release import logged as judging
+    from troth.render import words
     from troth.tlog import governance, snapshot
 
     chosen = _expect.named_policy(policy)
     terms = chosen.release
     if terms is None:
         raise Misuse(f"{policy} asks for no release in a log", fix="name a policy with [release]")
-    instant, _ = _expect.instant(at)
+    instant, claimed = _expect.instant(at)
     data = read_source(str(file), limit=_MOST)
     sha256 = hashlib.sha256(data).hexdigest()
     called = os.fsencode(name or _called(file, data)).decode("utf-8", "replace")
@@ -145,7 +146,8 @@ def logged(
                 why = f"{path} is another file than the entry names"
                 found = judging.Judged(outcome=judging.Outcome.REFUSED, entry=found.entry, why=why)
     found = _in_force(found, chosen, instant)
-    document = _document(found, called, sha256, state)
+    judged_at = {"at": words.rfc3339(instant), "as_of": claimed}
+    document = {**_document(found, called, sha256, state), **judged_at}
     if json:
         from troth.wire import json as strict
 
@@ -206,6 +208,8 @@ def _print(found: "Judged", document: dict[str, Any]) -> None:
     )
     if found.why:
         out(f"  why         {visible(found.why)}")
+    if document["as_of"]:
+        out(f"  as of       {document['at']}, chosen by you")
     entry = document["entry"]
     if entry is None:
         return

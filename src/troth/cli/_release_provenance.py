@@ -1,19 +1,18 @@
 """`troth release provenance` and `check`: how an image came to be, signed and held against the image."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
 from troth.cli import _image, _release_artifact
-from troth.cli._console import exists, out, read_source, say, write_file
+from troth.cli._console import out, read_source, refuse_existing, say, write_file
 from troth.cli._release_artifact import NOWHERE, Origin
 from troth.cli._release_keys import Given, chosen, public_of, publics
 from troth.errors import Malformed, Misuse
 
 if TYPE_CHECKING:
-    from troth.cli._release_image import AtHand
     from troth.crypto.public import PublicKey
     from troth.release.keys import CommandKey, FileKey
     from troth.release.pkcs11 import TokenKey
@@ -74,8 +73,7 @@ def provenance(
     from troth.release import artifact_provenance
     from troth.release import provenance as making
 
-    if exists(output):
-        raise Misuse(f"{output} exists", fix="name another file, or remove it first")
+    refuse_existing(output)
     if unsigned and (key, pkcs11, command, public_key, beside) != (None,) * 5:
         raise Misuse("--unsigned takes no key", fix="leave the key away, or --unsigned")
     private = (
@@ -149,8 +147,6 @@ def check(
         trusted_root: Sigstore's roots, JSON; those that come with the package sigstore by default.
         json: print the result as JSON.
     """
-    from troth.cli._release_image import at_hand
-    from troth.release import provenance as made
     from troth.wire import json as strict
 
     through = bool(sigstore_identity or sigstore_issuer)
@@ -161,12 +157,7 @@ def check(
         )
     if trusted_root is not None and not through:
         raise Misuse("a trusted root is for Sigstore's bundles", fix="leave --trusted-root away")
-    file = _release_artifact.of(image, record)
-    found = None if file else at_hand(image, record)
-    if found is not None:
-        origin.refuse()
-        if found.subject is None:
-            raise Misuse("a build record is no image", fix="name the image itself")
+    about = _release_artifact.of(image, record) or _Image(image, record)
     data = read_source(str(provenance))
     if through:
         kind, payload, wrong = _bundle(data, sigstore_identity, sigstore_issuer, trusted_root)
@@ -178,21 +169,8 @@ def check(
     said = ""
     if not wrong:
         statement = _statement(kind, payload)
-        if file is not None:
-            wrong = list(file.problems(statement, origin, builder=builder))
-        elif found is not None and found.subject is not None and found.image is not None:
-            wrong = list(_image.unsound(found.image, found.subject.registers["pcr0"]))
-            wrong += list(
-                made.problems(
-                    statement,
-                    found.subject,
-                    record=found.record,
-                    record_sha256=found.record_sha256,
-                    builder=builder,
-                )
-            )
+        wrong = list(about.problems(statement, origin, builder=builder))
         said = "" if wrong else statement["predicate"]["runDetails"]["builder"]["id"]
-    about = _about(file, found)
     code = 1 if wrong else (0 if about.compared else 4)
     result = {1: "refused", 0: "verified", 4: "undecided"}[code]
     if json:
@@ -202,9 +180,9 @@ def check(
             "signers": [] if wrong else signers,
             "builder": said,
             "builder_expected": builder,
-            "image_sha256" if file is None else "file_sha256": about.sha256,
+            "image_sha256" if isinstance(about, _Image) else "file_sha256": about.sha256,
             "inputs_compared": code == 0,
-            **({} if file else {"signed_for_pcr8": about.signed}),
+            **({"signed_for_pcr8": about.signed} if isinstance(about, _Image) else {}),
         }
         out(strict.canonical(summary).decode())
         return code
@@ -241,44 +219,64 @@ def _write(
     say(f"wrote {output}: {count} inputs, signed with {public.algorithm}, key {public.id[:16]}…")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _About:
-    """What a statement was held against, for words."""
+class _Image:
+    """An image that a statement is held against, as `_release_artifact.File` is for a file.
 
-    name: str
-    what: str
-    sha256: str
-    compared: bool
-    inputs: str
-    signed: bool = False
+    Attributes:
+        kind: for words.
+        name: of the image.
+        sha256: in hex.
+        signed: whether it is signed for PCR8.
+        compared: whether a statement's inputs were compared with a build record.
+        inputs: what came of that, in words.
+    """
 
+    kind: Final = "image"
 
-def _about(file: "_release_artifact.File | None", found: "AtHand | None") -> _About:
-    if file is not None:
-        return _About(
-            name=file.name,
-            what=file.kind,
-            sha256=file.sha256,
-            compared=file.compared,
-            inputs=file.inputs,
+    def __init__(self, path: Path, record: Path | None) -> None:
+        from troth.cli._release_image import at_hand
+
+        found = at_hand(path, record)
+        if found.image is None or found.subject is None:
+            raise Misuse("a build record is no image", fix="name the image itself")
+        self._image, self._subject, self._found = found.image, found.subject, found
+        self.name = found.name
+        self.sha256 = found.subject.sha256
+        self.signed = found.subject.signed
+        self.compared = False
+        self.inputs = "not compared: there is no build record beside the image"
+
+    def problems(
+        self, statement: Mapping[str, Any], origin: Origin, *, builder: str
+    ) -> tuple[str, ...]:
+        """What speaks against a statement about this image."""
+        from troth.release import provenance as made
+
+        origin.refuse()
+        wrong = (
+            *_image.unsound(self._image, self._subject.registers["pcr0"]),
+            *made.problems(
+                statement,
+                self._subject,
+                record=self._found.record,
+                record_sha256=self._found.record_sha256,
+                builder=builder,
+            ),
         )
-    assert found is not None  # noqa: S101 - one of both
-    assert found.subject is not None  # noqa: S101 - `check` has looked
-    compared = found.record is not None
-    return _About(
-        name=found.name,
-        what="image",
-        sha256=found.subject.sha256,
-        compared=compared,
-        inputs="all as the build record has them"
-        if compared
-        else "not compared: there is no build record beside the image",
-        signed=found.subject.signed,
-    )
+        self.compared = not wrong and self._found.record is not None
+        if self.compared:
+            self.inputs = "all as the build record has them"
+        return wrong
 
 
 def _report(
-    result: str, wrong: list[str], *, signers: list[str], said: str, builder: str, about: "_About"
+    result: str,
+    wrong: list[str],
+    *,
+    signers: list[str],
+    said: str,
+    builder: str,
+    about: "_release_artifact.File | _Image",
 ) -> None:
     from troth.render.escape import visible
 
@@ -287,7 +285,7 @@ def _report(
         out(f"  {visible(words)}")
     if wrong:
         return
-    out(f"  {about.what:8} {about.sha256}")
+    out(f"  {about.kind:8} {about.sha256}")
     for signer in signers:
         out(f"  signed   {visible(signer)}")
     out(
@@ -295,7 +293,7 @@ def _report(
         + ("" if builder else "   (as the signer says; --builder asks for one)")
     )
     out(f"  inputs   {visible(about.inputs)}")
-    if about.signed:
+    if isinstance(about, _Image) and about.signed:
         out("  note     the image is signed for PCR8 since; the statement is about all else of it")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from cyclopts import Parameter
 
 from troth.cli import _release_artifact
-from troth.cli._console import exists, out, say, write_file
+from troth.cli._console import out, refuse_existing, say, write_file
 from troth.cli._progress import progress
 from troth.cli._release_artifact import NOWHERE, Origin
 from troth.errors import Misuse
@@ -49,8 +49,7 @@ def sbom(
     from troth.release import artifact_sbom
     from troth.release import sbom as bill
 
-    if output is not None and exists(output):
-        raise Misuse(f"{output} exists", fix="name another file, or remove it first")
+    refuse_existing(output)
     file = _release_artifact.of(image, record)
     if file is not None:
         if packages is not None:

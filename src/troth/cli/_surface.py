@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 SCHEMA: Final = "troth/surface/1"
 _MOST_NAMED: Final = 12
 _MOST_OWNERS: Final = 40
-_MAX_RECORD: Final = 64 * 1024 * 1024
 
 
 def budget_of(text: str | None) -> "Budget | None":
@@ -29,7 +28,7 @@ def budget_of(text: str | None) -> "Budget | None":
     if text is None:
         return None
     if exists(Path(text)):
-        return budget.of_record(read_source(text, limit=_MAX_RECORD), name=Path(text).name)
+        return budget.of_record(read_source(text), name=Path(text).name)
     if "=" not in text:
         raise Misuse(
             f"there is no file {text}, and it is no list of numbers",

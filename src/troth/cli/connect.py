@@ -17,6 +17,7 @@ from troth.errors import Misuse, TrothError, Unavailable
 if TYPE_CHECKING:
     from troth.channel.client import AttestedStream
     from troth.channel.http import Response
+    from troth.model.collateral import Collateral
     from troth.policy import Policy
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -82,25 +83,26 @@ def connect(
 
     logged = partial(_release_log.load, log, wanted, offline=False)
 
-    def opened() -> "AttestedStream":
+    def opened(held: "Collateral") -> "AttestedStream":
         return client.connect(
             target.dialler(),
             policy=wanted,
             trust=roots,
-            collateral=logged(),
+            collateral=held,
             name=target.authority,
         )
 
     def first() -> "AttestedStream":
-        stream = opened()
+        held = logged()
+        stream = opened(held)
         _say_verdict(stream)
         if save_bundle is not None:
-            made = _again.bundle_of(stream, policy=wanted, pem=pem, collateral=logged())
+            made = _again.bundle_of(stream, policy=wanted, pem=pem, collateral=held)
             write_file(save_bundle, pack(made))
         return stream
 
     if proxy is not None:
-        return _serve(proxy, first=first, opened=opened)
+        return _serve(proxy, first=first, opened=lambda: opened(logged()))
     method = request or ("GET" if data is None else "POST")
     body, headers = _body(data), _headers(header)
     try:

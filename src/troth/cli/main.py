@@ -41,7 +41,11 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("rebuild", "troth.cli.rebuild:rebuild", "Build an image again from its source, and compare."),
     ("kernel", "troth.cli.kernel:app", "Build the hardware kernel, once for all apps."),
     ("measure", "troth.cli.measure:measure", "Say what an image will measure to."),
-    ("release", "troth.cli.release:app", "Sign an image, and put the signature into it."),
+    (
+        "release",
+        "troth.cli.release:app",
+        "Sign what was built, state how it came to be, and log it.",
+    ),
     ("run", "troth.cli.run:run", "Start an image."),
     (
         "crosscheck",

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from troth.cli import _expect, _image, _import
-from troth.cli._console import out, read_source, say, write_file
+from troth.cli._console import out, read_source, refuse_existing, say, write_file
 from troth.errors import Misuse
 from troth.model.channel import Binding
 
@@ -319,7 +319,6 @@ def _give(text: str, output: Path | None) -> None:
     if output is None:
         out(text.rstrip("\n"))
         return
-    if output.exists():
-        raise Misuse(f"{output} exists", fix="name another file, or remove it first")
+    refuse_existing(output)
     write_file(output, text.encode("utf-8"), replace=False)
     say(f"wrote {output}")

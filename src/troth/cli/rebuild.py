@@ -4,24 +4,23 @@ import contextlib
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from troth.cli import _rebuild_source, _rebuilt, _rebuilt_file
-from troth.cli._against import Against, is_of, judge
+from troth.cli._against import NOWHERE, Against, is_of, judge
 from troth.cli._progress import progress
 from troth.errors import Misuse
 
 if TYPE_CHECKING:
+    from troth.image.checkout import Source
     from troth.image.stated import Stated
-
-_NOTHING: Final = Against()
 
 
 def rebuild(
     target: str,
-    against: Against = _NOTHING,
+    against: Against = NOWHERE,
     *,
     image: Path | None = None,
     source: str | None = None,
@@ -113,7 +112,7 @@ def rebuild(
     report = None
     if against.against is not None:
         _rebuilt.refuse_raw(rebuilt)
-        report = judge(against, rebuilt.nitro, name="the rebuild")
+        report = judge(against.against, against, rebuilt.nitro, name="the rebuild")
     code = 1 if comparison.differs else 0
     if report is not None:
         verdict = report.verdict.exit_code
@@ -125,11 +124,11 @@ def rebuild(
     )
 
 
-def _refuse_outside(app: Path, place: "_rebuild_source.Place", root: Path | None) -> None:
+def _refuse_outside(app: Path, place: "Path | Source", root: Path | None) -> None:
     """A commit's app whose root lies elsewhere: nobody can say that it is the commit's."""
     from troth.image import recipe
 
-    brings = None if place.folder is not None else recipe.load(app).brings
+    brings = None if isinstance(place, Path) else recipe.load(app).brings
     if brings and root is None and not (app / brings).resolve().is_relative_to(app.resolve()):
         raise Misuse(
             f"the app's root is {brings!r}, which lies outside of its source",

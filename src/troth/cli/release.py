@@ -1,17 +1,34 @@
 """`troth release`: sign an image where the key is, and put the signature into it where the image is."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
 from troth.cli import _image, _release_attestations, _release_provenance, _release_supply
-from troth.cli._console import exists, read_source, say, write_file
+from troth.cli._console import read_source, refuse_existing, say, write_file
+from troth.cli._help import PlainHelp
 from troth.cli._release_keys import MAX_SMALL, Given, chosen
 from troth.errors import Malformed, Misuse
 
+# Name, module and line of help: nothing is imported before it is asked for, as in `main`.
+LATER: Final[tuple[tuple[str, str, str], ...]] = (
+    ("entry", "_entries", "Write a log's entry for a release, which its owners then sign."),
+    ("freeze", "_entries", "Write an entry that freezes something of an app for ever."),
+    ("revoke", "_entries", "Write an entry that revokes a release."),
+    ("owners", "_entries", "Write an entry that announces the owners' next keys."),
+    ("policy", "_entries", "Write an entry that says that the owners stand for a policy."),
+    (
+        "publish",
+        "_entries",
+        "Append an entry to a log, if as many owners have signed it as the policy asks for.",
+    ),
+    ("artifacts", "_release_logged", "Write a log's entry for files that no platform measures."),
+    ("logged", "_release_logged", "Look a file up in a log."),
+)
 app = App(
     name="release",
+    help_formatter=PlainHelp({name: summary for name, _, summary in LATER}),
     help="""What becomes of an image once it is built: signed, its origin stated and checked, its parts listed, logged.
 
 Nitro measures the certificate of a signed image into PCR8. The signature is over PCR0 alone, so the machine
@@ -32,10 +49,8 @@ A release in a log names what an app measures to; its owners sign it, each with 
     troth release publish app.entry --log log --key log.key --policy app.policy.toml
 """,
 )
-for _name in ("entry", "freeze", "revoke", "owners", "policy", "publish"):
-    app.command(f"troth.cli._entries:{_name}", name=_name)
-for _name in ("artifacts", "logged"):
-    app.command(f"troth.cli._release_logged:{_name}", name=_name)
+for _name, _module, _ in LATER:
+    app.command(f"troth.cli.{_module}:{_name}", name=_name)
 for _more in (_release_provenance, _release_supply, _release_attestations):
     for _command in _more.COMMANDS:
         app.command(_command)
@@ -105,8 +120,7 @@ def sign(
         raise Misuse(
             "a signature for PCR8 needs a certificate and a file", fix="add --certificate and -o"
         )
-    if exists(output):
-        raise Misuse(f"{output} exists", fix="name another file, or remove it first")
+    refuse_existing(output)
     value = _pcr0(image)
     pem = read_source(str(certificate), limit=MAX_SMALL)
     private = chosen(key, passphrase_file, pkcs11, command, command_gets)
@@ -148,9 +162,8 @@ def attach(
 
     place = image if output is None else output
     beside = companions.of(place, companions.MEASUREMENTS)
-    for path in () if output is None else (output, beside):
-        if exists(path):
-            raise Misuse(f"{path} exists", fix="name another file, or remove it first")
+    if output is not None:
+        refuse_existing(output, beside)
     if place.suffix != ".eif":
         raise Misuse(f"{place} would not be taken for an image", fix="end its name in .eif")
     parsed = eif.read(_image.read(image))

@@ -1,24 +1,17 @@
 """`troth tlog`: keep a log, witness one, watch one."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from troth.cli import _log_source
+from troth.cli import _log_shown, _log_source
 from troth.cli._console import exists, out, read_source, say, write_file
 from troth.cli._log_check import check
 from troth.cli._log_witness import witness
-from troth.errors import Malformed, Misuse, TrothError
+from troth.errors import Misuse, TrothError
 from troth.render.escape import visible
-
-if TYPE_CHECKING:
-    from troth.tlog.signer import SigningKey
-
-_MOST_ENTRY: Final = 65535
-_MOST_KEY: Final = 4096
 
 app = App(
     name="tlog",
@@ -52,7 +45,7 @@ def key(name: str | None = None, *, output: _Out = None, of: Path | None = None)
     from troth.tlog.signer import SigningKey
 
     if of is not None and name is None and output is None:
-        out(str(_key(of).verifier))
+        out(str(_log_source.signing_key(of).verifier))
         return 0
     if of is not None or name is None or output is None:
         raise Misuse("a new key needs a name and a file", fix="troth tlog key NAME -o FILE")
@@ -122,39 +115,20 @@ def append(
         json: print as JSON.
     """
     from troth.tlog.log import Log
-    from troth.wire import json as strict
+    from troth.tlog.tiles import MOST_ENTRY
 
-    read = [read_source(str(path), limit=_MOST_ENTRY) for path in entries]
-    asking = None
-    if witness:
-        keys = [_log_source.key(text, name="--witness-key") for text in witness_key]
-        asking = _log_source.Asking(witness, keys, threshold=witness_threshold, tell=_tell)
-    elif witness_key or witness_threshold:
-        raise Misuse("no witness is named", fix="add --witness")
+    read = [read_source(str(path), limit=MOST_ENTRY) for path in entries]
+    asking = _log_source.asking(witness, witness_key, threshold=witness_threshold)
     if not read and asking is None:
         raise Misuse("there is nothing to append", fix="name a file, or --witness to ask anew")
-    with Log.open(folder, _key(key)) as log:
+    with Log.open(folder, _log_source.signing_key(key)) as log:
         places: Sequence[int] = ()
         if read:
             places = log.append(read, cosign=asking, dedupe=True)
         elif asking is not None:
             log.refresh(asking)
         published = log.published
-    if json:
-        rows = [{"entry": str(p), "index": n} for p, n in zip(entries, places, strict=True)]
-        document = {
-            "schema": "troth/tlog-append/1",
-            "log": published.origin,
-            "size": published.size,
-            "root": published.root.hex(),
-            "entries": rows,
-        }
-        out(strict.canonical(document).decode())
-        return 0
-    for path, index in zip(entries, places, strict=True):
-        out(f"{index}  {path}")
-    sys.stdout.flush()  # talk comes after the data, in a pipe as well
-    say(f"{published.origin} has {published.size} entries, root {published.root.hex()[:16]}…")
+    _log_shown.appended(published, list(zip(entries, places, strict=True)), json=json)
     return 0
 
 
@@ -182,8 +156,8 @@ def prove(
         log: the log's public key, or a file with it. With it the checkpoint is verified before anything is written.
         whole: write all entries, with the checkpoints that witnesses cosigned.
     """
-    from troth.cli._release_log import whole as whole_log
-    from troth.tlog import proof
+    from troth.tlog import proof, snapshot
+    from troth.tlog.tiles import MOST_ENTRY
 
     if whole == (entry is not None):
         raise Misuse(
@@ -193,13 +167,14 @@ def prove(
     reader, note, checkpoint = _log_source.newest(source, public)
     if entry is None:
         older = _log_source.history(source, checkpoint.size)
-        write_file(output, whole_log(note, older, reader.entries(0, checkpoint.size, checkpoint)))
+        entries = reader.entries(0, checkpoint.size, checkpoint)
+        write_file(output, snapshot.whole(note, older, entries))
         say(f"wrote {output}: all {checkpoint.size} entries of {checkpoint.origin}")
         return 0
     if entry.isascii() and entry.isdigit() and not exists(Path(entry)):
         index = int(entry[:20])
     else:
-        wanted = read_source(entry, limit=_MOST_ENTRY)
+        wanted = read_source(entry, limit=MOST_ENTRY)
         index = _log_source.index_of(reader, checkpoint, wanted)
     made = proof.make(reader, index, note, checkpoint)
     write_file(output, made.encode())
@@ -234,40 +209,27 @@ app.command(witness)
 app.command(check)
 
 
-def _tell(words: str) -> None:
-    say(visible(words))
-
-
 def _complain(error: TrothError) -> None:
     say(f"an answer could not be given: {visible(str(error))}")
 
 
-def _key(path: Path) -> "SigningKey":
-    from troth.tlog.signer import SigningKey
-
-    data = read_source(str(path), limit=_MOST_KEY)
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise Malformed("is no signing key of a log", field=str(path)) from None
-    return SigningKey.read(text, source=str(path))
-
-
 def _write_key(path: Path, text: str) -> None:
-    """A file that is its owner's alone from its first byte on, and takes no other's place."""
+    """A file that is its owner's alone from its first byte on, takes no other's place, and is there whole or not."""
     import os
 
-    from troth.errors import Unavailable
+    from troth.tlog import kept
 
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with open(handle, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError:
-        raise Misuse(f"{path} exists", fix="name another file for the new key") from None
-    except OSError as error:
-        raise Unavailable(
-            f"cannot write {path}: {(error.strerror or str(error)).lower()}"
-        ) from None
+    with kept.disk(path):
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        except FileExistsError:
+            raise Misuse(f"{path} exists", fix="name another file for the new key") from None
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            kept.sync(path.parent)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
