@@ -10,7 +10,7 @@ from tests.tlog.owned import STRANGER, release
 from tests.tlog.test_monitor import NOW, WITNESSES, look, seen, watched
 
 from troth.errors import Misuse
-from troth.tlog import monitor
+from troth.tlog import monitor, monitor_state
 from troth.tlog.monitor import Watched, Witnessed
 from troth.tlog.monitor_state import Memory
 
@@ -35,6 +35,27 @@ def test_one_look_has_an_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
     outcome = look(folder, memory, watched=watched())
     assert [f.index for f in outcome.findings] == [250]
     assert outcome.undecided == ()
+
+
+def test_what_was_not_read_is_read_next_also_where_no_fault_is_looked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without the owners' own entries there is no question, and what is left is not forgotten either."""
+    monkeypatch.setattr(monitor, "MOST_READ", 100)
+    publish(folder, [*numbered(250), owned.signed(release("1"))])
+    listing, file = Watched(app="auction"), tmp_path / "memory"
+    memory = Memory(log=KEY.verifier)
+    for left in (151, 51):
+        outcome = look(folder, memory, watched=listing)
+        assert outcome.undecided == (f"{left} entries are not read yet: look again",)
+        monitor_state.save(file, outcome.memory)
+        memory = monitor_state.load(file, KEY.verifier)
+    # A look with a question in between is another one's.
+    memory = look(folder, memory, watched=watched()).memory
+    outcome = look(folder, memory, watched=listing)
+    assert [row.index for row in outcome.listed] == [250]
+    assert outcome.undecided == ()
+    assert look(folder, outcome.memory, watched=listing).listed == ()
 
 
 def test_it_tells_with_an_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
