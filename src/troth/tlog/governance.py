@@ -273,7 +273,7 @@ class _Owners:
         return self.signed(note) > 0
 
     def _by(self, note: Note, key: VerifierKey) -> bool:
-        mine = [s for s in note.signatures if (s.name, s.key_id) == (key.name, key.id)]
+        mine = note.by(key)
         return bool(mine) and all(self._verifies(note.text, s, key) for s in mine)
 
     def _verifies(self, text: str, signature: Signature, key: VerifierKey) -> bool:

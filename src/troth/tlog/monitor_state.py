@@ -52,10 +52,7 @@ class Memory:
 
     def after(self, signed: Signed, *, question: str | None, read: int) -> Self:
         """The memory after a look at a log that only grew."""
-        mine = tuple(
-            s for s in signed.note.signatures if (s.name, s.key_id) == (self.log.name, self.log.id)
-        )
-        note = Note(text=signed.note.text, signatures=mine).encode()
+        note = Note(text=signed.note.text, signatures=signed.note.by(self.log)).encode()
         reads = dict(self.read)
         if question is not None:
             reads[question] = read
