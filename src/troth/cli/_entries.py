@@ -13,8 +13,9 @@ from troth.errors import Malformed, Misuse
 from troth.render.escape import visible
 
 if TYPE_CHECKING:
+    from troth.model.governed import Registers
     from troth.tlog.note import Note
-    from troth.tlog.statement import Registers, Source, Statement
+    from troth.tlog.statement import Source, Statement
 
 _Out = Annotated[Path, Parameter(name=["--output", "-o"])]
 _Many = Annotated[Sequence[str], Parameter(consume_multiple=True)]

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from troth.errors import Malformed
-from troth.model.governed import Announced, Filed, Frozen, Governed, Logged, Standing
+from troth.model.governed import WHATS, Announced, Filed, Frozen, Governed, Logged, Standing
 from troth.tlog import entry as entries
 from troth.tlog import note as notes
 from troth.tlog.checkpoint import Signed
@@ -135,7 +135,7 @@ def state(reading: Reading, at: datetime) -> Governed:
         owner_threshold=terms.owner_threshold,
         notice=terms.notice,
         releases=tuple(_releases(reading, known, frozen.get("code"), at)),
-        frozen=tuple(frozen[what] for what in ("code", "policy", "keys") if what in frozen),
+        frozen=tuple(frozen[what] for what in WHATS if what in frozen),
         announced=tuple(
             Announced(
                 index=w.index,
