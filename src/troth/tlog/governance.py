@@ -5,7 +5,6 @@ known, and the k-th latest when the log was looked at last: fewer than k liars m
 """
 
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,8 +29,6 @@ from troth.tlog.statement import (
 )
 from troth.tlog.terms import Terms
 
-AHEAD: Final = timedelta(minutes=5)
-"""How far a witness's clock may be ahead of the instant of judgement."""
 _MOST_IGNORED: Final = 20
 _MOST_WRONG: Final = 1024
 _S = TypeVar("_S", bound=Statement)
@@ -325,10 +322,8 @@ class _Known:
 def _times(
     one: Signed, terms: Terms, at: datetime, *, last: bool
 ) -> Mapping[VerifierKey, datetime]:
-    found: dict[VerifierKey, list[datetime]] = defaultdict(list)
-    for witness in terms.witnesses:
-        found[witness] += (time for time in one.times.get(witness, ()) if time - at <= AHEAD)
-    return {w: (max(times) if last else min(times)) for w, times in found.items() if times}
+    pick, seen = (max if last else min), one.seen(at)
+    return {witness: pick(seen[witness]) for witness in terms.witnesses if witness in seen}
 
 
 def _nth(times: list[datetime], count: int) -> datetime | None:
