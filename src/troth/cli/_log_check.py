@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 _Many = Annotated[Sequence[str], Parameter(consume_multiple=True)]
 _FOUND: Final = 1
 _UNDECIDED: Final = 4
-_MOST_ENTRY: Final = 65535
 
 
 def check(
@@ -195,13 +194,13 @@ def _proof(
     source: str, entry: Path | None, key: "VerifierKey", witnessed: "Witnessed", *, json: bool
 ) -> int:
     """What a proof proves. The log itself is not asked."""
-    from troth.tlog import monitor, proof
+    from troth.tlog import monitor, proof, tiles
     from troth.tlog.checkpoint import NotSigned
     from troth.wire import json as strict
 
     if entry is None:
         raise Misuse("a proof is of an entry", fix="name the entry's file with --entry")
-    data = read_source(str(entry), limit=_MOST_ENTRY)
+    data = read_source(str(entry), limit=tiles.MOST_ENTRY)
     parsed = proof.parse(read_source(source, limit=proof.MOST_BYTES), field=source)
     try:
         proved = proof.check(parsed, data, log=key, witnesses=witnessed.keys, field=source)

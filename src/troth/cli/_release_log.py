@@ -1,6 +1,5 @@
 """The log of releases that a policy asks for, by what the user wrote: a file, a folder, or an address."""
 
-from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -12,6 +11,7 @@ from troth.errors import Misuse
 if TYPE_CHECKING:
     from troth.model.collateral import Collateral
     from troth.policy import Policy
+    from troth.tlog.note import VerifierKey
 
 ENDING: Final = ".troth-log"
 _WEB: Final = ("https://", "http://")
@@ -44,12 +44,12 @@ def load(source: str | None, policy: "Policy", *, offline: bool) -> "Collateral"
     if web and offline:
         raise Misuse("a log at an address needs the network", fix="name a file, or its folder")
     fetched_at = datetime.now(UTC).replace(microsecond=0) if web else None
-    data = _data(source, web=web, policy=policy)
+    data = _data(source, web=web, log=terms.log)
     item = Item(kind=Kind.RELEASE_LOG, data=data, source=source, fetched_at=fetched_at)
     return Collateral(items=(item,))
 
 
-def _data(source: str, *, web: bool, policy: "Policy") -> bytes:
+def _data(source: str, *, web: bool, log: "VerifierKey") -> bytes:
     from troth.tlog import snapshot
 
     if web and source.endswith(ENDING):
@@ -58,18 +58,10 @@ def _data(source: str, *, web: bool, policy: "Policy") -> bytes:
         base, _, name = source.rpartition("/")
         data = Site(base).get(name, limit=snapshot.MOST_BYTES)
     elif web or Path(source).is_dir():
-        assert policy.release is not None  # noqa: S101 - `load` has looked
-        reader, note, newest = _log_source.newest(source, policy.release.log)
+        reader, note, newest = _log_source.newest(source, log)
         older = _log_source.history(source, newest.size)
-        return whole(note, older, reader.entries(0, newest.size, newest))
+        return snapshot.whole(note, older, reader.entries(0, newest.size, newest))
     else:
         data = read_source(source, limit=snapshot.MOST_BYTES)
     snapshot.unpack(data, field=source)
     return data
-
-
-def whole(note: bytes, older: Sequence[bytes], entries: Iterable[bytes]) -> bytes:
-    """A log in one file; as `snapshot.whole`."""
-    from troth.tlog import snapshot
-
-    return snapshot.whole(note, older, entries)

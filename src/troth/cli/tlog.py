@@ -17,7 +17,6 @@ from troth.render.escape import visible
 if TYPE_CHECKING:
     from troth.tlog.signer import SigningKey
 
-_MOST_ENTRY: Final = 65535
 _MOST_KEY: Final = 4096
 
 app = App(
@@ -121,10 +120,11 @@ def append(
         witness_threshold: how many must cosign. Default: all.
         json: print as JSON.
     """
+    from troth.tlog import tiles
     from troth.tlog.log import Log
     from troth.wire import json as strict
 
-    read = [read_source(str(path), limit=_MOST_ENTRY) for path in entries]
+    read = [read_source(str(path), limit=tiles.MOST_ENTRY) for path in entries]
     asking = None
     if witness:
         keys = [_log_source.key(text, name="--witness-key") for text in witness_key]
@@ -182,8 +182,7 @@ def prove(
         log: the log's public key, or a file with it. With it the checkpoint is verified before anything is written.
         whole: write all entries, with the checkpoints that witnesses cosigned.
     """
-    from troth.cli._release_log import whole as whole_log
-    from troth.tlog import proof
+    from troth.tlog import proof, snapshot, tiles
 
     if whole == (entry is not None):
         raise Misuse(
@@ -193,13 +192,14 @@ def prove(
     reader, note, checkpoint = _log_source.newest(source, public)
     if entry is None:
         older = _log_source.history(source, checkpoint.size)
-        write_file(output, whole_log(note, older, reader.entries(0, checkpoint.size, checkpoint)))
+        entries = reader.entries(0, checkpoint.size, checkpoint)
+        write_file(output, snapshot.whole(note, older, entries))
         say(f"wrote {output}: all {checkpoint.size} entries of {checkpoint.origin}")
         return 0
     if entry.isascii() and entry.isdigit() and not exists(Path(entry)):
         index = int(entry[:20])
     else:
-        wanted = read_source(entry, limit=_MOST_ENTRY)
+        wanted = read_source(entry, limit=tiles.MOST_ENTRY)
         index = _log_source.index_of(reader, checkpoint, wanted)
     made = proof.make(reader, index, note, checkpoint)
     write_file(output, made.encode())
