@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.tlog import owned
-from tests.tlog.owned import ANNA, BERT, STRANGER, release
+from tests.tlog.governed import ANNA, BERT, STRANGER, release
+from tests.tlog.governed import signed as owned
 
 from troth.cli.main import run
 from troth.tlog import checkpoint, note, snapshot
@@ -20,7 +20,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for key in (ANNA, BERT):
         Path(f"{key.verifier.name.rpartition('/')[2]}.pub").write_text(str(key.verifier))
     for n in range(3):
-        Path(f"{n}.entry").write_bytes(owned.signed(release(str(n))))
+        Path(f"{n}.entry").write_bytes(owned(release(version=str(n))))
     return tmp_path
 
 
@@ -268,7 +268,7 @@ def test_what_owners_did_not_make(log: str, capsys: Captured) -> None:
     assert (
         "     0  release      0  yours, signed by owner.example/anna, owner.example/bert" in shown
     )
-    Path("evil.entry").write_bytes(owned.signed(release("6.6.6"), [STRANGER]))
+    Path("evil.entry").write_bytes(owned(release(version="6.6.6"), STRANGER))
     ok(capsys, "append", "log", "evil.entry", "--key", "log.key")
     for _ in range(2):
         said = refused(capsys, 1, *look, "--mine", "mine")

@@ -93,7 +93,7 @@ def test_what_is_active_by_the_words_of_the_rules(steps: Sequence[tuple[object, 
             entries.append((says, len({b.verifier.name for b in by} - {STRANGER.verifier.name})))
             world.add(signed(says, *by))
         elif not seen or seen[-1][0] < len(entries):
-            times = tuple(None if h is None else NOW + h * HOUR for h in step)  # type: ignore[operator]
+            times = tuple(NOW + h * HOUR if isinstance(h, int) else None for h in step)
             seen.append((len(entries), times))
             world.seen(*times)
     if world.checkpoints and seen[-1][0] < len(entries):
