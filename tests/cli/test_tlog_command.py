@@ -186,8 +186,12 @@ def test_proofs(log: str, witnesses: list[str], capsys: Captured) -> None:
     seen = (*check, "--entry", "1.entry", "--witness-key")
     assert "seen by w1.example" in ok(capsys, *seen, witnesses[0])
     assert "undecided" in refused(capsys, 4, *seen, witnesses[1])
-    assert json.loads(ok(capsys, *check, "--entry", "1.entry", "--json"))["index"] == 1
+    found = json.loads(ok(capsys, *check, "--entry", "1.entry", "--json"))
+    assert (found["proved"], found["index"]) == (True, 1)
     assert "NOT PROVED" in refused(capsys, 1, *check, "--entry", "0.entry")
+    assert run(["tlog", *check, "--entry", "0.entry", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["proved"] is False and "does not show" in found["why"]
     refused(capsys, 2, *check)
     refused(capsys, 2, *check, "--entry", "1.entry", "--state", "s")
     other = str(SigningKey.generate("example.com/log").verifier)

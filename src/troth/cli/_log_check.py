@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _Many = Annotated[Sequence[str], Parameter(consume_multiple=True)]
 _FOUND: Final = 1
 _UNDECIDED: Final = 4
+_PROOF: Final = "troth/tlog-proof-check/1"
 
 
 def check(
@@ -205,13 +206,18 @@ def _proof(
     try:
         proved = proof.check(parsed, data, log=key, witnesses=witnessed.keys, field=source)
     except (proof.NotIncluded, NotSigned) as error:
-        out(f"NOT PROVED: {error}")
+        if json:
+            failed = {"schema": _PROOF, "log": str(key), "proved": False, "why": str(error)}
+            out(strict.canonical(failed).decode())
+        else:
+            out(f"NOT PROVED: {error}")
         return _FOUND
     undecided = monitor.unseen(proved.signed, witnessed, datetime.now(UTC))
     if json:
         document = {
-            "schema": "troth/tlog-proof-check/1",
+            "schema": _PROOF,
             "log": str(key),
+            "proved": True,
             "index": proved.index,
             "size": proved.signed.checkpoint.size,
             "seen": _times(proved.signed),
