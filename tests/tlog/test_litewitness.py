@@ -10,7 +10,7 @@ import socket
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -75,11 +75,11 @@ def _knows(db: Path) -> None:
     connection.close()
 
 
-def _wait(done: object) -> None:
+def _wait(done: Callable[[], object]) -> None:
     end = time.monotonic() + 20
     while time.monotonic() < end:
         try:
-            if done():  # type: ignore[operator]
+            if done():
                 return
         except OSError:
             pass

@@ -5,10 +5,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.tlog import owned
-from tests.tlog.governed import artifacts
+from tests.tlog.governed import ANNA, BERT, STRANGER, artifacts, freeze, release
+from tests.tlog.governed import signed as owned
 from tests.tlog.logs import KEY, numbered, publish, signed
-from tests.tlog.owned import ANNA, BERT, STRANGER, release
 
 from troth.errors import Misuse, Unavailable
 from troth.tlog import entry, kept, monitor, monitor_state, note, read, tiles
@@ -16,6 +15,7 @@ from troth.tlog import note as notes
 from troth.tlog.monitor import Kind, Outcome, Watched, Witnessed
 from troth.tlog.monitor_state import Memory
 from troth.tlog.signer import SigningKey
+from troth.tlog.statement import KeyRelease
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 MANY = numbered(700)
@@ -179,8 +179,8 @@ def watched(*made: bytes, owners: tuple[notes.VerifierKey, ...] = OWNERS) -> Wat
 
 
 def test_what_the_owners_made_is_theirs(folder: Path) -> None:
-    mine = [owned.signed(release("1")), owned.signed(owned.Freeze(app="auction", what="code"))]
-    others = [owned.signed(release("9", "lottery"), [STRANGER]), b"something else"]
+    mine = [owned(release(version="1")), owned(freeze())]
+    others = [owned(release(version="9", app="lottery"), STRANGER), b"something else"]
     publish(folder, [*MANY[:300], mine[0], *others, mine[1]])
     outcome = look(folder, watched=watched(*mine))
     assert outcome.findings == ()
@@ -190,7 +190,7 @@ def test_what_the_owners_made_is_theirs(folder: Path) -> None:
     ]
     assert outcome.listed[0].signed == ("owner.example/anna", "owner.example/bert")
     # An owner's own file may have fewer signatures than what was appended.
-    assert look(folder, watched=watched(owned.signed(release("1"), [ANNA]), mine[1])).findings == ()
+    assert look(folder, watched=watched(owned(release(version="1"), ANNA), mine[1])).findings == ()
 
 
 @pytest.mark.parametrize(
@@ -204,35 +204,35 @@ def test_what_the_owners_made_is_theirs(folder: Path) -> None:
 def test_a_release_that_the_owners_did_not_make(
     folder: Path, keys: tuple[SigningKey, ...], word: str
 ) -> None:
-    mine = owned.signed(release("1"))
-    publish(folder, [mine, owned.signed(release("6.6.6"), keys)])
+    mine = owned(release(version="1"))
+    publish(folder, [mine, owned(release(version="6.6.6"), *keys)])
     outcome = look(folder, watched=watched(mine))
     (found,) = outcome.findings
     assert (found.kind, found.index) == (Kind.FOREIGN, 1)
     assert "release 6.6.6" in found.words
     assert word in found.words
     # The log itself is in order, so it is remembered; the finding comes again until it is acknowledged.
-    publish(folder, [mine, owned.signed(release("6.6.6"), keys), b"more"])
+    publish(folder, [mine, owned(release(version="6.6.6"), *keys), b"more"])
     second = look(folder, outcome.memory, watched=watched(mine))
     assert [f.index for f in second.findings] == [1]
     assert second.before == 2
-    known = watched(mine, owned.signed(release("6.6.6")))
+    known = watched(mine, owned(release(version="6.6.6")))
     assert look(folder, second.memory, watched=known).findings == ()
 
 
 def test_an_owners_key_that_signs_for_another_app(folder: Path) -> None:
-    publish(folder, [owned.signed(release("1", "lottery"), [ANNA])])
+    publish(folder, [owned(release(version="1", app="lottery"), ANNA)])
     assert [f.kind for f in look(folder, watched=watched()).findings] == [Kind.FOREIGN]
 
 
 def test_a_look_that_only_lists_does_not_hide_from_one_that_finds(folder: Path) -> None:
-    publish(folder, [owned.signed(release("6.6.6"))])
+    publish(folder, [owned(release(version="6.6.6"))])
     memory = look(folder, watched=Watched(app="auction")).memory
     assert [f.index for f in look(folder, memory, watched=watched()).findings] == [0]
     # Nor does one that knew other keys of owners.
-    publish(folder, [owned.signed(release("1", "lottery"), [BERT])])
+    publish(folder, [owned(release(version="1", app="lottery"), BERT)])
     again(folder)
-    publish(folder, [owned.signed(release("1", "lottery"), [BERT])])
+    publish(folder, [owned(release(version="1", app="lottery"), BERT)])
     first = look(folder, watched=watched(owners=(ANNA.verifier,)))
     assert first.findings == ()
     assert look(folder, first.memory, watched=watched()).findings != ()
@@ -244,7 +244,7 @@ def test_a_look_that_only_lists_does_not_hide_from_one_that_finds(folder: Path) 
         b'troth-log-entry/1\n{"app":"auction","kind":"novelty"}\n\n' + signed([]).split(b"\n\n")[1],
         b"troth-log-entry/1\nauction",
         b"troth-log-entry/2\nauction",
-        owned.signed(release("2"), [STRANGER]).replace(b'"app":', b'"app" :'),
+        owned(release(version="2"), STRANGER).replace(b'"app":', b'"app" :'),
     ],
 )
 def test_an_entry_that_is_not_understood_and_names_the_app(folder: Path, data: bytes) -> None:
@@ -255,20 +255,20 @@ def test_an_entry_that_is_not_understood_and_names_the_app(folder: Path, data: b
 
 
 def test_a_key_services_entry_is_listed_and_no_fault(folder: Path) -> None:
-    says = owned.KeyRelease(
+    says = KeyRelease(
         app="auction",
         scope="app",
         generation=1,
         measurements={"nitro": {"pcr0": frozenset({"ab" * 48})}},
         at=NOW,
     )
-    publish(folder, [owned.signed(says, [STRANGER])])
+    publish(folder, [owned(says, STRANGER)])
     outcome = look(folder, watched=watched())
     assert outcome.findings == ()
     assert [row.kind for row in outcome.listed] == ["key-release"]
-    publish(folder, [owned.signed(says, [ANNA])])
+    publish(folder, [owned(says, ANNA)])
     again(folder)
-    publish(folder, [owned.signed(says, [ANNA])])
+    publish(folder, [owned(says, ANNA)])
     assert look(folder, watched=watched()).findings != ()
 
 
@@ -320,7 +320,7 @@ def test_witnesses_that_cannot_be_asked_for() -> None:
 
 
 def test_the_memory_on_the_disk(folder: Path, tmp_path: Path) -> None:
-    publish(folder, [*MANY, owned.signed(release("1"))])
+    publish(folder, [*MANY, owned(release(version="1"))])
     path = tmp_path / "state"
     memory = look(folder, watched=watched()).memory
     monitor_state.save(path, memory)
@@ -346,7 +346,7 @@ def test_the_memory_on_the_disk(folder: Path, tmp_path: Path) -> None:
 
 def test_files_are_listed_and_found_fault_with_as_releases_are(folder: Path) -> None:
     says = artifacts(files={"a.whl": "01" * 32, "b.whl": "02" * 32})
-    theirs = owned.signed(says, (ANNA, BERT))
+    theirs = owned(says, ANNA, BERT)
     publish(folder, [theirs])
     mine = frozenset({entry.parse(theirs).id})
     good = look(folder, watched=Watched(app="auction", owners=OWNERS, mine=mine))

@@ -3,6 +3,7 @@
 import errno
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -40,9 +41,11 @@ def witness(tmp_path: Path, clock: Clock) -> Witness:
     return made
 
 
-def ask(witness: Witness, entries: list[bytes], old: int, proof: object = None) -> Answer:
+def ask(
+    witness: Witness, entries: list[bytes], old: int, proof: Sequence[bytes] | None = None
+) -> Answer:
     steps = consistency(entries, old) if proof is None and old <= len(entries) else proof or ()
-    body = Request(old_size=old, proof=tuple(steps), note=signed(entries)).encode()  # type: ignore[arg-type]
+    body = Request(old_size=old, proof=tuple(steps), note=signed(entries)).encode()
     return witness.add_checkpoint(body)
 
 
@@ -58,7 +61,8 @@ def test_cosigns_a_log_that_grows(witness: Witness, clock: Clock) -> None:
         assert not answer.finding
         whole = note.parse(signed(TWELVE[:size]) + answer.body)
         (line,) = note.signers(whole, [witness.verifier])[witness.verifier]
-        assert note.time_of(line).timestamp() == int(clock.now)  # type: ignore[union-attr]
+        at = note.time_of(line)
+        assert at is not None and at.timestamp() == int(clock.now)
         clock.now += 60
         old = size
     assert evidence(witness) == []

@@ -6,20 +6,21 @@ import random
 import shutil
 import time
 from collections.abc import Callable
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.tlog.logs import KEY, consistency, numbered, signed
+from tests.tlog.test_witness import TWELVE, ask
 
 from troth.errors import Unavailable
 from troth.tlog import note
 from troth.tlog.signer import SigningKey
 from troth.tlog.witness import Witness
-from troth.tlog.witnessing import Answer, Request
-
-TWELVE = numbered(12)
+from troth.tlog.witnessing import Request
 
 
 @pytest.fixture
@@ -27,11 +28,6 @@ def witness(tmp_path: Path) -> Witness:
     made = Witness.create(tmp_path / "w", "witness.example/w1")
     made.add_log(KEY.verifier)
     return made
-
-
-def ask(witness: Witness, entries: list[bytes], old: int) -> Answer:
-    steps = consistency(entries, old) if old <= len(entries) else ()
-    return witness.add_checkpoint(Request(old_size=old, proof=steps, note=signed(entries)).encode())
 
 
 def test_it_is_on_the_disk_before_it_is_answered(
@@ -70,15 +66,15 @@ def test_a_full_disk_cosigns_nothing(witness: Witness, monkeypatch: pytest.Monke
     assert ask(witness, TWELVE, 4).status == 200
 
 
-def _race(folder: Path, word: str, start: object, told: object) -> None:
-    start.wait()  # type: ignore[attr-defined]
+def _race(folder: Path, word: str, start: Barrier, told: "SimpleQueue[tuple[int, str]]") -> None:
+    start.wait()
     witness, old = Witness.open(folder), 0
     for size in range(1, 40):
         entries = [word.encode() + e for e in numbered(size)]
         answer = ask(witness, entries, old)
         if answer.status != 200:
             break
-        told.put((size, word))  # type: ignore[attr-defined]
+        told.put((size, word))
         old = size
 
 

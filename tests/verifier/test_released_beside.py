@@ -1,5 +1,6 @@
 """A log in bundles, in files of collateral, and in other processes."""
 
+import json
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -27,6 +28,7 @@ import troth
 from troth.crypto import merkle
 from troth.errors import Malformed
 from troth.model.report import Verdict
+from troth.render.json import report_json
 from troth.tlog import snapshot
 from troth.tlog.checkpoint import Checkpoint, Signed
 from troth.tlog.note import Note
@@ -132,3 +134,14 @@ def test_what_is_said_of_the_system_is_what_the_log_says() -> None:
     pins = {"nitro": {name: frozenset({value}) for name, value in PCRS.items()}}
     revoked = judge(active(signed(revoke(release()))), policy=policy(registers=pins))
     assert os(revoked)[0] == "refuted"
+
+
+def test_json_has_the_newest_hundred_that_an_owner_signed() -> None:
+    report = judge(active())
+    assert report.governed is not None
+    (one,) = report.governed.releases
+    signed_ones = [replace(one, index=place) for place in range(150)]
+    junk = [replace(one, index=place, signed=0) for place in range(150, 300)]
+    told = replace(report, governed=replace(report.governed, releases=(*signed_ones, *junk)))
+    found = json.loads(report_json(told))["release_log"]["releases"]
+    assert [row["index"] for row in found] == list(range(50, 150))

@@ -3,13 +3,17 @@
 from dataclasses import replace
 from typing import Any
 
+from tests.platforms.nitro.forge import NONCE, document
 from tests.policy.made import IDENTITY, REGISTERS, claims
-from tests.tlog.governed import NOW, OWNERS, active, collateral, release, signed, terms
+from tests.tlog.governed import NOW, OWNERS, PCRS, active, collateral, release, signed, terms
 from tests.verifier.releases import judge, wrong
 
 import troth
 from troth.model.check import Outcome
-from troth.model.report import Report
+from troth.model.composite import Composite, Part
+from troth.model.report import Report, Verdict
+from troth.platforms.nitro.simulate_pki import DevelopmentPki
+from troth.platforms.nitrotpm.simulate import SimulatedNitroTpm
 from troth.policy import Policy
 from troth.policy.requirements import Requirements
 from troth.tlog.statement import Release
@@ -17,6 +21,7 @@ from troth.verifier.released import settled
 
 SNP = {"measurement": REGISTERS["snp"]["measurement"]}
 TDX = {name: REGISTERS["tdx"][name] for name in IDENTITY["tdx"]}
+TPM = {f"pcr{index}": f"0{index}" * 48 for index in (4, 7)}
 OTHER = {"measurement": "77" * 48}
 
 
@@ -87,6 +92,52 @@ def test_a_part_in_the_machines_place() -> None:
     assert failing(asked(part("snp"), part("tdx"), says=both, policy=policy)) == set()
     twice = asked(part("tdx"), part("tdx"), says=both, policy=policy)
     assert failing(twice) == {"P107"}
+
+
+def with_a_tpm(says: Release, policy: Policy, *, logged: bool = True) -> Report:
+    """An enclave with a TPM beside it, whose evidence is real in form and judged from its bytes."""
+    enclave, root = document(nonce=NONCE)
+    pki = DevelopmentPki.create(NOW)
+    tpm = SimulatedNitroTpm(
+        pki=pki,
+        pcrs={int(name[3:]): bytes.fromhex(value) for name, value in TPM.items()},
+        instance="i-0123456789abcdef0",
+        clock=lambda: NOW,
+    )
+    parts = (
+        Part(name="machine", evidence=enclave, says="carries your nonce"),
+        Part(name="tpm", evidence=tpm.attest(nonce=NONCE), says="carries your nonce"),
+    )
+    logs = (active(says=says).pack(),) if logged else ()
+    return troth.appraise(
+        Composite(parts=parts),
+        policy=policy,
+        at=NOW,
+        nonce=NONCE,
+        trust=[root, replace(pki.root(), platform="nitrotpm")],
+        collateral=collateral(*logs),
+    )
+
+
+def test_the_policy_pins_the_part_and_a_release_names_the_machine() -> None:
+    """From bytes to a verdict: the policy says nothing of the machine's platform, so the release must."""
+    pins = {name: frozenset({value}) for name, value in TPM.items()}
+    asks = Policy(name="test", registers={"nitrotpm": pins}, release=terms(), parts={"nitrotpm": 1})
+    assert wrong(with_a_tpm(release(), asks)) == (Verdict.ACCEPTED, set())
+    for says in (release({"nitro": PCRS | {"pcr0": "77" * 48}}), release({"tdx": TDX})):
+        assert wrong(with_a_tpm(says, asks)) == (Verdict.REJECTED, {"M501"})
+    # One that names the part alone says nothing of what the machine is.
+    part_alone = release({"nitrotpm": TPM})
+    report = with_a_tpm(part_alone, asks)
+    assert report.verdict is not Verdict.ACCEPTED
+    assert "P106" not in {c.code.id for c in report.checks}
+    bare = with_a_tpm(release(), asks, logged=False)
+    assert wrong(bare) == (Verdict.UNDECIDED, {"M502"})
+    assert "P106" not in {c.code.id for c in bare.checks if c.outcome is Outcome.PASSED}
+    own = replace(
+        asks, registers={"nitrotpm": pins, "snp": {"measurement": frozenset({"01" * 48})}}
+    )
+    assert wrong(with_a_tpm(release(), own)) == (Verdict.REJECTED, {"P106", "P107"})
 
 
 def test_a_release_of_nothing_that_was_presented() -> None:

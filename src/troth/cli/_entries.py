@@ -13,8 +13,9 @@ from troth.errors import Malformed, Misuse
 from troth.render.escape import visible
 
 if TYPE_CHECKING:
+    from troth.model.governed import Registers
     from troth.tlog.note import Note
-    from troth.tlog.statement import Registers, Source, Statement
+    from troth.tlog.statement import Source, Statement
 
 _Out = Annotated[Path, Parameter(name=["--output", "-o"])]
 _Many = Annotated[Sequence[str], Parameter(consume_multiple=True)]
@@ -182,7 +183,7 @@ def sign(file: Path, key: Path, output: Path | None) -> int:
     if owner.verifier.kind is not Kind.ED25519:
         raise Misuse(f"{owner.verifier.name} is a witness's key, and signs no entry")
     before = () if note is None else note.signatures
-    if any((s.name, s.key_id) == (owner.verifier.name, owner.verifier.id) for s in before):
+    if any(s.names(owner.verifier) for s in before):
         raise Misuse(f"{owner.verifier.name} has signed it already")
     say(f"{owner.verifier.name} signs:")
     for row in words(entries.statement(text)):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _Many = Annotated[Sequence[str], Parameter(consume_multiple=True)]
 _FOUND: Final = 1
 _UNDECIDED: Final = 4
+_PROOF: Final = "troth/tlog-proof-check/1"
 
 
 def check(
@@ -202,24 +203,27 @@ def _proof(
         raise Misuse("a proof is of an entry", fix="name the entry's file with --entry")
     data = read_source(str(entry), limit=tiles.MOST_ENTRY)
     parsed = proof.parse(read_source(source, limit=proof.MOST_BYTES), field=source)
-    document = {"schema": "troth/tlog-proof-check/1", "log": str(key), "not_proved": ""}
     try:
         proved = proof.check(parsed, data, log=key, witnesses=witnessed.keys, field=source)
     except (proof.NotIncluded, NotSigned) as error:
         if json:
-            out(strict.canonical({**document, "not_proved": str(error)}).decode())
+            failed = {"schema": _PROOF, "log": str(key), "proved": False, "why": str(error)}
+            out(strict.canonical(failed).decode())
         else:
             out(visible(f"NOT PROVED: {error}"))
         return _FOUND
     undecided = monitor.unseen(proved.signed, witnessed, datetime.now(UTC))
     if json:
-        said = {
+        document = {
+            "schema": _PROOF,
+            "log": str(key),
+            "proved": True,
             "index": proved.index,
             "size": proved.signed.checkpoint.size,
             "seen": _times(proved.signed),
             "undecided": list(undecided),
         }
-        out(strict.canonical({**document, **said}).decode())
+        out(strict.canonical(document).decode())
     else:
         out(
             f"entry {proved.index} of {visible(key.name)}, which had {proved.signed.checkpoint.size}"

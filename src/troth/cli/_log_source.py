@@ -78,16 +78,15 @@ def history(source: str, size: int) -> tuple[bytes, ...]:
     Over the network nobody lists them, so 512 sizes are asked for.
     """
     from troth.tlog import note as notes
-    from troth.tlog import snapshot, tiles
+    from troth.tlog import read, snapshot, tiles
 
     get = fetch(source)
     if _URL.match(source):
         sizes = snapshot.thinned(range(1, size), _PROBED)
     else:
-        folder = Path(source) / tiles.HISTORY
-        names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-        found = sorted(int(n) for n in names if n.isascii() and n.isdigit() and 0 < int(n) < size)
-        sizes = snapshot.thinned(found, _READ)
+        folder = Path(source)
+        there = read.history(folder) if (folder / tiles.HISTORY).is_dir() else ()
+        sizes = snapshot.thinned([known for known in there if 0 < known < size], _READ)
 
     def one(earlier: int) -> bytes | None:
         name = f"{tiles.HISTORY}/{earlier}"

@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
+
+WHATS: Final = ("code", "policy", "keys")
+"""What owners can freeze, each by itself."""
 
 Registers = Mapping[str, Mapping[str, frozenset[str]]]
 """Platform to register to the values in lower-case hex that stand for one and the same code."""
@@ -24,14 +28,13 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Logged:
-    """A release as it stands in the log.
+class _Placed:
+    """What there is to say of whatever stands in the log.
 
     Attributes:
         id: SHA-256 of what its owners signed, in hex.
         index: its place in the log, from 0: of the first copy that enough owners signed, else the first.
         version: the owners' word for it.
-        measurements: what it measures to.
         commit: of its source, or empty.
         signed: how many owners signed.
         known_since: when enough witnesses had seen it; None where they have not.
@@ -44,7 +47,6 @@ class Logged:
     id: str
     index: int
     version: str
-    measurements: Registers
     commit: str
     signed: int
     known_since: datetime | None
@@ -55,28 +57,28 @@ class Logged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Filed:
+class Logged(_Placed):
+    """A release as it stands in the log.
+
+    Attributes:
+        measurements: what it measures to.
+    """
+
+    measurements: Registers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filed(_Placed):
     """Files that no platform measures, as they stand in the log. No measurement is accepted because of them.
 
     Attributes:
-        id, index, version, commit, signed, known_since, active_from, standing, why, revoked_at: as of `Logged`.
         files: name to SHA-256 in hex.
         sbom_sha256, provenance_sha256: of what says how they came to be.
     """
 
-    id: str
-    index: int
-    version: str
     files: Mapping[str, str]
-    commit: str
     sbom_sha256: str
     provenance_sha256: str
-    signed: int
-    known_since: datetime | None
-    active_from: datetime | None
-    standing: Standing
-    why: str = ""
-    revoked_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +119,7 @@ class Governed:
         policies: digests of policies that the owners stand for, with index and version, in order.
         ignored: what owners wrote and does not count, in words; at most some.
         artifacts: files that no platform measures, in the order of the log.
-        chosen: the release that was accepted, or that explains best why none was; set by who judges.
+        chosen: the release that counts for what runs, None where none does; set by who judges.
     """
 
     app: str

@@ -200,9 +200,8 @@ class Policy:
     def _released(self) -> dict[str, Any]:
         if self.release is None:
             return {}
-        from troth.policy import (
-            release_toml,
-        )  # signatures, which a policy without a log does not need
+        # Signatures, which a policy without a log does not need.
+        from troth.policy import release_toml
 
         return {"release": release_toml.stated(self.release)}
 

@@ -107,18 +107,15 @@ def _barred(state: Governed, named: Sequence[Logged], gone: Sequence[Logged], la
     nearest = sorted(near, key=lambda r: _NEAR.index(r.standing))
     most = sorted(named, key=lambda r: -r.signed)
     release = (*nearest, *revoked, *most)[0]
-    code = M508 if release in revoked else _CODES[release.standing]
-    needs = state.owner_threshold
+    code, needs = _CODES[release.standing], state.owner_threshold
     match release.standing:
         case Standing.UNSIGNED:
             expected, why = f"signed by {needs} owners", f"signed by {release.signed}"
         case Standing.WAITING:
             expected, why = "a release that is active", _when(release)
         case Standing.UNSEEN:
-            expected, why = (
-                "a release that is active",
-                "too few witnesses say since when it is known",
-            )
+            expected = "a release that is active"
+            why = "too few witnesses say since when it is known"
         case Standing.FROZEN:
             entry = next((f.index for f in state.frozen if f.what == "code"), -1)
             expected, why = "a release from before the freeze", f"entry {entry} froze the code"

@@ -1,12 +1,10 @@
 """The section of a policy document on releases in a log: TOML to terms and back."""
 
-import re
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
 from troth.errors import Misuse
-from troth.policy.toml_values import array, only, quoted, strings
+from troth.policy.toml_values import array, only, quoted, span, strings
 from troth.tlog.note import verifier_key
 from troth.tlog.terms import Terms
 
@@ -14,8 +12,6 @@ _KEYS: Final = (
     *("logged", "app", "log", "witnesses", "witness_threshold"),
     *("owners", "owner_threshold", "notice", "max_checkpoint_age"),
 )
-_SPAN: Final = re.compile(r"(0|[1-9][0-9]{0,11})([smhd])")
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def read(section: Any, source: str) -> Terms:
@@ -39,7 +35,7 @@ def read(section: Any, source: str) -> Terms:
     try:
         return Terms(
             app=section["app"],
-            log=verifier_key(_text(section, "log", where), source="log"),
+            log=verifier_key(_text(section["log"]), source="log"),
             witnesses=tuple(
                 verifier_key(key, source="witnesses")
                 for key in strings(section["witnesses"], "witnesses")
@@ -49,8 +45,8 @@ def read(section: Any, source: str) -> Terms:
                 verifier_key(key, source="owners") for key in strings(section["owners"], "owners")
             ),
             owner_threshold=section["owner_threshold"],
-            notice=_span(section, "notice", where),
-            max_checkpoint_age=_span(section, "max_checkpoint_age", where),
+            notice=span(section["notice"], "notice"),
+            max_checkpoint_age=span(section["max_checkpoint_age"], "max_checkpoint_age"),
         )
     except Misuse as misuse:
         raise Misuse(f"{where}: {misuse}", fix=misuse.fix) from None
@@ -86,21 +82,10 @@ def stated(terms: Terms) -> dict[str, Any]:
     }
 
 
-def _text(section: Mapping[str, Any], key: str, where: str) -> str:
-    value = section[key]
+def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise Misuse(f"{where}: {key} should be text")
+        raise Misuse("log should be text")
     return value
-
-
-def _span(section: Mapping[str, Any], key: str, where: str) -> timedelta:
-    match = _SPAN.fullmatch(_text(section, key, where))
-    if match is None:
-        raise Misuse(f"{key} should be like '90s', '5m', '72h' or '3d'")
-    try:
-        return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
-    except OverflowError:
-        raise Misuse(f"{key} is longer than any time") from None
 
 
 def _whole(span: timedelta) -> int:

@@ -15,6 +15,7 @@ from troth.policy.requirements import KEYS, Requirements
 from troth.policy.toml_values import array as _array
 from troth.policy.toml_values import only as _only
 from troth.policy.toml_values import quoted as _quoted
+from troth.policy.toml_values import span as _span
 from troth.policy.toml_values import strings as _strings
 from troth.wire import toml
 
@@ -30,7 +31,6 @@ _LONG_KEY: Final = re.compile(
     r"""(?<![A-Za-z0-9_\\-])(?:(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')[ \t]*\.[ \t]*)"""
     f"{{{_MAX_PARTS}}}"
 )
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Fields(TypedDict):
@@ -191,14 +191,7 @@ def _digests(value: Any, source: str) -> list[str]:
 def _age(freshness: dict[str, Any], source: str) -> timedelta | None:
     if "max_age" not in freshness:
         return None
-    value = freshness["max_age"]
-    match = re.fullmatch(r"([1-9][0-9]{0,11})([smhd])", value) if isinstance(value, str) else None
-    if match is None:
-        raise Misuse(f"{source}: freshness.max_age should be like '90s', '5m' or '3h'")
-    try:
-        return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
-    except OverflowError:
-        raise Misuse(f"{source}: freshness.max_age is longer than any time") from None
+    return _span(freshness["max_age"], f"{source}: freshness.max_age")
 
 
 def _key(binding: dict[str, Any], source: str) -> bool:

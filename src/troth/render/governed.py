@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Final
 
 from troth.model.check import stamp
-from troth.model.governed import Frozen, Governed, Logged, Standing
+from troth.model.governed import WHATS, Frozen, Governed, Logged, Standing
 from troth.render.words import rfc3339, span
 
-WHATS: Final = ("code", "policy", "keys")
 _MOST_RELEASES: Final = 100
 
 
@@ -71,7 +70,10 @@ class GovernedV1:
 
 
 def v1(state: Governed) -> GovernedV1:
-    """All of it but releases that no owner signed, of which anybody can write any number."""
+    """Its releases that an owner signed, the newest 100, and all else but files that no platform measures.
+
+    Of those that no owner signed anybody can write any number.
+    """
     frozen = {one.what: _FrozenV1(index=one.index, since=_at(one.since)) for one in state.frozen}
     mine = [one for one in state.releases if one.signed]
     return GovernedV1(

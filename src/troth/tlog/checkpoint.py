@@ -4,7 +4,7 @@ import base64
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from troth.crypto import merkle
@@ -13,6 +13,8 @@ from troth.tlog import note as notes
 from troth.tlog.note import Kind, Note, VerifierKey
 from troth.wire.text import from_base64
 
+AHEAD: Final = timedelta(minutes=5)
+"""How far a witness's clock may be ahead of the instant of judgement."""
 _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 _DIGEST: Final = re.compile(r"[A-Za-z0-9+/=]{1,100}")
 
@@ -53,6 +55,14 @@ class Signed:
     checkpoint: Checkpoint
     note: Note
     times: Mapping[VerifierKey, tuple[datetime, ...]]
+
+    def seen(self, at: datetime) -> dict[VerifierKey, tuple[datetime, ...]]:
+        """The times that count at an instant, of each witness that has one: what is yet to come says nothing."""
+        counted = {
+            witness: tuple(time for time in times if time - at <= AHEAD)
+            for witness, times in self.times.items()
+        }
+        return {witness: times for witness, times in counted.items() if times}
 
 
 class NotSigned(Malformed):

@@ -17,17 +17,16 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse
+from troth.model.governed import WHATS, Registers
 from troth.tlog import note as notes
 from troth.tlog.note import Note
 from troth.tlog.statement import (
     APP,
-    WHATS,
     Artifacts,
     Freeze,
     KeyRelease,
     Owners,
     PolicyChange,
-    Registers,
     Release,
     Revoke,
     Source,
@@ -209,7 +208,7 @@ def _release(value: dict[str, Any], app: str, field: str) -> Release:
         app=app,
         version=_words(value, "version", field, most=128),
         measurements=_measurements(value["measurements"], field),
-        source=None if value["source"] is None else _source(value["source"], field),
+        source=_source(value["source"], field),
         lock_sha256=_matching(value, "lock_sha256", _SHA256, field),
         record_sha256=_matching(value, "record_sha256", _SHA256, field),
         image_sha256=_matching(value, "image_sha256", _SHA256, field),
@@ -221,7 +220,7 @@ def _artifacts(value: dict[str, Any], app: str, field: str) -> Artifacts:
         app=app,
         version=_words(value, "version", field, most=128),
         files=_files(value["files"], field),
-        source=None if value["source"] is None else _source(value["source"], field),
+        source=_source(value["source"], field),
         sbom_sha256=_matching(value, "sbom_sha256", _SHA256, field),
         provenance_sha256=_matching(value, "provenance_sha256", _SHA256, field),
     )
@@ -291,7 +290,9 @@ _READERS: Final[
 )
 
 
-def _source(value: Any, field: str) -> Source:
+def _source(value: Any, field: str) -> Source | None:
+    if value is None:
+        return None
     if not isinstance(value, dict) or set(value) != {"git", "commit", "path"}:
         raise Malformed("source should be git, commit and path, or null", field=field)
     return Source(

@@ -5,14 +5,13 @@ known, and the k-th latest when the log was looked at last: fewer than k liars m
 """
 
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from troth.errors import Malformed
-from troth.model.governed import Announced, Filed, Frozen, Governed, Logged, Standing
+from troth.model.governed import WHATS, Announced, Filed, Frozen, Governed, Logged, Standing
 from troth.tlog import entry as entries
 from troth.tlog import note as notes
 from troth.tlog.checkpoint import Signed
@@ -30,8 +29,6 @@ from troth.tlog.statement import (
 )
 from troth.tlog.terms import Terms
 
-AHEAD: Final = timedelta(minutes=5)
-"""How far a witness's clock may be ahead of the instant of judgement."""
 _MOST_IGNORED: Final = 20
 _MOST_WRONG: Final = 1024
 _S = TypeVar("_S", bound=Statement)
@@ -135,7 +132,7 @@ def state(reading: Reading, at: datetime) -> Governed:
         owner_threshold=terms.owner_threshold,
         notice=terms.notice,
         releases=tuple(_releases(reading, known, frozen.get("code"), at)),
-        frozen=tuple(frozen[what] for what in ("code", "policy", "keys") if what in frozen),
+        frozen=tuple(frozen[what] for what in WHATS if what in frozen),
         announced=tuple(
             Announced(
                 index=w.index,
@@ -256,13 +253,21 @@ class _Owners:
     """Counts signatures. A log that makes a verifier work is refused, and copies of one text cost nothing."""
 
     def __init__(self, keys: tuple[VerifierKey, ...]) -> None:
-        self._keys = keys
+        self._keys = [((key.name, key.id), key) for key in keys]
         self._known: dict[tuple[str, Signature], bool] = {}
         self._wrong = 0
 
     def signed(self, note: Note) -> int:
         """How many of the owners signed; as with `note.signers`, a wrong signature takes its key out."""
-        return sum(self._by(note, key) for key in self._keys)
+        # Once for all owners: anybody can write notes of a hundred lines, and thousands of them.
+        lines: dict[tuple[str, bytes], list[Signature]] = {}
+        for one in note.signatures:
+            lines.setdefault((one.name, one.key_id), []).append(one)
+        return sum(
+            all(self._verifies(note.text, one, key) for one in lines[named])
+            for named, key in self._keys
+            if named in lines
+        )
 
     def signed_any(self, data: bytes) -> bool:
         """Whether an owner signed this, whatever it is."""
@@ -271,10 +276,6 @@ class _Owners:
         except Malformed:
             return False
         return self.signed(note) > 0
-
-    def _by(self, note: Note, key: VerifierKey) -> bool:
-        mine = [s for s in note.signatures if (s.name, s.key_id) == (key.name, key.id)]
-        return bool(mine) and all(self._verifies(note.text, s, key) for s in mine)
 
     def _verifies(self, text: str, signature: Signature, key: VerifierKey) -> bool:
         known = self._known.get((text, signature))
@@ -325,10 +326,8 @@ class _Known:
 def _times(
     one: Signed, terms: Terms, at: datetime, *, last: bool
 ) -> Mapping[VerifierKey, datetime]:
-    found: dict[VerifierKey, list[datetime]] = defaultdict(list)
-    for witness in terms.witnesses:
-        found[witness] += (time for time in one.times.get(witness, ()) if time - at <= AHEAD)
-    return {w: (max(times) if last else min(times)) for w, times in found.items() if times}
+    pick, seen = (max if last else min), one.seen(at)
+    return {witness: pick(seen[witness]) for witness in terms.witnesses if witness in seen}
 
 
 def _nth(times: list[datetime], count: int) -> datetime | None:

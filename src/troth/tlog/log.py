@@ -287,7 +287,7 @@ class Log:
                 lambda old: self.reader.consistency(old, self.pending),
             )
         history = f"{tiles.HISTORY}/{self.pending.size}"
-        signatures = notes.first_and_last([*self._cosignatures(history, text), *fresh])
+        signatures = notes.first_and_last([*self._cosignatures(text), *fresh])
         data = Note(text=text, signatures=(*note.signatures, *signatures)).encode()
         try:
             checkpoints.opened(data, log=self._key.verifier)
@@ -301,16 +301,15 @@ class Log:
             self._writing.forget(before.size, self.published.size, self.folder, self._disk)
         return data
 
-    def _cosignatures(self, history: str, text: str) -> list[Signature]:
+    def _cosignatures(self, text: str) -> list[Signature]:
         """Those that this very checkpoint was published with before."""
-        if not os.path.lexists(self.folder / history):
+        size = self.pending.size
+        if not os.path.lexists(self.folder / tiles.HISTORY / str(size)):
             return []
-        with doing(self.folder):
-            note = notes.parse(_bytes(self.folder / history), field=history)
-        mine = (self._key.verifier.name, self._key.verifier.id)
-        return (
-            [s for s in note.signatures if (s.name, s.key_id) != mine] if note.text == text else []
-        )
+        note = notes.parse(self.reader.published(size), field=f"{tiles.HISTORY}/{size}")
+        if note.text != text:
+            return []
+        return [s for s in note.signatures if not s.names(self._key.verifier)]
 
     def _new(self, entries: Sequence[bytes]) -> tuple[list[bytes], list[int]]:
         """Those that are not among the last ones, and the index that each has or will have."""
@@ -343,9 +342,8 @@ class Log:
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
         """One at a time: two that appended at once would sign two roots for one size."""
-        if (
-            self._process != os.getpid()
-        ):  # a fork has the same lock, and another idea of the log's size
+        # A fork has the same lock, and another idea of the log's size.
+        if self._process != os.getpid():
             raise Misuse(
                 f"the log in {self.folder} was opened by another process",
                 fix="open the log in the process that appends, after it was forked",

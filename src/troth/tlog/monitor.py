@@ -36,7 +36,6 @@ MOST_FOUND: Final = 1_000
 MOST_READ: Final = 2_000_000
 """Entries that one look reads; a log that says to have more keeps nobody busy for ever."""
 _AGE: Final = re.compile(r"([0-9]{1,6})([mhd])")
-_AHEAD: Final = timedelta(minutes=5)
 
 
 class Kind(StrEnum):
@@ -237,11 +236,7 @@ def unseen(signed: Signed, witnessed: Witnessed, at: datetime) -> tuple[str, ...
     """
     if not witnessed.threshold:
         return ()
-    latest = [
-        max(times)
-        for found in signed.times.values()
-        if (times := [time for time in found if time <= at + _AHEAD])
-    ]
+    latest = [max(times) for times in signed.seen(at).values()]
     if len(latest) < witnessed.threshold:
         return (
             f"{len(latest)} of the {witnessed.threshold} witnesses that are asked for have seen it",

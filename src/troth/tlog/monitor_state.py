@@ -14,6 +14,8 @@ from troth.wire import json
 
 SCHEMA: Final = "troth/log-monitor/1"
 _MOST: Final = 1024 * 1024
+_NONE: Final = ""
+"""Stands for no question: that of an app begins with its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +25,8 @@ class Memory:
     Attributes:
         log: its key.
         note: the newest checkpoint, with the log's signature; None before the first look.
-        read: for each question (see `Watched.question`) up to which entry the log was read for it.
+        read: for each question (see `Watched.question`) up to which entry the log was read for it; for none (an
+            empty name) only where a look ended before the log did.
     """
 
     log: VerifierKey
@@ -42,20 +45,21 @@ class Memory:
         return checkpoints.opened(self.note, log=self.log).checkpoint
 
     def start(self, question: str | None) -> int:
-        """Where to read on: for a question where it was read up to, else at the first new entry."""
+        """Where to read on: for a question where it was read up to, else at the first entry that is new or unread."""
         if question is not None:
             return self.read.get(question, 0)
-        return 0 if self.note is None else self.checkpoint.size
+        return self.read.get(_NONE, 0 if self.note is None else self.checkpoint.size)
 
     def after(self, signed: Signed, *, question: str | None, read: int) -> Self:
         """The memory after a look at a log that only grew."""
-        mine = tuple(
-            s for s in signed.note.signatures if (s.name, s.key_id) == (self.log.name, self.log.id)
-        )
-        note = Note(text=signed.note.text, signatures=mine).encode()
+        note = Note(text=signed.note.text, signatures=signed.note.by(self.log)).encode()
         reads = dict(self.read)
         if question is not None:
             reads[question] = read
+        elif read < signed.checkpoint.size:
+            reads[_NONE] = read
+        else:
+            reads.pop(_NONE, None)
         return replace(self, note=note, read=reads)
 
 

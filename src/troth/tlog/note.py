@@ -83,6 +83,10 @@ class Signature:
     key_id: bytes
     data: bytes
 
+    def names(self, key: VerifierKey) -> bool:
+        """Whether it says to be of this key."""
+        return (self.name, self.key_id) == (key.name, key.id)
+
     def line(self) -> str:
         """As it stands in a note, with its line end."""
         return f"— {self.name} {base64.b64encode(self.key_id + self.data).decode()}\n"
@@ -103,6 +107,11 @@ class Note:
     def encode(self) -> bytes:
         """The bytes that `parse` reads."""
         return f"{self.text}\n{''.join(s.line() for s in self.signatures)}".encode()
+
+    def by(self, key: VerifierKey) -> tuple[Signature, ...]:
+        """The signatures that name a key. *Does not verify* any of them."""
+        named = (key.name, key.id)  # a digest, made once
+        return tuple(s for s in self.signatures if (s.name, s.key_id) == named)
 
 
 def key_id(name: str, kind: Kind, public: bytes) -> bytes:
@@ -193,7 +202,7 @@ def wrong(text: str, signature: Signature, key: VerifierKey) -> str:
     Returns:
         An empty string if it verifies, else what is wrong, in words.
     """
-    if (signature.name, signature.key_id) != (key.name, key.id):
+    if not signature.names(key):
         return "the signature names another key"
     match key.kind:
         case Kind.ED25519:
@@ -227,7 +236,7 @@ def signers(note: Note, keys: Iterable[VerifierKey]) -> dict[VerifierKey, tuple[
     """
     found: dict[VerifierKey, tuple[Signature, ...]] = {}
     for key in keys:
-        mine = tuple(s for s in note.signatures if (s.name, s.key_id) == (key.name, key.id))
+        mine = note.by(key)
         if mine and not any(wrong(note.text, s, key) for s in mine):
             found[key] = mine
     return found

@@ -7,15 +7,12 @@ from datetime import datetime
 from typing import Final
 
 from troth.errors import Misuse
+from troth.model.governed import Registers
 from troth.tlog import note as notes
 from troth.tlog.note import Kind, VerifierKey
 
-WHATS: Final = ("code", "policy", "keys")
 MOST_OWNERS: Final = 32
 APP: Final = re.compile(r"[a-z0-9][a-z0-9._/-]{0,127}")
-
-Registers = Mapping[str, Mapping[str, frozenset[str]]]
-"""Platform to register to the values in lower-case hex that stand for one and the same code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -173,8 +173,7 @@ class Witness:
         if request.old_size > signed.checkpoint.size:
             return _refused(400, "the old size is larger than the checkpoint's")
         # Other lines of signature say nothing here, and whoever sends them chooses how long they are.
-        mine = tuple(s for s in signed.note.signatures if (s.name, s.key_id) == (log.name, log.id))
-        note = Note(text=signed.note.text, signatures=mine)
+        note = Note(text=signed.note.text, signatures=signed.note.by(log))
         with kept.alone(self.folder / "lock"):
             return self._judge(place, witness_state.read(place), request, signed.checkpoint, note)
 
