@@ -1,5 +1,6 @@
 """`troth release provenance` and `check`: how an image came to be, signed and held against the image."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from troth.crypto.public import PublicKey
     from troth.release.keys import CommandKey, FileKey
     from troth.release.pkcs11 import TokenKey
+    from troth.release.provenance import Subject
+    from troth.wire.eif import Eif
 
     Private = FileKey | TokenKey | CommandKey
 
@@ -165,8 +168,7 @@ def check(
     found = None if file else at_hand(image, record)
     if found is not None:
         origin.refuse()
-        if found.subject is None:
-            raise Misuse("a build record is no image", fix="name the image itself")
+        _subject(found)
     data = read_source(str(provenance))
     if through:
         kind, payload, wrong = _bundle(data, sigstore_identity, sigstore_issuer, trusted_root)
@@ -180,18 +182,9 @@ def check(
         statement = _statement(kind, payload)
         if file is not None:
             wrong = list(file.problems(statement, origin, builder=builder))
-        elif found is not None and found.subject is not None and found.image is not None:
-            wrong = list(_image.unsound(found.image, found.subject.registers["pcr0"]))
-            wrong += list(
-                made.problems(
-                    statement,
-                    found.subject,
-                    record=found.record,
-                    record_sha256=found.record_sha256,
-                    builder=builder,
-                )
-            )
-        said = "" if wrong else statement["predicate"]["runDetails"]["builder"]["id"]
+        else:
+            wrong = _of_image(found, statement, builder)
+        said = "" if wrong else made.builder_of(statement)
     about = _about(file, found)
     code = 1 if wrong else (0 if about.compared else 4)
     result = {1: "refused", 0: "verified", 4: "undecided"}[code]
@@ -262,19 +255,40 @@ def _about(file: "_release_artifact.File | None", found: "AtHand | None") -> _Ab
             compared=file.compared,
             inputs=file.inputs,
         )
-    assert found is not None  # noqa: S101 - one of both
-    assert found.subject is not None  # noqa: S101 - `check` has looked
+    found, _, subject = _subject(found)
     compared = found.record is not None
     return _About(
         name=found.name,
         what="image",
-        sha256=found.subject.sha256,
+        sha256=subject.sha256,
         compared=compared,
         inputs="all as the build record has them"
         if compared
         else "not compared: there is no build record beside the image",
-        signed=found.subject.signed,
+        signed=subject.signed,
     )
+
+
+def _subject(found: "AtHand | None") -> "tuple[AtHand, Eif, Subject]":
+    """The image that is at hand; without one nothing can be verified."""
+    if found is None or found.image is None or found.subject is None:
+        raise Misuse("a build record is no image", fix="name the image itself")
+    return found, found.image, found.subject
+
+
+def _of_image(found: "AtHand | None", statement: Mapping[str, Any], builder: str) -> list[str]:
+    """What speaks against a statement about an image."""
+    from troth.release import provenance as made
+
+    found, image, subject = _subject(found)
+    wrong = made.problems(
+        statement,
+        subject,
+        record=found.record,
+        record_sha256=found.record_sha256,
+        builder=builder,
+    )
+    return [*_image.unsound(image, subject.registers["pcr0"]), *wrong]
 
 
 def _report(
