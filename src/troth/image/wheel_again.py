@@ -177,13 +177,12 @@ def _check_pinned(requires: Any, found: tuple[Pin, ...], python: str) -> None:
         )
     requirements = pins.packaging("requirements")
     rules = pins.environment(python, architecture.AMD64)
-    plain = pins.packaging("utils").canonicalize_name
     versions = {pin.name: pin.version for pin in found}
     for text in requires:
         try:
             said = requirements.Requirement(text)
             asked = said.marker is None or said.marker.evaluate(rules)
-            version = versions.get(plain(said.name))
+            version = versions.get(pins.canonical(said.name))
             good = version is not None and said.specifier.contains(version, prereleases=True)
         # Also markers and versions that cannot be compared.
         except (ValueError, KeyError, RecursionError):

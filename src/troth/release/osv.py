@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from troth.errors import Malformed, Misuse
 from troth.image.files import disk
+from troth.image.pins import canonical
 
 MAX_RECORD: Final = 16 * 1024 * 1024
 MAX_FILE: Final = 4 << 30
@@ -86,7 +87,7 @@ def place(ecosystem: str) -> str:
 
 def plain(ecosystem: str, name: str) -> str:
     """A package's name as its ecosystem compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower() if ecosystem == "PyPI" else name
+    return canonical(name) if ecosystem == "PyPI" else name
 
 
 def read(path: Path, *, wanted: frozenset[Package]) -> Database:
