@@ -1,7 +1,9 @@
 """Databases of advisories: in which forms they are read, and what is refused."""
 
+import errno
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,25 @@ def test_nothing_in_a_folder_is_passed_over_in_silence(tmp_path: Path) -> None:
     packed(folder, {"c.json": b"{}"})
     with pytest.raises(Misuse, match=r"db\.zip is a zip"):
         osv.read(folder, wanted=WANTED)
+
+
+def test_a_folder_that_may_not_be_read_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, advisory(), name="a.json")
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    put(closed, advisory("B-1"), name="b.json")
+    real = os.scandir
+
+    def scandir(path: str | Path) -> Any:  # as it is for others than root, whom no mode stops
+        if Path(path) == closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(Unavailable, match="permission denied"):
+        osv.read(tmp_path, wanted=WANTED)
 
 
 def test_one_record_a_list_a_folder_and_a_zip(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import lzma
+import os
 import re
 import struct
 import zipfile
@@ -15,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from troth.errors import Malformed, Misuse
 from troth.image.files import disk
@@ -144,19 +145,20 @@ def _documents(path: Path, sha256: "hashlib._Hash") -> Iterator[tuple[str, bytes
             raise Misuse(f"{path} is no file and no folder", fix=_WHERE)
         if size > MAX_FILE:
             raise Malformed(f"is larger than {MAX_FILE >> 30} GiB", field=str(path))
-        with path.open("rb") as file:
+        with path.open("rb") as file:  # once, so that what is hashed is what is read
             packed = file.read(2) == b"PK"
             file.seek(0)
             while piece := file.read(_PIECE):
                 sha256.update(piece)
-        if packed:
-            yield from _zip(path)
-        else:
-            yield path.name, _bounded(path)
+            file.seek(0)
+            if packed:
+                yield from _zip(file, path.name)
+            else:
+                yield path.name, _bounded(file, path.name)
 
 
 def _folder(path: Path, sha256: "hashlib._Hash") -> Iterator[tuple[str, bytes]]:
-    for item in sorted(path.rglob("*")):
+    for item in sorted(_below(path)):
         kind = item.suffix.lower()
         if (item.is_symlink() and not item.is_file()) or kind == ".zip":
             what = "a zip" if kind == ".zip" else "a link to no file"
@@ -165,30 +167,36 @@ def _folder(path: Path, sha256: "hashlib._Hash") -> Iterator[tuple[str, bytes]]:
                 fix="unpack or copy it, or take it out and ask for it by itself",
             )
         if kind == ".json" and item.is_file():
-            data, name = _bounded(item), item.relative_to(path).as_posix()
+            with item.open("rb") as file:
+                data, name = _bounded(file, item.name), item.relative_to(path).as_posix()
             digest = hashlib.sha256(data).hexdigest()
             sha256.update(f"{digest}  {name}\n".encode("utf-8", "surrogateescape"))
             yield name, data
 
 
-def _bounded(path: Path) -> bytes:
-    with path.open("rb") as file:
-        data = file.read(MAX_RECORD + 1)
-    return _whole(data, path.name)
+def _below(folder: Path) -> Iterator[Path]:
+    """All names in it and its folders. `Path.rglob` passes over a folder that it may not read."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        yield from (Path(place, name) for name in (*folders, *names))
 
 
-def _whole(data: bytes, name: str) -> bytes:
+def _bounded(file: IO[bytes], name: str) -> bytes:
+    data = file.read(MAX_RECORD + 1)
     if len(data) > MAX_RECORD:
         raise Malformed(f"is larger than {MAX_RECORD >> 20} MiB", field=name)
     return data
 
 
-def _zip(path: Path) -> Iterator[tuple[str, bytes]]:
+def _zip(packed: IO[bytes], name: str) -> Iterator[tuple[str, bytes]]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(packed) as archive:
             listed = archive.infolist()
             if any(item.filename.lower().endswith(".zip") for item in listed):
-                raise Malformed("holds a zip, which is not read in one", field=path.name)
+                raise Malformed("holds a zip, which is not read in one", field=name)
             items = [item for item in listed if item.filename.lower().endswith(".json")]
             # What is read of each ends where it says that it ends, so these sizes hold.
             if (
@@ -199,17 +207,17 @@ def _zip(path: Path) -> Iterator[tuple[str, bytes]]:
                 raise Malformed(
                     f"holds more than {MAX_RECORDS} records, {MAX_UNPACKED >> 30} GiB in all, or "
                     f"{MAX_RECORD >> 20} MiB in one",
-                    field=path.name,
+                    field=name,
                 )
             for item in items:
                 with archive.open(item) as file:
-                    yield item.filename, _whole(file.read(MAX_RECORD + 1), item.filename)
+                    yield item.filename, _bounded(file, item.filename)
     except _DAMAGE as error:
-        raise Malformed(f"is a damaged zip: {error}", field=path.name) from None
+        raise Malformed(f"is a damaged zip: {error}", field=name) from None
     except OSError as error:
         if error.errno != errno.EINVAL:  # where it points outside itself
             raise
-        raise Malformed("is a damaged zip: it points outside itself", field=path.name) from None
+        raise Malformed("is a damaged zip: it points outside itself", field=name) from None
 
 
 def records(data: bytes, name: str) -> list[dict[str, Any]]:
