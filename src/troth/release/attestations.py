@@ -7,11 +7,10 @@ first time is it taken as an expectation, by somebody's word.
 Does not verify: what the publisher put into the wheel.
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from troth.errors import Malformed, Unavailable
-from troth.image.attested import is_publisher
+from troth.image.attested import Publisher, is_publisher
 from troth.release import dsse, sigstore
 from troth.release.provenance import PREDICATE, STATEMENT
 from troth.wire import json
@@ -25,22 +24,6 @@ GITHUB: Final = "https://token.actions.githubusercontent.com"
 _PUBLISH: Final = "/attestations/publish/v1"
 _CONFIG, _COMMIT, _REF = (f"1.3.6.1.4.1.57264.1.{number}" for number in (18, 13, 14))
 _FIELD: Final = "provenance file"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Publisher:
-    """A workflow of a repository at GitHub.
-
-    Attributes:
-        repository: `owner/name`.
-        workflow: file under `.github/workflows/`.
-    """
-
-    repository: str
-    workflow: str
-
-    def __str__(self) -> str:
-        return f"{self.repository} by {self.workflow}"
 
 
 def claimed(data: bytes) -> Publisher:
