@@ -19,7 +19,7 @@ from troth.image.hardware.inputs import inputs
 from troth.image.pins import canonical
 from troth.image.store import digest
 
-# Requirements are read as for this Python, on whichever one they are read.
+# Requirements are read as for this Python on x86-64, on whichever ones they are read.
 _PYTHON: Final = "3.11.0"
 _LINUX: Final = "GPL-2.0-only WITH Linux-syscall-note"
 _MOST_NEEDS: Final = 1000
