@@ -55,11 +55,13 @@ def test_nothing_in_a_folder_is_passed_over_in_silence(tmp_path: Path) -> None:
         osv.read(folder, wanted=WANTED)
     (folder / "more").unlink()
     assert osv.read(packed(outside, {"C.JSON": json.dumps(advisory()).encode()}), wanted=WANTED)
-    with pytest.raises(Malformed, match="holds a zip"):
+    with pytest.raises(Malformed, match=r"holds 'deeper/all\.zip'"):
         osv.read(packed(outside, {"c.json": b"{}", "deeper/all.zip": b""}), wanted=WANTED)
-    packed(folder, {"c.json": b"{}"})
-    with pytest.raises(Misuse, match=r"db\.zip is a zip"):
-        osv.read(folder, wanted=WANTED)
+    for name in ("all.zip", "all.json.GZ", "all.jsonl"):
+        (folder / name).write_bytes(b"")
+        with pytest.raises(Misuse, match=rf"{name} is of the kind \.\w+, and what it holds"):
+            osv.read(folder, wanted=WANTED)
+        (folder / name).unlink()
 
 
 def test_a_folder_that_may_not_be_read_is_not_passed_over(

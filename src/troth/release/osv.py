@@ -29,6 +29,11 @@ MAX_UNPACKED: Final = 4 << 30
 _PIECE: Final = 1 << 20
 _MODIFIED: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z")
 _KNOWN: Final = {"pypi": "PyPI", "debian": "Debian"}
+# What may hold records, and is not read inside of something else.
+_SEVERAL: Final = (
+    *(".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".tar", ".7z"),
+    *(".jsonl", ".ndjson"),
+)
 _ID: Final = re.compile(r"[!-~]{1,200}")
 # What `zipfile` and its decompressors raise over damaged archives.
 _DAMAGE: Final = (
@@ -160,8 +165,8 @@ def _documents(path: Path, sha256: "hashlib._Hash") -> Iterator[tuple[str, bytes
 def _folder(path: Path, sha256: "hashlib._Hash") -> Iterator[tuple[str, bytes]]:
     for item in sorted(_below(path)):
         kind = item.suffix.lower()
-        if (item.is_symlink() and not item.is_file()) or kind == ".zip":
-            what = "a zip" if kind == ".zip" else "a link to no file"
+        if (item.is_symlink() and not item.is_file()) or kind in _SEVERAL:
+            what = f"of the kind {kind}" if kind in _SEVERAL else "a link to no file"
             raise Misuse(
                 f"{item.relative_to(path)} is {what}, and what it holds is not read in a folder",
                 fix="unpack or copy it, or take it out and ask for it by itself",
@@ -195,8 +200,9 @@ def _zip(packed: IO[bytes], name: str) -> Iterator[tuple[str, bytes]]:
     try:
         with zipfile.ZipFile(packed) as archive:
             listed = archive.infolist()
-            if any(item.filename.lower().endswith(".zip") for item in listed):
-                raise Malformed("holds a zip, which is not read in one", field=name)
+            for item in listed:
+                if item.filename.lower().endswith(_SEVERAL):
+                    raise Malformed(f"holds {item.filename!a:.200}, not read in a zip", field=name)
             items = [item for item in listed if item.filename.lower().endswith(".json")]
             # What is read of each ends where it says that it ends, so these sizes hold.
             if (
