@@ -68,6 +68,12 @@ def test_nothing_is_kept_and_so_nothing_is_audited(app: App, capsys: Says) -> No
     assert app.check(*named[2:]) == 4
 
 
+def test_of_no_wheel_nothing_is_shown(app: App) -> None:
+    locks.save(app.folder / "app", replace(app.lock, wheels=(), agent_wheels=()))
+    assert app.lock.all_wheels == ()
+    assert app.check() == 4
+
+
 def test_the_first_file_says_who_and_another_publisher_is_refused(app: App, capsys: Says) -> None:
     assert app.add(app.made()) == 4  # the others
     said = capsys.readouterr()

@@ -28,7 +28,7 @@ def test_what_is_written_is_read() -> None:
     lock = replace(LOCK, attested=(ONE, TWO))
     assert locks.parse(lock.to_json()) == lock
     assert b"attested" not in LOCK.to_json()
-    assert ONE.publisher == "owner/cbor2 by publish.yml"
+    assert str(ONE.publisher) == "owner/cbor2 by publish.yml"
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,21 @@ def test_extras_need_more() -> None:
         check(packages)
 
 
+def test_extras_that_lead_on_are_followed_to_their_end_or_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Each asks for an extra of the one before it, and only the first one's needs what is not there.
+    chain = {"p0": ("1", made('absent; extra == "x"'))}
+    chain |= {f"p{n}": ("1", made(f'p{n - 1}[x]; extra == "x"')) for n in range(1, 9)}
+    with pytest.raises(Misuse, match="p0 1 needs absent"):
+        check(chain, p8=("x",))
+    monkeypatch.setattr(wheel_needs, "_MOST_ROUNDS", 3)
+    with pytest.raises(Malformed, match="extras ask for extras over 3 times"):
+        check(chain, p8=("x",))
+
+
 def test_a_wheel_that_says_nothing_clear() -> None:
-    for data in (wheel({"a.py": b""}), made("=="), made("a; x ==")):
+    twice = wheel({f"{INFO}/METADATA": b"Name: x\n", "y-1.dist-info/METADATA": b"Name: x\n"})
+    for data in (wheel({"a.py": b""}), made("=="), made("a; x =="), twice):
         with pytest.raises(Malformed, match=r"a\.whl"):
             check({"a": ("1", data)})

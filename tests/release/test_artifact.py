@@ -2,6 +2,7 @@
 
 import copy
 import json
+import platform
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -89,6 +90,21 @@ def test_what_is_said_of_the_kernel(kernel: Artifact) -> None:
     assert problems(said, kernel, kernel) == ()
     with pytest.raises(Misuse, match="not the hardware kernel"):
         artifact.kernel(b"another one")
+
+
+def test_a_statement_is_the_same_on_every_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = wheel(folder=tmp_path)
+    more = f'only-there==1.0 ; platform_machine == "aarch64" --hash=sha256:{"cd" * 32}\n'
+    with (tmp_path / "source" / "requirements" / "build.txt").open("a") as file:
+        file.write(more)
+    there = []
+    for machine in ("x86_64", "aarch64"):
+        monkeypatch.setattr(platform, "machine", lambda machine=machine: machine)
+        there.append(wheel(folder=tmp_path))
+    assert there[0] == there[1]
+    assert there[0].inputs == here.inputs
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

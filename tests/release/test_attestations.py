@@ -11,8 +11,8 @@ from tests.release import simulated
 from tests.release.simulated import attestation, bundle, instance, provenance, published
 
 from troth.errors import Malformed, Unavailable
+from troth.image.attested import Publisher
 from troth.release import attestations
-from troth.release.attestations import Publisher
 
 # As the public index had it beside pypi_attestations 0.0.19, whose project has it among its tests.
 REAL = Path(__file__).parents[1] / "data" / "pep740" / "pypi_attestations-0.0.19.tar.gz.provenance"

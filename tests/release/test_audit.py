@@ -120,6 +120,19 @@ def test_what_cannot_be_told_is_not_audited(tmp_path: Path) -> None:
         assert state(held(tmp_path, on("PyPI", "crypto", **more)), "wheel crypto") is State.AFFECTED
 
 
+@pytest.mark.parametrize("text", ["glibc", "glibc (= 2.41-12)", "glibc  2.41-12", ""])
+def test_what_a_part_was_built_from_in_other_words_is_not_passed_over(
+    text: str, tmp_path: Path
+) -> None:
+    part = Part(
+        kind="deb", name="x", version="1", source="x", source_version="1", built_using=(text,)
+    )
+    path = put(tmp_path, advisory(affected=[on("Debian:13", "other", {"introduced": "0"})]))
+    (one,) = audit(replace(parts(), parts=(part,)), path).findings
+    assert one.state is State.NOT_AUDITED
+    assert "no version of Debian's" in one.why
+
+
 def test_a_version_that_is_none(tmp_path: Path) -> None:
     known = parts()
     odd = Part(kind="wheel", name="odd", version="not a version")

@@ -122,7 +122,7 @@ def test_another_form_of_a_signature_is_none() -> None:
 
 def test_a_signer_gives_something_else() -> None:
     class Wrong:
-        def sign(self, data: bytes, algorithm: object) -> bytes:  # noqa: ARG002
+        def sign(self, data: bytes, algorithm: object) -> bytes:  # noqa: ARG002 - as keys are asked
             return b"x" * 64
 
     with pytest.raises(Misuse, match="something else"):

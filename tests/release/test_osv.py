@@ -1,7 +1,9 @@
 """Databases of advisories: in which forms they are read, and what is refused."""
 
+import errno
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -53,11 +55,32 @@ def test_nothing_in_a_folder_is_passed_over_in_silence(tmp_path: Path) -> None:
         osv.read(folder, wanted=WANTED)
     (folder / "more").unlink()
     assert osv.read(packed(outside, {"C.JSON": json.dumps(advisory()).encode()}), wanted=WANTED)
-    with pytest.raises(Malformed, match="holds a zip"):
+    with pytest.raises(Malformed, match=r"holds 'deeper/all\.zip'"):
         osv.read(packed(outside, {"c.json": b"{}", "deeper/all.zip": b""}), wanted=WANTED)
-    packed(folder, {"c.json": b"{}"})
-    with pytest.raises(Misuse, match=r"db\.zip is a zip"):
-        osv.read(folder, wanted=WANTED)
+    for name in ("all.zip", "all.json.GZ", "all.jsonl"):
+        (folder / name).write_bytes(b"")
+        with pytest.raises(Misuse, match=rf"{name} is of the kind \.\w+, and what it holds"):
+            osv.read(folder, wanted=WANTED)
+        (folder / name).unlink()
+
+
+def test_a_folder_that_may_not_be_read_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, advisory(), name="a.json")
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    put(closed, advisory("B-1"), name="b.json")
+    real = os.scandir
+
+    def scandir(path: str | Path) -> Any:  # as it is for others than root, whom no mode stops
+        if Path(path) == closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(Unavailable, match="permission denied"):
+        osv.read(tmp_path, wanted=WANTED)
 
 
 def test_one_record_a_list_a_folder_and_a_zip(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def attestations(
     refused = any(row["state"] == "refused" for row in rows)
     left = [row for row in rows if row["state"] == "not audited"]
     open_ = any(row["wheel"] not in allow_unaudited for row in left)
-    code = 1 if refused else 4 if open_ else 0
+    code = 1 if refused else 4 if open_ or not rows else 0
     if json:
         out(strict.canonical({"wheels": rows, "exit": code}).decode())
         return code
@@ -81,7 +81,7 @@ def _rows(lock: "Lock", store: "Store", root: bytes | None) -> Iterator[dict[str
             "wheel": wheel.name,
             "version": wheel.version,
             "state": state,
-            "publisher": expected[wheel.name].publisher if wheel.name in expected else "",
+            "publisher": str(expected[wheel.name].publisher) if wheel.name in expected else "",
             "why": why,
         }
 
@@ -104,7 +104,7 @@ def _state(
             store.get(sha256=one.provenance, name=name),
             file=wheel.file,
             sha256=wheel.sha256,
-            publisher=checking.Publisher(repository=one.repository, workflow=one.workflow),
+            publisher=one.publisher,
             trusted_root=root,
         )
     except Malformed as error:
@@ -134,11 +134,7 @@ def _add(app: Path, lock: "Lock", store: "Store", folder: Path, root: bytes | No
             continue
         data = read_source(str(place), limit=checking.MAX_FILE)
         before = expected.get(wheel.name)
-        who = (
-            checking.claimed(data)
-            if before is None
-            else checking.Publisher(repository=before.repository, workflow=before.workflow)
-        )
+        who = checking.claimed(data) if before is None else before.publisher
         checking.verify(
             data, file=wheel.file, sha256=wheel.sha256, publisher=who, trusted_root=root
         )

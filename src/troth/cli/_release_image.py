@@ -83,9 +83,7 @@ def plain(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "replace")
 
 
-def parts_of(
-    found: AtHand, packages: Path | None, tell: Callable[[str], object], *, deep: bool = True
-) -> "Components":
+def parts_of(found: AtHand, packages: Path | None, tell: Callable[[str], object]) -> "Components":
     """The parts of an image, looked into as far as packages are at hand; what is not is said on stderr.
 
     Raises:
@@ -97,8 +95,6 @@ def parts_of(
     if found.record is None:
         raise Misuse(f"{found.name} has no build record", fix=_NO_RECORD)
     known = components.of_record(found.record, sha256=found.record_sha256)
-    if not deep:
-        return known
     files = _names(found.record)
     store = Store.of_user(vendored=packages)
     looked = looking.look(known, store=store, image=found.image, files=files, say=tell)

@@ -147,6 +147,7 @@ def check(
         trusted_root: Sigstore's roots, JSON; those that come with the package sigstore by default.
         json: print the result as JSON.
     """
+    from troth.release import provenance as made
     from troth.wire import json as strict
 
     through = bool(sigstore_identity or sigstore_issuer)
@@ -170,7 +171,7 @@ def check(
     if not wrong:
         statement = _statement(kind, payload)
         wrong = list(about.problems(statement, origin, builder=builder))
-        said = "" if wrong else statement["predicate"]["runDetails"]["builder"]["id"]
+        said = "" if wrong else made.builder_of(statement)
     code = 1 if wrong else (0 if about.compared else 4)
     result = {1: "refused", 0: "verified", 4: "undecided"}[code]
     if json:

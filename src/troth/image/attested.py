@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from troth.errors import Malformed
@@ -12,6 +12,22 @@ ENDING: Final = ".provenance"
 """What an index adds to a wheel's name for the file."""
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}/[A-Za-z0-9_.-]{1,100}")
 _WORKFLOW: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}\.ya?ml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publisher:
+    """A workflow of a repository at GitHub.
+
+    Attributes:
+        repository: `owner/name`.
+        workflow: file under `.github/workflows/`.
+    """
+
+    repository: str
+    workflow: str
+
+    def __str__(self) -> str:
+        return f"{self.repository} by {self.workflow}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +47,9 @@ class Attested:
     provenance: str
 
     @property
-    def publisher(self) -> str:
-        """Repository and workflow, for people."""
-        return f"{self.repository} by {self.workflow}"
+    def publisher(self) -> Publisher:
+        """Repository and workflow."""
+        return Publisher(repository=self.repository, workflow=self.workflow)
 
 
 def read(value: Any, field: str) -> tuple[Attested, ...]:
@@ -63,11 +79,7 @@ def kept(
     """
     was, now = dict(old), dict(new)
     return tuple(
-        one
-        if was.get(one.name) == now[one.name]
-        else Attested(
-            name=one.name, repository=one.repository, workflow=one.workflow, provenance=""
-        )
+        one if was.get(one.name) == now[one.name] else replace(one, provenance="")
         for one in before
         if one.name in now
     )

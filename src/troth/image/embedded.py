@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from troth.errors import Malformed
 from troth.image import elf
+from troth.image.pins import canonical
 from troth.wire import json
 
 MAX_FOUND: Final = 10_000
@@ -127,7 +128,7 @@ def _one(item: dict[str, Any], name: str) -> Inside:
     if (
         kind
         and known == "pypi"
-        and (_plain(kind[2]), kind[3] or version) != (_plain(title), version)
+        and (canonical(kind[2]), kind[3] or version) != (canonical(title), version)
     ):
         known = "generic"  # of two names or versions nobody knows which to ask for
     return Inside(
@@ -137,10 +138,6 @@ def _one(item: dict[str, Any], name: str) -> Inside:
         sha256=_sha256(item.get("hashes")),
         licences=_licences(item.get("licenses")),
     )
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _licences(stated: Any) -> tuple[str, ...]:

@@ -129,8 +129,7 @@ def _wheel(
     trouble: list[Unseen] = []
     title = f"{part.kind} {part.name}"
     for path, content in unpack_wheel.files(data, name=part.name):
-        folder, _, name = path.rpartition("/")
-        if folder.endswith(".dist-info") and "/" not in folder and name == "METADATA":
+        if unpack_wheel.is_metadata(path):
             stated = licences.of_metadata(content[:_MAX_METADATA].decode("utf-8", "replace"))
         elif embedded.is_list(path):
             try:

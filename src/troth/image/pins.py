@@ -19,6 +19,7 @@ MAX_SIZE: Final = 16 * 1024 * 1024
 _MOST: Final = 5000  # packages
 _LONGEST: Final = 256 * 1024  # of a requirement with its hashes
 _HASH: Final = re.compile(r"--hash(?:=|\s+)(\S+)")
+_BETWEEN: Final = re.compile(r"[-_.]+")
 _VERSION: Final = re.compile(r"[A-Za-z0-9.+!_-]{1,200}")
 _COMMENT: Final = re.compile(r"(^|(?<!\s)\s+)#.*$")  # once for each run of white space
 _HARMLESS: Final = (
@@ -100,6 +101,11 @@ def environment(python: str, machine: Architecture) -> dict[str, str]:
         "python_version": ".".join(python.split(".")[:2]),
         "sys_platform": "linux",
     }
+
+
+def canonical(name: str) -> str:
+    """A package's name as such names are compared (PEP 503)."""
+    return _BETWEEN.sub("-", name).lower()
 
 
 def packaging(part: str) -> ModuleType:
@@ -217,8 +223,9 @@ def _line(line: str, where: str, rules: Mapping[str, str]) -> Pin | None:
     version = exact[0].version
     if not _VERSION.fullmatch(version):  # `===` takes any text
         raise Misuse(f"{where}: {version[:80]!r} is no version", fix=_ANEW)
-    name = packaging("utils").canonicalize_name(said.name)
-    return Pin(name=name, version=version, sha256=sha256, extras=tuple(sorted(said.extras)))
+    return Pin(
+        name=canonical(said.name), version=version, sha256=sha256, extras=tuple(sorted(said.extras))
+    )
 
 
 def _sha256s(said: Any, where: str) -> tuple[str, ...]:

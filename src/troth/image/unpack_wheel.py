@@ -9,12 +9,16 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from email.message import Message
+from email.parser import BytesHeaderParser
+from email.policy import compat32
 from typing import Final
 
 from troth.errors import Malformed
 
 MAX_UNPACKED: Final = 512 * 1024 * 1024
 MAX_MEMBERS: Final = 100_000
+MAX_METADATA: Final = 4 * 1024 * 1024
 _OF_A_MEMBER: Final = b"PK\1\2"  # in the directory at the end
 # Of the other ways that zip has, Python's unpacks all of a piece at once, however much that is.
 _COMPRESSED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -50,6 +54,23 @@ def files(wheel: bytes, *, name: str) -> Iterator[tuple[str, bytes]]:
         place = _place(parts)
         if place:
             yield place, data
+
+
+def is_metadata(path: str) -> bool:
+    """Whether a path that `files` gives is of the wheel's METADATA."""
+    return path.endswith(".dist-info/METADATA") and path.count("/") == 1
+
+
+def metadata(wheel: bytes, *, name: str) -> Message:
+    """What a wheel says of itself (core metadata): fields and no description.
+
+    Raises:
+        Malformed: it says nothing, or twice, or too much; and as `files`.
+    """
+    found = [data for path, data in files(wheel, name=name) if is_metadata(path)]
+    if len(found) != 1 or len(found[0]) > MAX_METADATA:
+        raise Malformed("has no METADATA of its own, or several, or too large a one", field=name)
+    return BytesHeaderParser(policy=compat32).parsebytes(found[0])
 
 
 def opened(wheel: bytes, name: str) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:

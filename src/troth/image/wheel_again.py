@@ -10,14 +10,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse, Unavailable
-from troth.image import architecture, check, pins, unpack_wheel, wheels
+from troth.image import check, pins, unpack_wheel, wheels
+from troth.image.architecture import AMD64, ARCHITECTURES, Architecture
 from troth.image.files import disk
 from troth.image.pins import Pin
 from troth.image.rebuild import apart
@@ -33,7 +34,7 @@ _NAME: Final = re.compile(
     r"([A-Za-z0-9][A-Za-z0-9_.]*)-([A-Za-z0-9_.!+]+)-(py[0-9][a-z0-9_.]*)-none-any\.whl"
 )
 _BACKEND: Final = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?", re.ASCII)
-_MACHINES: Final = {one.machine: one for one in architecture.ARCHITECTURES.values()}
+_MACHINES: Final = {one.machine: one for one in ARCHITECTURES.values()}
 _SECONDS: Final = 900
 _LAST: Final = 2000
 # Left behind by working in a folder, and in no wheel.
@@ -116,12 +117,13 @@ def check_wheel(data: bytes, *, name: str) -> None:
         pass
 
 
-def plan(source: Path, *, python: str) -> Plan:
+def plan(source: Path, *, python: str, machine: Architecture = AMD64) -> Plan:
     """What a source says of how its wheel is built.
 
     Args:
         source: its folder.
         python: version of the Python that its requirements are read for, in full.
+        machine: that they are read for.
 
     Raises:
         Misuse: it does not say so, or not by hash.
@@ -148,9 +150,9 @@ def plan(source: Path, *, python: str) -> Plan:
         requirements,
         name=REQUIREMENTS,
         python=python,
-        machine=_MACHINES.get(platform.machine(), architecture.AMD64),
+        machine=machine,
     )
-    _check_pinned(system.get("requires"), found, python)
+    _check_pinned(system.get("requires"), found, pins.environment(python, machine))
     return Plan(
         backend=backend,
         pins=found,
@@ -169,21 +171,19 @@ def _file(source: Path, name: str, fix: str) -> bytes:
         return place.read_bytes()
 
 
-def _check_pinned(requires: Any, found: tuple[Pin, ...], python: str) -> None:
+def _check_pinned(requires: Any, found: tuple[Pin, ...], rules: Mapping[str, str]) -> None:
     """That all which the project asks for at its build is there, in a version that it takes."""
     if not isinstance(requires, list) or not all(isinstance(one, str) for one in requires):
         raise Misuse(
             f"{PROJECT} does not say what its build requires", fix="add requires (PEP 518)"
         )
     requirements = pins.packaging("requirements")
-    rules = pins.environment(python, architecture.AMD64)
-    plain = pins.packaging("utils").canonicalize_name
     versions = {pin.name: pin.version for pin in found}
     for text in requires:
         try:
             said = requirements.Requirement(text)
-            asked = said.marker is None or said.marker.evaluate(rules)
-            version = versions.get(plain(said.name))
+            asked = said.marker is None or said.marker.evaluate(dict(rules))
+            version = versions.get(pins.canonical(said.name))
             good = version is not None and said.specifier.contains(version, prereleases=True)
         # Also markers and versions that cannot be compared.
         except (ValueError, KeyError, RecursionError):
@@ -212,7 +212,8 @@ def build(
         Misuse, Malformed: as `plan`.
         Unavailable: as `plan`; no network for the backend's packages; the backend fails.
     """
-    how = plan(source, python=_version(python))
+    machine = _MACHINES.get(platform.machine(), AMD64)
+    how = plan(source, python=_version(python), machine=machine)
     with disk("building the wheel"), TemporaryDirectory(prefix="troth-wheel-") as name:
         folder = Path(name)
         environment = folder / "environment"

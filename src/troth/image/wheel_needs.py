@@ -1,7 +1,6 @@
 """Whether packages that were pinned one by one are all that is needed: what each wheel says that it needs."""
 
 from collections.abc import Mapping, Sequence
-from email.parser import BytesParser
 from typing import Any, Final
 
 from troth.errors import Malformed, Misuse
@@ -9,8 +8,6 @@ from troth.image import pins, unpack_wheel
 from troth.image.lock import Wheel
 from troth.image.pins import Pin
 
-_METADATA: Final = ".dist-info/METADATA"
-_MAX_METADATA: Final = 4 * 1024 * 1024
 _MOST_ROUNDS: Final = 100
 
 
@@ -33,7 +30,7 @@ def check(
 
     Raises:
         Misuse: one needs another that is absent, or another version of it.
-        Malformed: one does not say what it needs in a form that is read.
+        Malformed: one does not say what it needs in a form that is read, or extras lead on without end.
     """
     there = {wheel.name: wheel for wheel in wheels}
     needs = {w.name: needed(data, name=w.file) for w, data in zip(wheels, files, strict=True)}
@@ -44,13 +41,14 @@ def check(
             for said in requirements:
                 if not _applies(said, rules, extras.get(name, set())):
                     continue
-                wanted = _canonical(said.name)
+                wanted = pins.canonical(said.name)
                 _hold(there[name], said, there.get(wanted), source)
                 if not set(said.extras) <= extras.setdefault(wanted, set()):
                     extras[wanted] |= set(said.extras)
                     grew = True
         if not grew:
             return
+    raise Malformed(f"extras ask for extras over {_MOST_ROUNDS} times", field=source)
 
 
 def needed(wheel: bytes, *, name: str) -> tuple[Any, ...]:
@@ -60,18 +58,11 @@ def needed(wheel: bytes, *, name: str) -> tuple[Any, ...]:
         Malformed: it says nothing, or what is no requirement.
     """
     requirements = pins.packaging("requirements")
-    for path, data in unpack_wheel.files(wheel, name=name):
-        if path.endswith(_METADATA) and path.count("/") == 1:
-            if len(data) > _MAX_METADATA:
-                raise Malformed("has too large a METADATA", field=name)
-            lines = BytesParser().parsebytes(data, headersonly=True).get_all("Requires-Dist", [])
-            try:
-                return tuple(requirements.Requirement(str(line)) for line in lines)
-            except (ValueError, RecursionError) as error:
-                raise Malformed(
-                    f"needs what is no requirement: {error}"[:300], field=name
-                ) from None
-    raise Malformed("does not say what it needs", field=name)
+    lines = unpack_wheel.metadata(wheel, name=name).get_all("Requires-Dist", [])
+    try:
+        return tuple(requirements.Requirement(str(line)) for line in lines)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"needs what is no requirement: {error}"[:300], field=name) from None
 
 
 def _applies(said: Any, rules: Mapping[str, str], extras: set[str]) -> bool:
@@ -99,7 +90,3 @@ def _hold(wheel: Wheel, said: Any, other: Wheel | None, source: str) -> None:
             f"{other.version}",
             fix="make the file again, with versions that fit each other",
         )
-
-
-def _canonical(name: str) -> str:
-    return str(pins.packaging("utils").canonicalize_name(name))

@@ -18,7 +18,7 @@ from troth.image.architecture import AMD64, Architecture
 from troth.image.fetched import Fetched, Trouble, Why
 from troth.image.files import disk
 from troth.image.lock import Wheel
-from troth.image.pins import Pin
+from troth.image.pins import Pin, canonical
 from troth.image.store import DIGEST, digest
 from troth.wire import json
 
@@ -162,7 +162,7 @@ def _wheel(item: Any) -> Wheel:
     try:
         source, metadata = item["download_info"], item["metadata"]
         address, sha256 = source["url"], source["archive_info"]["hashes"]["sha256"]
-        name, version = _plain(str(metadata["name"])), str(metadata["version"])
+        name, version = canonical(str(metadata["name"])), str(metadata["version"])
         file = unquote(urlsplit(str(address)).path).rpartition("/")[2]
     except (KeyError, TypeError, ValueError):
         raise Malformed(
@@ -171,11 +171,6 @@ def _wheel(item: Any) -> Wheel:
     if not _FILE.fullmatch(file) or not DIGEST.fullmatch(str(sha256)):
         raise Malformed(f"has {file!r}, which is no wheel with a SHA-256", field="pip's report")
     return Wheel(name=name, version=version, file=file, size=0, sha256=str(sha256))
-
-
-def _plain(name: str) -> str:
-    """A name as packages are compared (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def download(

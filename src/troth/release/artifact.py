@@ -6,9 +6,6 @@ what the kernel is made from.
 Does not verify: that the file comes out of it. `troth rebuild` shows that.
 """
 
-import email.parser
-import email.policy
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +16,12 @@ from troth.image import unpack_wheel, wheel_again
 from troth.image.checkout import Source
 from troth.image.hardware import options, plan
 from troth.image.hardware.inputs import inputs
+from troth.image.pins import canonical
 from troth.image.store import digest
 
-# Requirements are read as for this Python, on whichever one they are read.
+# Requirements are read as for this Python on x86-64, on whichever ones they are read.
 _PYTHON: Final = "3.11.0"
 _LINUX: Final = "GPL-2.0-only WITH Linux-syscall-note"
-_MOST_METADATA: Final = 4 << 20
 _MOST_NEEDS: Final = 1000
 _MOST_WORDS: Final = 500
 
@@ -97,7 +94,7 @@ def wheel(data: bytes, *, name: str, source: Source, folder: Path) -> Artifact:
     """
     title, version = wheel_again.named(name)
     said = _metadata(data, name)
-    if _plain(said["Name"]) != _plain(title) or said["Version"] != version:
+    if canonical(said["Name"]) != canonical(title) or said["Version"] != version:
         raise Malformed(
             f"says of itself that it is {said['Name']} {said['Version']}"[:200], field=name
         )
@@ -130,15 +127,7 @@ def wheel(data: bytes, *, name: str, source: Source, folder: Path) -> Artifact:
 
 def _metadata(data: bytes, name: str) -> dict[str, Any]:
     """What a wheel says of itself (core metadata)."""
-    found = [
-        content
-        for path, content in unpack_wheel.files(data, name=name)
-        if path.endswith(".dist-info/METADATA") and path.count("/") == 1
-    ]
-    if len(found) != 1 or len(found[0]) > _MOST_METADATA:
-        raise Malformed("has no METADATA of its own", field=name)
-    parser = email.parser.BytesHeaderParser(policy=email.policy.compat32)
-    said = parser.parsebytes(found[0])
+    said = unpack_wheel.metadata(data, name=name)
     once = {}
     for key in ("Name", "Version", "License-Expression"):
         values = [str(value) for value in said.get_all(key, [])]
@@ -153,10 +142,6 @@ def _metadata(data: bytes, name: str) -> dict[str, Any]:
 
 def _is_plain(value: str) -> bool:
     return value.isascii() and value.isprintable() and len(value) <= _MOST_WORDS
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def kernel(data: bytes) -> Artifact:

@@ -14,8 +14,6 @@ from troth.release import provenance
 from troth.release.artifact import Artifact, Input
 
 _TYPES: Final = {"wheel": "urn:troth:build:wheel:1", "kernel": "urn:troth:build:kernel:1"}
-_URIS: Final = {"deb": "pkg:deb/debian/", "wheel": "pkg:pypi/"}
-_MOST_SHOWN: Final = 8
 
 
 def statement(made: Artifact, *, builder: str) -> dict[str, Any]:
@@ -57,9 +55,7 @@ def statement(made: Artifact, *, builder: str) -> dict[str, Any]:
 
 def source(presented: Mapping[str, Any]) -> dict[str, str]:
     """The source that a statement about a wheel names: git, commit and path; a claim. Nothing where it names none."""
-    found: Any = presented.get("predicate")
-    for key in ("buildDefinition", "externalParameters", "source"):
-        found = found.get(key) if isinstance(found, dict) else None
+    found = provenance.at(presented, "predicate", "buildDefinition", "externalParameters", "source")
     if not isinstance(found, dict) or found.keys() != {"git", "commit", "path"}:
         return {}
     return found if all(isinstance(value, str) for value in found.values()) else {}
@@ -88,12 +84,9 @@ def problems(
     found = []
     if presented["subject"] != [{"name": name, "digest": {"sha256": sha256}}]:
         found.append(f"it is not about {name} with the SHA-256 {sha256}, and about that alone")
-    said = said_builder(presented)
-    if not said:
-        found.append("it names no builder")
-    elif builder and said != builder:
-        found.append(f"it was built by {said!r}, should be {builder!r}")
-    if _type(presented) != _TYPES[kind]:
+    said = provenance.builder_of(presented)
+    found += provenance.wrong_builder(said, builder)
+    if provenance.at(presented, "predicate", "buildDefinition", "buildType") != _TYPES[kind]:
         found.append(f"it is of another kind of build than {_TYPES[kind]}")
     if found or made is None:
         return tuple(found)
@@ -101,30 +94,13 @@ def problems(
         expected = statement(made, builder=said)
     except Misuse as error:
         return (str(error),)
-    shown = list(provenance.differences(expected, presented, "statement", "what is at hand"))
-    more = [f"and {len(shown) - _MOST_SHOWN} more"] if len(shown) > _MOST_SHOWN else []
-    return (*shown[:_MOST_SHOWN], *more)
-
-
-def said_builder(presented: Mapping[str, Any]) -> str:
-    """Who built it, as the signers say; empty where they do not."""
-    found: Any = presented["predicate"]
-    for key in ("runDetails", "builder", "id"):
-        found = found.get(key) if isinstance(found, dict) else None
-    return found if isinstance(found, str) else ""
-
-
-def _type(presented: Mapping[str, Any]) -> Any:
-    found: Any = presented["predicate"]
-    for key in ("buildDefinition", "buildType"):
-        found = found.get(key) if isinstance(found, dict) else None
-    return found
+    return provenance.compared(expected, presented, by="what is at hand")
 
 
 def _input(one: Input) -> dict[str, Any]:
     found: dict[str, Any] = {
         "name": f"{one.role}: {one.kind} {one.name}",
-        "uri": f"{_URIS[one.kind]}{one.name}@{one.version}",
+        "uri": f"{provenance.URIS[one.kind]}{one.name}@{one.version}",
     }
     if len(one.sha256) == 1:
         return {**found, "digest": {"sha256": one.sha256[0]}}

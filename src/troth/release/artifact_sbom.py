@@ -25,7 +25,7 @@ def write(made: Artifact) -> bytes:
         Unavailable: the library for CycloneDX is not installed (extra `sbom`).
     """
     sbom.needed()
-    from cyclonedx.model.bom import Bom, BomMetaData
+    from cyclonedx.model.bom import Bom
     from cyclonedx.model.component import Component, ComponentType
 
     source = made.source
@@ -34,7 +34,7 @@ def write(made: Artifact) -> bytes:
         version=made.version,
         type=ComponentType.LIBRARY if made.kind == "wheel" else ComponentType.OPERATING_SYSTEM,
         bom_ref=f"{made.kind}:{made.sha256}",
-        hashes=_hashes((made.sha256,)),
+        hashes=sbom.hashes(made.sha256),
         purl=_purl(made.kind, made.title, made.version, made.suite),
         licenses=sbom.licences((made.licence,) if made.licence else ()),
         properties=sbom.properties(
@@ -47,12 +47,13 @@ def write(made: Artifact) -> bytes:
             }
         ),
     )
-    metadata = BomMetaData(component=about)
-    # Where this is left out the library writes the time at which it was called.
-    metadata.timestamp = None  # type: ignore[assignment]
     parts = [_input(one, made.suite) for one in made.inputs] + [_need(one) for one in made.needs]
     seen = hashlib.sha256(repr(made).encode("utf-8")).hexdigest()
-    bom = Bom(components=parts, serial_number=uuid.uuid5(sbom.SPACE, seen), metadata=metadata)
+    bom = Bom(
+        components=parts,
+        serial_number=uuid.uuid5(sbom.SPACE, seen),
+        metadata=sbom.metadata(about),
+    )
     bom.register_dependency(about, parts)
     return sbom.text(bom)
 
@@ -68,7 +69,7 @@ def _input(one: Input, suite: str) -> "Component":
         type=ComponentType.LIBRARY,
         bom_ref=f"{one.role}:{one.kind}:{one.name}@{one.version}",
         scope=ComponentScope.EXCLUDED if builds else ComponentScope.REQUIRED,
-        hashes=() if several else _hashes(one.sha256),
+        hashes=() if several else sbom.hashes(*one.sha256),
         purl=_purl(one.kind, one.name, one.version, suite),
         properties=sbom.properties(
             {
@@ -92,12 +93,6 @@ def _need(words: str) -> "Component":
         scope=ComponentScope.OPTIONAL if "extra ==" in words else ComponentScope.REQUIRED,
         properties=sbom.properties({"kind": "wheel", "role": "runtime", "requires": words}),
     )
-
-
-def _hashes(sha256: tuple[str, ...]) -> list[Any]:
-    from cyclonedx.model import HashAlgorithm, HashType
-
-    return [HashType(alg=HashAlgorithm.SHA_256, content=value) for value in sha256]
 
 
 def _purl(kind: str, name: str, version: str, suite: str) -> Any:

@@ -7,12 +7,12 @@ first time is it taken as an expectation, by somebody's word.
 Does not verify: what the publisher put into the wheel.
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from troth.errors import Malformed, Unavailable
-from troth.image.attested import is_publisher
-from troth.release import sigstore
+from troth.image.attested import Publisher, is_publisher
+from troth.release import dsse, sigstore
+from troth.release.provenance import PREDICATE, STATEMENT
 from troth.wire import json
 
 if TYPE_CHECKING:
@@ -22,26 +22,8 @@ if TYPE_CHECKING:
 MAX_FILE: Final = 4 * 1024 * 1024
 GITHUB: Final = "https://token.actions.githubusercontent.com"
 _PUBLISH: Final = "/attestations/publish/v1"
-_SLSA: Final = "https://slsa.dev/provenance/v1"
-_STATEMENT: Final = "https://in-toto.io/Statement/v1"
 _CONFIG, _COMMIT, _REF = (f"1.3.6.1.4.1.57264.1.{number}" for number in (18, 13, 14))
 _FIELD: Final = "provenance file"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Publisher:
-    """A workflow of a repository at GitHub.
-
-    Attributes:
-        repository: `owner/name`.
-        workflow: file under `.github/workflows/`.
-    """
-
-    repository: str
-    workflow: str
-
-    def __str__(self) -> str:
-        return f"{self.repository} by {self.workflow}"
 
 
 def claimed(data: bytes) -> Publisher:
@@ -152,9 +134,9 @@ def _attested(
     _workflow(claims, publisher)
     statement = json.parse(payload, field=_FIELD, limit=MAX_FILE)
     if (
-        kind != "application/vnd.in-toto+json"
+        kind != dsse.IN_TOTO
         or not isinstance(statement, dict)
-        or statement.get("_type") != _STATEMENT
+        or statement.get("_type") != STATEMENT
     ):
         raise Malformed("holds no in-toto statement", field=_FIELD)
     about = statement.get("subject")
@@ -165,7 +147,7 @@ def _attested(
     if str(one.get("name")).lower() != file.lower():
         raise Malformed(f"is about {str(one.get('name'))[:100]!r}, not about {file}", field=_FIELD)
     said = statement.get("predicateType")
-    if not isinstance(said, str) or not (said.endswith(_PUBLISH) or said == _SLSA):
+    if not isinstance(said, str) or not (said.endswith(_PUBLISH) or said == PREDICATE):
         raise Malformed(f"has an attestation of {str(said)[:80]!r}", field=_FIELD)
     return said
 

@@ -114,7 +114,9 @@ def _questions(part: Part, suite: str) -> Iterator[tuple[Package, str]]:
     if part.kind in ("deb", "kernel") and part.source:
         release = SUITES[suite].title.rpartition(" ")[2] if suite in SUITES else suite
         pairs = [(part.source, part.source_version)]
-        pairs += [(one[0], one[1]) for text in part.built_using if len(one := text.split(" ")) == 2]
+        for text in part.built_using:
+            name, _, rest = text.partition(" ")
+            pairs.append((name, rest.partition(" ")[0]))  # without a version it cannot be told
         for name, version in pairs:
             yield (f"{_DEBIAN}:{release}", name), version
             yield (_DEBIAN, name), version

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import lzma
+import os
 import re
 import struct
 import zipfile
@@ -15,10 +16,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from troth.errors import Malformed, Misuse
 from troth.image.files import disk
+from troth.image.pins import canonical
 
 MAX_RECORD: Final = 16 * 1024 * 1024
 MAX_FILE: Final = 4 << 30
@@ -27,6 +29,11 @@ MAX_UNPACKED: Final = 4 << 30
 _PIECE: Final = 1 << 20
 _MODIFIED: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z")
 _KNOWN: Final = {"pypi": "PyPI", "debian": "Debian"}
+# What may hold records, and is not read inside of something else.
+_SEVERAL: Final = (
+    *(".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".tar", ".7z"),
+    *(".jsonl", ".ndjson"),
+)
 _ID: Final = re.compile(r"[!-~]{1,200}")
 # What `zipfile` and its decompressors raise over damaged archives.
 _DAMAGE: Final = (
@@ -86,7 +93,7 @@ def place(ecosystem: str) -> str:
 
 def plain(ecosystem: str, name: str) -> str:
     """A package's name as its ecosystem compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower() if ecosystem == "PyPI" else name
+    return canonical(name) if ecosystem == "PyPI" else name
 
 
 def read(path: Path, *, wanted: frozenset[Package]) -> Database:
@@ -143,51 +150,59 @@ def _documents(path: Path, sha256: "hashlib._Hash") -> Iterator[tuple[str, bytes
             raise Misuse(f"{path} is no file and no folder", fix=_WHERE)
         if size > MAX_FILE:
             raise Malformed(f"is larger than {MAX_FILE >> 30} GiB", field=str(path))
-        with path.open("rb") as file:
+        with path.open("rb") as file:  # once, so that what is hashed is what is read
             packed = file.read(2) == b"PK"
             file.seek(0)
             while piece := file.read(_PIECE):
                 sha256.update(piece)
-        if packed:
-            yield from _zip(path)
-        else:
-            yield path.name, _bounded(path)
+            file.seek(0)
+            if packed:
+                yield from _zip(file, path.name)
+            else:
+                yield path.name, _bounded(file, path.name)
 
 
 def _folder(path: Path, sha256: "hashlib._Hash") -> Iterator[tuple[str, bytes]]:
-    for item in sorted(path.rglob("*")):
+    for item in sorted(_below(path)):
         kind = item.suffix.lower()
-        if (item.is_symlink() and not item.is_file()) or kind == ".zip":
-            what = "a zip" if kind == ".zip" else "a link to no file"
+        if (item.is_symlink() and not item.is_file()) or kind in _SEVERAL:
+            what = f"of the kind {kind}" if kind in _SEVERAL else "a link to no file"
             raise Misuse(
                 f"{item.relative_to(path)} is {what}, and what it holds is not read in a folder",
                 fix="unpack or copy it, or take it out and ask for it by itself",
             )
         if kind == ".json" and item.is_file():
-            data, name = _bounded(item), item.relative_to(path).as_posix()
+            with item.open("rb") as file:
+                data, name = _bounded(file, item.name), item.relative_to(path).as_posix()
             digest = hashlib.sha256(data).hexdigest()
             sha256.update(f"{digest}  {name}\n".encode("utf-8", "surrogateescape"))
             yield name, data
 
 
-def _bounded(path: Path) -> bytes:
-    with path.open("rb") as file:
-        data = file.read(MAX_RECORD + 1)
-    return _whole(data, path.name)
+def _below(folder: Path) -> Iterator[Path]:
+    """All names in it and its folders. `Path.rglob` passes over a folder that it may not read."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        yield from (Path(place, name) for name in (*folders, *names))
 
 
-def _whole(data: bytes, name: str) -> bytes:
+def _bounded(file: IO[bytes], name: str) -> bytes:
+    data = file.read(MAX_RECORD + 1)
     if len(data) > MAX_RECORD:
         raise Malformed(f"is larger than {MAX_RECORD >> 20} MiB", field=name)
     return data
 
 
-def _zip(path: Path) -> Iterator[tuple[str, bytes]]:
+def _zip(packed: IO[bytes], name: str) -> Iterator[tuple[str, bytes]]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(packed) as archive:
             listed = archive.infolist()
-            if any(item.filename.lower().endswith(".zip") for item in listed):
-                raise Malformed("holds a zip, which is not read in one", field=path.name)
+            for item in listed:
+                if item.filename.lower().endswith(_SEVERAL):
+                    raise Malformed(f"holds {item.filename!a:.200}, not read in a zip", field=name)
             items = [item for item in listed if item.filename.lower().endswith(".json")]
             # What is read of each ends where it says that it ends, so these sizes hold.
             if (
@@ -198,17 +213,17 @@ def _zip(path: Path) -> Iterator[tuple[str, bytes]]:
                 raise Malformed(
                     f"holds more than {MAX_RECORDS} records, {MAX_UNPACKED >> 30} GiB in all, or "
                     f"{MAX_RECORD >> 20} MiB in one",
-                    field=path.name,
+                    field=name,
                 )
             for item in items:
                 with archive.open(item) as file:
-                    yield item.filename, _whole(file.read(MAX_RECORD + 1), item.filename)
+                    yield item.filename, _bounded(file, item.filename)
     except _DAMAGE as error:
-        raise Malformed(f"is a damaged zip: {error}", field=path.name) from None
+        raise Malformed(f"is a damaged zip: {error}", field=name) from None
     except OSError as error:
         if error.errno != errno.EINVAL:  # where it points outside itself
             raise
-        raise Malformed("is a damaged zip: it points outside itself", field=path.name) from None
+        raise Malformed("is a damaged zip: it points outside itself", field=name) from None
 
 
 def records(data: bytes, name: str) -> list[dict[str, Any]]:

@@ -19,6 +19,8 @@ from troth.wire.eif import Eif, Kind, pieces
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
 PREDICATE: Final = "https://slsa.dev/provenance/v1"
 BUILD_TYPE: Final = "urn:troth:build:1"
+URIS: Final = {"deb": "pkg:deb/debian/", "wheel": "pkg:pypi/", "agent": "pkg:pypi/"}
+"""What package URLs of a kind begin with."""
 MAX_STATEMENT: Final = 32 * 1024 * 1024
 _FIELD: Final = "statement"
 _MOST_SHOWN: Final = 8
@@ -176,14 +178,10 @@ def problems(
         record_sha256: of the record's bytes, or empty.
         builder: who must have built it, or empty for anybody that the signers name.
     """
-    found = list(_about(presented, image))
-    said = _at(presented, "predicate", "runDetails", "builder", "id")
-    if not isinstance(said, str) or not said:
-        found.append("it names no builder")
-    elif builder and said != builder:
-        found.append(f"it was built by {said!r}, should be {builder!r}")
-    if found or record is None or not isinstance(said, str):
-        return tuple(found)
+    said = builder_of(presented)
+    found = (*_about(presented, image), *wrong_builder(said, builder))
+    if found or record is None:
+        return found
     if record["image"]["sha256"] != image.sha256:
         return (f"the build record is of another image, {record['image']['sha256'][:16]}…",)
     try:
@@ -192,9 +190,22 @@ def problems(
         )
     except Misuse as error:
         return (str(error),)
-    shown = list(differences(expected, presented, "statement"))
-    more = [f"and {len(shown) - _MOST_SHOWN} more"] if len(shown) > _MOST_SHOWN else []
-    return (*shown[:_MOST_SHOWN], *more)
+    return compared(expected, presented, by="the build record")
+
+
+def builder_of(presented: Mapping[str, Any]) -> str:
+    """Who built it, as the signers say; empty where they do not."""
+    said = at(presented, "predicate", "runDetails", "builder", "id")
+    return said if isinstance(said, str) else ""
+
+
+def wrong_builder(said: str, builder: str) -> tuple[str, ...]:
+    """What speaks against a builder, who must be the one that is asked for, or anybody where none is."""
+    if not said:
+        return ("it names no builder",)
+    if builder and said != builder:
+        return (f"it was built by {said!r}, should be {builder!r}",)
+    return ()
 
 
 def _about(presented: Mapping[str, Any], image: Subject) -> Iterator[str]:
@@ -210,7 +221,7 @@ def _about(presented: Mapping[str, Any], image: Subject) -> Iterator[str]:
     about = subjects[0].get("digest")
     if about != {"sha256": image.sha256}:
         yield f"it is about {_hex(about)}, and this image is {image.sha256}"
-    measured = {"pcr0": _at(subjects[1], "digest", "sha384")}
+    measured = {"pcr0": at(subjects[1], "digest", "sha384")}
     others = subjects[1].get("annotations")
     measured |= others if isinstance(others, dict) else {}
     if measured != dict(image.registers) or subjects[1].get("digest") != {
@@ -219,15 +230,22 @@ def _about(presented: Mapping[str, Any], image: Subject) -> Iterator[str]:
         yield "it gives other measurements than this image's"
 
 
-def differences(want: Any, got: Any, path: str, by: str = "the build record") -> Iterator[str]:
-    """Where a statement says something else than is made from what is at hand.
+def compared(
+    expected: Mapping[str, Any], presented: Mapping[str, Any], *, by: str
+) -> tuple[str, ...]:
+    """Where a statement says something else than is made from what is at hand; nothing if nowhere.
 
     Args:
-        want: what is made.
-        got: what was presented.
-        path: for words.
+        expected: what is made.
+        presented: what was presented.
         by: what it is made from, for words.
     """
+    shown = list(_differences(expected, presented, "statement", by))
+    more = [f"and {len(shown) - _MOST_SHOWN} more"] if len(shown) > _MOST_SHOWN else []
+    return (*shown[:_MOST_SHOWN], *more)
+
+
+def _differences(want: Any, got: Any, path: str, by: str) -> Iterator[str]:
     if isinstance(want, dict) and isinstance(got, dict):
         for key in sorted(want.keys() | got.keys()):
             if key not in got:
@@ -235,10 +253,10 @@ def differences(want: Any, got: Any, path: str, by: str = "the build record") ->
             elif key not in want:
                 yield f"{path}.{key} is not known"
             else:
-                yield from differences(want[key], got[key], f"{path}.{key}", by)
+                yield from _differences(want[key], got[key], f"{path}.{key}", by)
     elif isinstance(want, list) and isinstance(got, list) and len(want) == len(got):
         for number, (one, other) in enumerate(zip(want, got, strict=True)):
-            yield from differences(one, other, f"{path}[{number}]", by)
+            yield from _differences(one, other, f"{path}[{number}]", by)
     elif isinstance(want, list) and isinstance(got, list):
         yield f"{path} has {len(got)} items, and {by} gives {len(want)}"
     # 1 is True to Python, and not to anybody else.
@@ -251,10 +269,9 @@ def _inputs(parts: Components) -> Iterator[Part]:
 
 
 def _input(part: Part) -> dict[str, Any]:
-    uris = {"deb": "pkg:deb/debian/", "wheel": "pkg:pypi/", "agent": "pkg:pypi/"}
     found: dict[str, Any] = {"name": f"{part.role}: {part.kind} {part.name}"}
-    if part.kind in uris:
-        found["uri"] = f"{uris[part.kind]}{part.name}@{part.version}"
+    if part.kind in URIS:
+        found["uri"] = f"{URIS[part.kind]}{part.name}@{part.version}"
     if part.sha256:
         found["digest"] = {"sha256": part.sha256}
     about = {
@@ -280,7 +297,8 @@ def _name(presented: Mapping[str, Any]) -> str:
     return str(presented["subject"][0]["name"])
 
 
-def _at(value: Any, *path: str) -> Any:
+def at(value: Any, *path: str) -> Any:
+    """What stands at a place of a statement, or None."""
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
     return value

@@ -15,7 +15,7 @@ from troth.errors import Unavailable
 from troth.image.components import Components, Part
 
 if TYPE_CHECKING:
-    from cyclonedx.model.bom import Bom
+    from cyclonedx.model.bom import Bom, BomMetaData
     from cyclonedx.model.component import Component
 
 # RFC 9562, 6.6: a name space of our own, so that our names meet nobody else's.
@@ -54,6 +54,25 @@ def needed() -> None:
         ) from None
 
 
+def metadata(
+    about: "Component", more: dict[str, str | tuple[str, ...]] | None = None
+) -> "BomMetaData":
+    """What a bill of materials is about, without a time."""
+    from cyclonedx.model.bom import BomMetaData
+
+    made = BomMetaData(component=about, properties=properties(more or {}))
+    # Where this is left out the library writes the time at which it was called.
+    made.timestamp = None  # type: ignore[assignment]
+    return made
+
+
+def hashes(*sha256: str) -> list[Any]:
+    """Digests as the library has them."""
+    from cyclonedx.model import HashAlgorithm, HashType
+
+    return [HashType(alg=HashAlgorithm.SHA_256, content=value) for value in sha256]
+
+
 def text(bom: "Bom") -> bytes:
     """The file."""
     from cyclonedx.output.json import JsonV1Dot6
@@ -62,8 +81,7 @@ def text(bom: "Bom") -> bytes:
 
 
 def _bom(parts: Components, name: str) -> "Bom":
-    from cyclonedx.model import HashAlgorithm, HashType
-    from cyclonedx.model.bom import Bom, BomMetaData
+    from cyclonedx.model.bom import Bom
     from cyclonedx.model.component import Component, ComponentType
     from cyclonedx.model.dependency import Dependency
 
@@ -72,7 +90,7 @@ def _bom(parts: Components, name: str) -> "Bom":
         name=name,
         type=ComponentType.FIRMWARE,
         bom_ref=f"image:{parts.image}",
-        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=parts.image)],
+        hashes=hashes(parts.image),
         properties=properties(
             {
                 "build-record-sha256": parts.record,
@@ -81,19 +99,14 @@ def _bom(parts: Components, name: str) -> "Bom":
             }
         ),
     )
-    metadata = BomMetaData(
-        component=image,
-        properties=properties({"not-looked-into": tuple(one.words for one in parts.unseen)}),
-    )
-    # Where this is left out the library writes the time at which it was called.
-    metadata.timestamp = None  # type: ignore[assignment]
+    about = metadata(image, {"not-looked-into": tuple(one.words for one in parts.unseen)})
     made = _Made(parts, name).components()
     # Of each at the top once: the library's own way compares each with each.
     tree = Dependency(ref=image.bom_ref, dependencies=[Dependency(ref=c.bom_ref) for c in made])
     return Bom(
         components=made,
         serial_number=uuid.uuid5(SPACE, seen),
-        metadata=metadata,
+        metadata=about,
         dependencies=[tree],
     )
 
@@ -128,7 +141,6 @@ class _Made:
         return made
 
     def _component(self, part: Part) -> "Component":
-        from cyclonedx.model import HashAlgorithm, HashType
         from cyclonedx.model.component import Component, ComponentScope, ComponentType
 
         kinds = {"file": ComponentType.FILE, "root": ComponentType.CONTAINER}
@@ -145,9 +157,7 @@ class _Made:
             type=kind,
             bom_ref=self._reference(f"{part.role}:{part.kind}:{part.name}@{part.version}{where}"),
             scope=ComponentScope.EXCLUDED if part.role == "builder" else ComponentScope.REQUIRED,
-            hashes=[HashType(alg=HashAlgorithm.SHA_256, content=part.sha256)]
-            if part.sha256
-            else (),
+            hashes=hashes(part.sha256) if part.sha256 else (),
             purl=_purl(part, self._parts),
             licenses=licences(part.licences or ()),
             components=[self._component(one) for one in inner],
