@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -144,13 +144,10 @@ def plan(source: Path, *, python: str) -> Plan:
         raise Misuse(
             f"{PROJECT} takes its build backend out of the source itself, which no hash pins"
         )
-    found = pins.read(
-        requirements,
-        name=REQUIREMENTS,
-        python=python,
-        machine=_MACHINES.get(platform.machine(), architecture.AMD64),
-    )
-    _check_pinned(system.get("requires"), found, python)
+    # A machine of a third kind is read for as the commonest; most backends are for every one.
+    machine = _MACHINES.get(platform.machine(), architecture.AMD64)
+    found = pins.read(requirements, name=REQUIREMENTS, python=python, machine=machine)
+    _check_pinned(system.get("requires"), found, pins.environment(python, machine))
     return Plan(
         backend=backend,
         pins=found,
@@ -169,14 +166,13 @@ def _file(source: Path, name: str, fix: str) -> bytes:
         return place.read_bytes()
 
 
-def _check_pinned(requires: Any, found: tuple[Pin, ...], python: str) -> None:
+def _check_pinned(requires: Any, found: tuple[Pin, ...], rules: Mapping[str, str]) -> None:
     """That all which the project asks for at its build is there, in a version that it takes."""
     if not isinstance(requires, list) or not all(isinstance(one, str) for one in requires):
         raise Misuse(
             f"{PROJECT} does not say what its build requires", fix="add requires (PEP 518)"
         )
     requirements = pins.packaging("requirements")
-    rules = pins.environment(python, architecture.AMD64)
     plain = pins.packaging("utils").canonicalize_name
     versions = {pin.name: pin.version for pin in found}
     for text in requires:
