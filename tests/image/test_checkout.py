@@ -308,8 +308,33 @@ def test_a_folder_that_nobody_else_has(repository: Path, tmp_path: Path) -> None
     (app / "app" / "new.py").unlink()
     (app / "app" / "main.py").unlink()
     refused("app/main.py")
+    (app / "app").rmdir()
+    (app / "app").write_bytes(b"")  # a file where the commit has a folder
+    refused("app")
     with pytest.raises(Misuse, match="in no checkout"):
         committed.source_of(tmp_path, "https://example.org/x")
+
+
+def test_a_file_of_requirements_that_nobody_else_has(repository: Path) -> None:
+    """It decides the lock, and whoever has the commit alone could not read the recipe."""
+    app = repository / "some"
+    (app / "troth.toml").write_bytes(RECIPE + b'[python]\nrequirements = "pins.txt"\n')
+    git(repository, "commit", "-qam", "two")
+    (app / "pins.txt").write_bytes(b"")
+    with pytest.raises(Misuse, match=r"is not what its commit .* holds: pins.txt"):
+        committed.source_of(app, "https://example.org/x")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "three")
+    assert committed.source_of(app, "https://example.org/x").made == ()
+
+
+def test_a_folder_whose_name_is_no_text(repository: Path) -> None:
+    there = repository / os.fsdecode(b"\xff")
+    (repository / "some").rename(there)
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "two")
+    with pytest.raises(Misuse, match="is no folder of a repository"):
+        committed.source_of(there, "https://example.org/x")
 
 
 def test_what_is_made_and_not_kept(repository: Path) -> None:

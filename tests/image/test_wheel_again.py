@@ -129,6 +129,18 @@ def test_sources_that_do_not_say_how(
         wheel_again.plan(source, python=PYTHON)
 
 
+def test_what_another_machine_asks_for(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (source / "pyproject.toml").write_text(
+        "[build-system]\nbuild-backend = 'a'\nrequires = [\"b; platform_machine == 'aarch64'\"]"
+    )
+    for machine in ("x86_64", "riscv64"):
+        monkeypatch.setattr(platform, "machine", lambda name=machine: name)
+        assert wheel_again.plan(source, python=PYTHON).backend == "a"
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    with pytest.raises(Misuse, match="lacks b"):
+        wheel_again.plan(source, python=PYTHON)
+
+
 def test_what_leads_out_of_the_source_is_not_read(source: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside.txt"
     outside.write_text(GOOD)

@@ -166,7 +166,8 @@ def build_twice(
         found = differences(first, second, words=sentence) + tuple(
             f"{name}{ending} differs"
             for ending in _BESIDE
-            if first.with_suffix(ending).read_bytes() != second.with_suffix(ending).read_bytes()
+            if companions.of(first, ending).read_bytes()
+            != companions.of(second, ending).read_bytes()
         )
         files = {
             companions.of(out, ending).name: [companions.of(first, ending).read_bytes()]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from troth.errors import Misuse, Unavailable
-from troth.image import checkout, recipe
+from troth.image import checkout, recipe, rootfs
 from troth.image import lock as locks
 from troth.image.checkout import Blob, Source
 from troth.image.files import disk
@@ -34,7 +34,7 @@ def source_of(app: Path, url: str, *, tag: str = "") -> Source:
         Malformed, Unavailable: as `checkout.listed`.
     """
     try:
-        said = git("rev-parse", "--show-prefix", "HEAD", folder=app).decode()
+        said = os.fsdecode(git("rev-parse", "--show-prefix", "HEAD", folder=app))
     except Unavailable as error:
         raise Misuse(
             f"{app} is in no checkout of git's with a commit ({error})",
@@ -76,7 +76,7 @@ def _same(path: Path, blob: Blob) -> bool:
     """Whether a file is what git keeps under an object's name."""
     try:
         mode = path.lstat().st_mode
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     if stat.S_ISLNK(mode):
         data, kind = os.fsencode(path.readlink()), checkout.LINK
@@ -100,6 +100,8 @@ def _used(app: Path) -> Iterator[str]:
         if isinstance(item.get("file"), str):
             yield str(Path(item["file"]))
     loaded = recipe.load(app)
+    if loaded.requirements is not None:
+        yield loaded.requirements.path
     root = app / loaded.brings
     if loaded.brings and root.resolve().is_relative_to(app.resolve()):
         every = sorted(root.rglob("*")) if root.is_dir() else [root]
@@ -108,11 +110,7 @@ def _used(app: Path) -> Iterator[str]:
         place = app / rule.source
         if not place.is_dir():
             yield rule.source
-        for path in sorted(place.rglob("*")) if place.is_dir() else ():
-            parts = path.relative_to(place).parts
-            unread = any(part.startswith(".") or part == "__pycache__" for part in parts)
-            if not unread and path.suffix != ".pyc" and (path.is_symlink() or not path.is_dir()):
-                yield str(path.relative_to(app))
+        yield from (str(path.relative_to(app)) for path in rootfs.taken(place))
 
 
 def _ignored(app: Path, names: list[str]) -> list[str]:

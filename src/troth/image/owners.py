@@ -54,19 +54,16 @@ def owners(
     wanted: dict[str, list[str]] = {}
     for path in paths:
         source = source_of(path)
-        made = "" if source == path else f", compiled from {source} by the image's own Python"
         near = _near(source, own)
         if near:
-            found[path] = near + made
+            found[path] = near + _made(path)
         else:
             wanted.setdefault(source.lstrip("/"), []).append(path)
     if lock is None or store is None or not wanted:
         return found
     for name, who in _packages(lock, store, frozenset(wanted)):
         for path in wanted[name]:
-            source = source_of(path)
-            made = "" if source == path else f", compiled from {source} by the image's own Python"
-            found[path] = who + made
+            found[path] = who + _made(path)
     return found
 
 
@@ -76,6 +73,12 @@ def source_of(path: str) -> str:
     if pure.suffix != ".pyc" or pure.parent.name != "__pycache__":
         return path
     return str(pure.parent.parent / f"{pure.name.split('.')[0]}.py")
+
+
+def _made(path: str) -> str:
+    """How bytecode came to be, to follow who brought its source."""
+    source = source_of(path)
+    return "" if source == path else f", compiled from {source} by the image's own Python"
 
 
 def _near(path: str, app: frozenset[str]) -> str:

@@ -202,14 +202,20 @@ def _app_files(tree: Tree, folder: Path, rule: FileRule, machine: Architecture) 
             return
         if not source.is_dir():
             raise Misuse(f"{rule.source} is not in the app's folder", fix=_missing(folder))
-        for path in sorted(source.rglob("*")):
-            parts = tuple(_plain(part, path) for part in path.relative_to(source).parts)
-            if any(part.startswith(".") or part == "__pycache__" for part in parts):
-                continue
-            if path.suffix == ".pyc" or (path.is_dir() and not path.is_symlink()):
-                continue
+        for path in taken(source):
+            parts = (_plain(part, path) for part in path.relative_to(source).parts)
             target = f"{rule.target}/{'/'.join(parts)}".lstrip("/")
             _app_file(tree, path, target, rule, machine)
+
+
+def taken(source: Path) -> Iterator[Path]:
+    """What goes into an image of a folder of the app's: no hidden files, and no bytecode."""
+    for path in sorted(source.rglob("*")):
+        parts = path.relative_to(source).parts
+        if any(part.startswith(".") or part == "__pycache__" for part in parts):
+            continue
+        if path.suffix != ".pyc" and (path.is_symlink() or not path.is_dir()):
+            yield path
 
 
 def _missing(folder: Path) -> str:

@@ -146,12 +146,7 @@ def plan(source: Path, *, python: str, machine: Architecture = AMD64) -> Plan:
         raise Misuse(
             f"{PROJECT} takes its build backend out of the source itself, which no hash pins"
         )
-    found = pins.read(
-        requirements,
-        name=REQUIREMENTS,
-        python=python,
-        machine=machine,
-    )
+    found = pins.read(requirements, name=REQUIREMENTS, python=python, machine=machine)
     _check_pinned(system.get("requires"), found, pins.environment(python, machine))
     return Plan(
         backend=backend,
@@ -212,6 +207,7 @@ def build(
         Misuse, Malformed: as `plan`.
         Unavailable: as `plan`; no network for the backend's packages; the backend fails.
     """
+    # A machine of a third kind is read for as the commonest; most backends are for every one.
     machine = _MACHINES.get(platform.machine(), AMD64)
     how = plan(source, python=_version(python), machine=machine)
     with disk("building the wheel"), TemporaryDirectory(prefix="troth-wheel-") as name:

@@ -180,6 +180,20 @@ def test_values_that_nest_by_reference() -> None:
     assert "nests too deep" in found.told[0]
 
 
+@pytest.mark.parametrize("kind", [b"<", b"("], ids=["set", "tuple"])
+def test_a_large_value_at_many_places(kind: bytes) -> None:
+    """Some MiB that stand there a hundred thousand times: not shown each time, nor compared."""
+    many = 100_000
+    items = b"\xf3" + (1 << 22).to_bytes(4, "little") + bytes(1 << 22) + b"r\0\0\0\0" * many
+    head = importlib.util.MAGIC_NUMBER + HASHED.to_bytes(4, "little") + bytes(8)
+    one, other = (
+        head + kind + (many + 2).to_bytes(4, "little") + items + last for last in (b"N", b"T")
+    )
+    words, cause = told(one, other)
+    assert "too many values" in words[0]
+    assert cause is None
+
+
 @given(data=st.data())
 def test_damaged_bytecode_never_raises_anything_else(data: st.DataObject) -> None:
     one = pyc(

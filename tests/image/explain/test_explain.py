@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from tests.image import made
 from tests.image.explain import elves
 
-from troth.image import compare
+from troth.image import compare, unpack_wheel
 from troth.image.compare import Difference
-from troth.image.explain import causes, contents, explain, sentence
+from troth.image.explain import causes, contents, explain, sentence, texts
 from troth.wire import cpio, eif
 from troth.wire.eif import Eif, Kind, Section
 
@@ -157,6 +157,7 @@ def test_what_is_in_a_compressed_file() -> None:
     ("fields", "words", "cause"),
     [
         ({"mtime": 1700000000}, "member m: time: none and 2023-11-14 22:13:20Z", causes.TIME),
+        ({"mtime": 1 << 60}, "member m: time: none and 9999-12-31 23:59:59Z", causes.TIME),
         ({"mode": 0o600}, "member m: mode: 000644 and 000600", causes.MODE),
         ({"uname": "me"}, "member m: owner: 0:0 : and 0:0 me:", causes.OWNER),
     ],
@@ -258,6 +259,36 @@ def test_a_bomb_is_not_unpacked() -> None:
                 packed.write(bytes(1 << 20))
         bombs.append(out.getvalue())
     assert contents("x.gz", *bombs).told == ("the header's time is none and 1970-01-01 00:00:01Z",)
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA], ids=["bzip2", "lzma"])
+def test_a_bomb_in_a_zip_is_not_unpacked(how: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's `zipfile` unpacks what these packed all at once, however little is asked for."""
+    bombs = []
+    for last in (b"1", b"2"):
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", how) as archive:
+            archive.writestr("m", bytes(1 << 20) + last)
+        bombs.append(out.getvalue())
+    called: list[int] = []
+    monkeypatch.setattr(zipfile, "_get_decompressor", called.append)
+    assert contents("x.zip", *bombs).kind == ""
+    assert called == []
+
+
+def test_a_zip_of_nothing_but_names() -> None:
+    """As many as there is room for are not made into objects first."""
+    row = b"PK\1\2" + bytes(24) + (1).to_bytes(2, "little") + bytes(16) + b"m"
+    rows = row * (unpack_wheel.MAX_MEMBERS + 1)
+    end = b"PK\5\6" + bytes(4) + b"\xff\xff" * 2 + len(rows).to_bytes(4, "little")
+    one, other = (b"PK\3\4" + last + rows + end + bytes(6) for last in (b"1", b"2"))
+    assert contents("x.zip", one, other).kind == ""
+
+
+def test_lines_without_number_are_not_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert contents("x", b"a\nb\n", b"b\na\n").cause is causes.ORDER
+    monkeypatch.setattr(texts, "_MOST_LINES", 1)
+    assert contents("x", b"a\nb\n", b"b\na\n").cause is None
 
 
 def test_sections_that_overlap_without_end() -> None:

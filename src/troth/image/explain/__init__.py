@@ -6,6 +6,7 @@ from troth.image.compare import Difference, first_difference
 from troth.image.explain import archives, bytecode, causes, elf, texts
 from troth.image.explain.causes import Cause
 from troth.image.explain.told import Told, short
+from troth.image.hardware import again
 
 _DEEPEST: Final = 3
 _HEADS: Final = (
@@ -15,7 +16,6 @@ _HEADS: Final = (
     (b"BZh", "bzip2"),
 )
 _TAR: Final = slice(257, 262)
-_VERSION: Final = slice(0x20E, 0x210)  # where Linux's boot header says where its version stands
 _VALUES: Final = {
     "BuildTime": causes.TIME,
     "BuildToolVersion": causes.TROTH,
@@ -131,18 +131,11 @@ def _words(first: str, second: str) -> Told:
 
 
 def _kernel(a: bytes, b: bytes) -> Told:
-    versions = [_version(data) for data in (a, b)]
+    versions = [again.named(data) for data in (a, b)]
     if versions[0] != versions[1]:
         words = f"Linux {versions[0] or 'of no version'} and {versions[1] or 'of no version'}"
         return Told(kind="kernel", told=(short(words, 300),), cause=causes.PACKAGE)
     return Told(kind="kernel", told=(), cause=causes.PACKAGE)
-
-
-def _version(data: bytes) -> str:
-    if data[0x202:0x206] != b"HdrS":
-        return ""
-    at = int.from_bytes(data[_VERSION], "little") + 0x200
-    return data[at : at + 200].partition(b"\0")[0].decode("latin-1")
 
 
 def _by_owner(owner: str) -> Cause | None:

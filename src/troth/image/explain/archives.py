@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from troth.errors import Malformed
+from troth.image import unpack_wheel
 from troth.image.explain.causes import COMPRESSOR, FILES, MODE, ORDER, OWNER, TIME, Cause
 from troth.image.explain.told import Told, short
 from troth.wire.reader import Reader
@@ -19,6 +20,7 @@ MOST: Final = 64 << 20
 """Bytes of one member, or of one file unpacked; what is larger is told of as bytes."""
 _MOST_MEMBERS: Final = 20_000
 _TOLD: Final = 5
+_LAST_SECOND: Final = 253_402_300_799  # of the year 9999, the last that a date has
 
 Inner = Callable[[str, bytes, bytes], Told]
 Fields = dict[str, tuple[Any, Cause | None]]
@@ -27,12 +29,14 @@ Fields = dict[str, tuple[Any, Cause | None]]
 def zips(a: bytes, b: bytes, inner: Inner) -> Told | None:
     """Two zip archives: wheels, eggs, jars."""
     try:
-        archives = [zipfile.ZipFile(io.BytesIO(x)) for x in (a, b)]
-        lists = [archive.infolist() for archive in archives]
+        (first, mine_listed), (second, theirs_listed) = (
+            unpack_wheel.opened(x, "zip") for x in (a, b)
+        )
+        lists = [mine_listed, theirs_listed]
         if max(map(len, lists)) > _MOST_MEMBERS:
             return None
         mine, theirs = ({item.filename: _of_zip(item) for item in members} for members in lists)
-        readers = [lambda name, z=archive: _bounded(z.open(name)) for archive in archives]
+        readers = [lambda name, z=archive: _bounded(z.open(name)) for archive in (first, second)]
         found = _members(mine, theirs, readers, inner=inner)
     except Exception:  # noqa: BLE001 - of hostile bytes the libraries raise more than they say
         return None
@@ -136,7 +140,7 @@ def _of_zip(item: zipfile.ZipInfo) -> Fields:
 
 def _of_tar(item: tarfile.TarInfo) -> Fields:
     return {
-        "time": (_instant(max(0, min(int(item.mtime), 2**40))) if item.mtime else "none", TIME),
+        "time": (_instant(max(0, min(int(item.mtime), _LAST_SECOND))), TIME),
         "mode": (f"{item.mode:06o}", MODE),
         "owner": (f"{item.uid}:{item.gid} {item.uname}:{item.gname}", OWNER),
         "kind": (item.type, None),

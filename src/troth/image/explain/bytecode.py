@@ -1,5 +1,6 @@
 """Two files of Python bytecode: their headers, and the first thing in their code that differs."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,7 +15,9 @@ HEADER: Final = 16
 _LEAST_MAGIC: Final = 3495  # of Python 3.11, whose code objects are as those of 3.14
 _MOST_MAGIC: Final = 3700
 _MOST_STEPS: Final = 400_000
+_STEP: Final = 4096  # bytes that are compared in the time of a step
 _DEEPEST: Final = 200
+_SHOWN: Final = 200
 _WAYS: Final = {
     0: "its source's time",
     1: "its source's hash, unchecked",
@@ -94,13 +97,14 @@ class _Budget:
 
 def _walk(a: Any, b: Any, where: str, budget: _Budget, depth: int = 0) -> Iterator[Found]:
     """The differences, outer code before what is in it."""
-    budget.spend(1 + (len(a.items) if isinstance(a, Group) else 0), depth)
+    budget.spend(1 + (len(a.items) if isinstance(a, Group) else _steps(a)), depth)
     if isinstance(a, Code) and isinstance(b, Code):
         name = f"{short(a.name)} (line {a.fields['first line']})"
         for field, value in a.fields.items():
             yield from _walk(value, b.fields[field], f"code of {name}: {field}", budget, depth + 1)
     elif isinstance(a, Group) and isinstance(b, Group) and a.kind == b.kind:
         if a.kind in ("set", "frozenset") and _same_items(a, b):
+            budget.spend(sum(map(_steps, a.items)), depth)
             if a.items != b.items:
                 yield f"{where}: the order of a set", a, b
             return
@@ -112,10 +116,22 @@ def _walk(a: Any, b: Any, where: str, budget: _Budget, depth: int = 0) -> Iterat
         yield where, a, b
 
 
+def _steps(value: Any) -> int:
+    """What it costs beyond one to compare a value itself: a large one may stand at many places."""
+    inner = value.value if isinstance(value, Plain) else None
+    if isinstance(inner, tuple):  # a large number's sign and digits
+        inner = inner[1]
+    return len(inner) // _STEP if isinstance(inner, (bytes, str)) else 0
+
+
 def _same_items(a: Group, b: Group) -> bool:
+    if len(a.items) != len(
+        b.items
+    ):  # the second's many would cost, and only the first's are paid for
+        return False
     if not all(isinstance(item, Plain) for item in (*a.items, *b.items)):
         return False
-    return sorted(map(repr, a.items)) == sorted(map(repr, b.items))
+    return Counter(a.items) == Counter(b.items)
 
 
 def _shown(value: Any) -> str:
@@ -127,8 +143,10 @@ def _shown(value: Any) -> str:
             return f"a {kind} of {len(items)}"
         case Plain(kind="bytes", value=data):
             return f"{len(data)} bytes"
-        case Plain(kind="str" | "int", value=inner) if not isinstance(inner, tuple):
-            return short(ascii(inner))
+        case Plain(kind="str", value=str() as text):
+            return short(ascii(text[:_SHOWN]))
+        case Plain(kind="int", value=int() as number):
+            return str(number)
         case Plain(kind=kind, value=None):
             return str(kind)
         case Plain(kind=kind):

@@ -16,6 +16,7 @@ from troth.image.explain.causes import (
 from troth.image.explain.told import Told
 
 _AROUND: Final = 200
+_MOST_LINES: Final = 1 << 20  # that are sorted: each is an object then
 _STRING: Final = re.compile(rb"[\x20-\x7e]{4,}")
 _MONTH: Final = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _TIME: Final = re.compile(
@@ -44,7 +45,7 @@ def explain(a: bytes, b: bytes, at: int) -> Told | None:
     """What two texts have that is not the same; of other bytes the printable text around the place."""
     if a.replace(b"\r\n", b"\n") == b.replace(b"\r\n", b"\n"):
         return Told(told=("only their line ends differ",), cause=LINE_ENDS)
-    if b"\0" not in a and b"\0" not in b:
+    if b"\0" not in a and b"\0" not in b and max(_lines(a), _lines(b)) <= _MOST_LINES:
         lines = [sorted(x.splitlines()) for x in (a, b)]
         if lines[0] == lines[1]:
             return Told(told=("the same lines in another order",), cause=ORDER)
@@ -55,6 +56,10 @@ def explain(a: bytes, b: bytes, at: int) -> Told | None:
             words = [x[0].decode("ascii")[:120] if x else "none" for x in found]
             return Told(told=(f"there stands {words[0]} and {words[1]}",), cause=cause)
     return None
+
+
+def _lines(data: bytes) -> int:
+    return data.count(b"\n") + data.count(b"\r")
 
 
 def _alike(pattern: "re.Pattern[bytes]", pieces: list[bytes], cause: Cause) -> bool:

@@ -18,7 +18,7 @@ CONFIG: Final = ".config"
 """What `troth kernel build -o FILE` writes beside it ends so."""
 _MOST_CONFIG: Final = 4 << 20
 _BOOT: Final = (0x202, b"HdrS")
-_VERSION: Final = 0x20E
+_VERSION: Final = 0x20E  # where Linux's boot header says where its version stands
 
 
 def is_kernel(data: bytes | memoryview) -> bool:
@@ -42,10 +42,15 @@ def claimed(path: Path, data: bytes) -> bool:
 
 def version(data: bytes) -> str:
     """What a kernel calls itself, up to the first space; empty where it does not."""
+    return named(data).partition(" ")[0]
+
+
+def named(data: bytes) -> str:
+    """All that a kernel says of its version and its making; empty where it does not."""
     if not is_kernel(data):
         return ""
     at = int.from_bytes(data[_VERSION : _VERSION + 2], "little") + 0x200
-    return data[at : at + 100].partition(b"\0")[0].partition(b" ")[0].decode("latin-1")
+    return data[at : at + 200].partition(b"\0")[0].decode("latin-1")
 
 
 def config(path: Path) -> bytes | None:
