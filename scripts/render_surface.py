@@ -15,12 +15,11 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from troth.image import bytecode, locking, rootfs, surface_build
+from troth.image import locking, rootfs, surface_build
 from troth.image.brought import bring
-from troth.image.store import digest
+from troth.image.memo import Memo
 from troth.image.surface_names import PROGRAMS
 from troth.image.surface_words import KINDS
-from troth.image.tree import Tree
 
 REPOSITORY: Final = Path(__file__).parents[1]
 EXAMPLES: Final = REPOSITORY / "examples"
@@ -41,31 +40,9 @@ _NAMED: Final = (
 _QUIET: Final = ("setuid", "setgid", "world_writable", "units", "unread")
 _LEAST: Final = 50_000  # bytes that are told as a tenth of a megabyte
 _COMPILER: Final = re.compile(r"[0-9a-f]{64}  (\S.*)$", re.MULTILINE)
-_compiled: dict[tuple[str, str], bytes | None] = {}
-_compile = bytecode.compile_all
 
 
-def compile_once(tree: Tree, *, python: str, strict: frozenset[str], interpreter: Tree) -> None:
-    """As `bytecode.compile_all`, which several trees with the same files need not wait for again."""
-    tag = "cpython-" + python.replace(".", "")
-    sources = [(p, n) for p, n in sorted(tree.files()) if p.endswith(".py")]
-    new = Tree()
-    for path, node in sources:
-        if (path, digest(node.data)) not in _compiled:
-            new.add_file(path, node.data, owner=node.owner)
-    _compile(new, python=python, strict=strict, interpreter=interpreter)
-    for path, node in sources:
-        folder, _, name = path.rpartition("/")
-        cached = f"{folder}/__pycache__/{name.removesuffix('.py')}.{tag}.pyc"
-        key = (path, digest(node.data))
-        if key not in _compiled:
-            _compiled[key] = new[cached].data if cached in new else None
-        data = _compiled[key]
-        if data is not None:
-            tree.add_file(cached, data, owner=node.owner)
-
-
-def report(name: str) -> tuple[dict[str, Any], str]:
+def report(name: str, memo: Memo) -> tuple[dict[str, Any], str]:
     """The surface of an example, and what compiled its program."""
     with tempfile.TemporaryDirectory() as place:
         ignored = shutil.ignore_patterns("bin", "target", "image.tar", "__pycache__")
@@ -81,8 +58,8 @@ def report(name: str) -> tuple[dict[str, Any], str]:
             locking.make(folder, store=Store.of_user())
         recipe, lock, store = locking.ensure(folder)
         brought = bring(folder, recipe, lock.oci)
-        tree, linux = rootfs.make(folder, recipe, lock, store, brought=brought)
-        return surface_build.report(recipe, lock, tree, linux, brought), made_by
+        with rootfs.make(folder, recipe, lock, store, brought=brought, memo=memo) as made:
+            return surface_build.report(recipe, lock, made.tree, made.kernel, brought), made_by
 
 
 def compiler(said: str) -> str:
@@ -147,10 +124,12 @@ def shown(text: str, name: str) -> str:
 
 def main(names: list[str]) -> int:
     """Write the reports of these examples, or of all."""
-    bytecode.compile_all = compile_once
     text = PAGE.read_text("utf-8")
-    for name in names or [*PINNED, *COMPILED, *OTHERS]:
-        there, made = shown(text, name), section(*report(name))
+    with tempfile.TemporaryDirectory() as folder:
+        memo = Memo(folder=Path(folder), key=b"of this run alone")
+        found = {name: report(name, memo) for name in names or [*PINNED, *COMPILED, *OTHERS]}
+    for name, what in found.items():
+        there, made = shown(text, name), section(*what)
         text = text.replace(f"{opening(name)}\n{there}\n", f"{opening(name)}\n{made}\n")
     PAGE.write_text(text, encoding="utf-8")
     return 0

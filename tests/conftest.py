@@ -30,6 +30,9 @@ settings.load_profile("troth")
 # The tests of Ctrl-C mean programs as a terminal starts them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# No build of the tests remembers an earlier one: below a file there is no place for the key.
+os.environ["XDG_STATE_HOME"] = os.devnull
+
 REPOSITORY = Path(__file__).parents[1]
 HOW_TO_GET_IT = "scripts/install_optional.sh installs what can be installed"
 

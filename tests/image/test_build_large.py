@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from troth.image import build
+from troth.image import build, rootfs
 from troth.image.tree import Tree
 from troth.wire import ramdisk
 
@@ -17,19 +17,16 @@ def test_what_nobody_would_unpack_is_not_compressed(
 
     def squeeze(archives: list[Any], **_: object) -> list[bytes]:
         squeezed.extend(archives)
-        return [b"".join(archive) for archive in archives]
+        return [b"".join(piece for chunk in archive for piece in chunk) for archive in archives]
 
-    monkeypatch.setattr(build, "squeeze", squeeze)
-    monkeypatch.setattr(build.rootfs, "interpreter", lambda *_: Tree())
+    monkeypatch.setattr(build.squeeze, "squeeze", squeeze)
     monkeypatch.setattr(ramdisk, "MAX_UNPACKED", 4000)
     tree = Tree()
     tree.add_file("init", b"#!", owner="troth", executable=True)
     tree.add_file("app/model", bytes(size), owner="app")
 
-    class Lock:
-        suite = "trixie"
-
-    first, second = build._ramdisks(tree, Lock(), None, ())  # type: ignore[arg-type]
+    made = rootfs.Rootfs(tree, None, None)  # type: ignore[arg-type]
+    first, second = build._ramdisks(made, (), None)
     assert len(squeezed) == compressed
     assert [entry.path for entry in ramdisk.read(b"".join(first))] == ["init"]
     assert "app/model" in [entry.path for entry in ramdisk.read(b"".join(second))]

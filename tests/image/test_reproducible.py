@@ -15,6 +15,7 @@ from troth.image import build as builder
 from troth.image import bytecode, check
 from troth.image.build import Built
 from troth.image.check import Environment
+from troth.image.interpreter import Interpreter
 from troth.image.store import digest
 from troth.image.tree import Tree
 from troth.runtime import unpack
@@ -141,7 +142,8 @@ def test_bytecode_does_not_depend_on_what_was_compiled_before(built: Built) -> N
             tree.add_link(entry.path, bytes(entry.data).decode(), owner="x")
         elif entry.kind == 0o100000 and not entry.path.endswith(".pyc"):
             tree.add_file(entry.path, bytes(entry.data), owner="x", executable=True)
-    bytecode.compile_all(tree, python="3.13", strict=frozenset(), interpreter=tree)
+    with Interpreter(tree, python="3.13") as tool:
+        bytecode.compile_all(tree, python="3.13", strict=frozenset(), interpreter=tool)
     made = {path: node.data for path, node in tree.files() if path.endswith(".pyc")}
     assert made == {p: bytes(e.data) for p, e in whole.items() if p.endswith(".pyc")}
     assert len(made) > 300

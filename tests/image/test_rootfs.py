@@ -29,7 +29,8 @@ def make(folder: Path, recipe: Recipe, package: bytes) -> None:
     )  # fmt: skip
     store = Store(folder=folder / "store")
     store.put(package, sha256=digest(package), name="only.deb")
-    rootfs.make(folder, recipe, held, store)
+    with rootfs.make(folder, recipe, held, store):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -7,34 +7,53 @@ import zlib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.image.conftest import Sample
 
-from troth.errors import Misuse
 from troth.image import rootfs, squeeze, squeeze_worker
 from troth.image.locking import ensure
-from troth.image.tree import Tree
-from troth.wire import ramdisk
+from troth.image.memo import Memo
+from troth.wire import cpio, ramdisk
+from troth.wire.cpio import Entry
 
-ARCHIVES = [[b"a" * 1000, memoryview(b"b" * 3000)], [bytes(range(256)) * 9000], []]
+ARCHIVES = [
+    [[b"a" * 1000, memoryview(b"b" * 3000)], [b"a" * 1000]],
+    [[bytes(range(256)) * 9000]],
+    [[]],
+    [],
+]
 
 
 @pytest.mark.network
-def test_what_comes_out_is_what_went_in(sample: Sample) -> None:
+def test_what_comes_out_is_what_went_in(sample: Sample, tmp_path: Path) -> None:
     recipe, lock, store = ensure(sample.folder, store=sample.store)
-    tree, _ = rootfs.make(sample.folder, recipe, lock, store)
-    first, second = (squeeze.squeeze(ARCHIVES, interpreter=tree, python="3.13") for _ in range(2))
-    assert first == second
-    for pieces, packed in zip(ARCHIVES, first, strict=True):
+    memo = Memo(folder=tmp_path, key=bytes(32))
+    with rootfs.make(sample.folder, recipe, lock, store) as made:
+        tool = made.interpreter
+        fresh = squeeze.squeeze(ARCHIVES, interpreter=tool)
+        kept, again = (squeeze.squeeze(ARCHIVES, interpreter=tool, memo=memo) for _ in range(2))
+    assert fresh == kept == again
+    assert len(list(tmp_path.iterdir())) == 4  # chunks, of which none is another
+    for chunks, packed in zip(ARCHIVES, fresh, strict=True):
         assert len(packed) % ramdisk.ALIGNMENT == 0
         tool = zlib.decompressobj(31)
-        assert tool.decompress(packed) == b"".join(pieces)
+        assert tool.decompress(packed) == b"".join(piece for chunk in chunks for piece in chunk)
+        assert tool.eof
         assert packed[:9] == b"\x1f\x8b\x08\0\0\0\0\0\0"  # no name, no time
     assert squeeze_worker.LEVEL == 4
 
 
-def test_without_an_interpreter() -> None:
-    with pytest.raises(Misuse, match="no loader"):
-        squeeze.squeeze(ARCHIVES, interpreter=Tree(), python="3.13")
+@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=9), max_size=60))
+def test_where_a_chunk_begins_is_the_same_whatever_is_beside_it(names: list[str]) -> None:
+    paths = [f"a/{number}{name}".replace("/.", "/_") for number, name in enumerate(names)]
+    paths = [path for path in paths if "\0" not in path and path.count("/") == 1]
+    entries = [Entry(path="a", mode=0o40755), *(Entry(path=p, mode=0o100644) for p in paths)]
+    chunks = list(cpio.chunks(entries, squeeze.begins))
+    assert len(chunks) == 1 + sum(map(squeeze.begins, paths))
+    assert b"".join(p for chunk in chunks for p in chunk) == b"".join(cpio.pack(entries))
+    assert squeeze.begins("usr")
+    assert 0.5 < sum(squeeze.begins(f"a/{n}") for n in range(6400)) / 100 < 2
 
 
 @pytest.mark.parametrize("name", ["absent", "a\0b"])

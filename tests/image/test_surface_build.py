@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,8 @@ def test_a_flag_takes_the_place_of_the_table(
     folder = shutil.copytree(sample.folder, tmp_path / "app")
     with (folder / "troth.toml").open("a") as recipe:
         recipe.write("\n[budget]\nfiles = 10\n")
-    monkeypatch.setattr(rootfs, "make", lambda *_, **__: (None, None))
+    nothing = nullcontext(rootfs.Rootfs(None, None, None))  # type: ignore[arg-type]
+    monkeypatch.setattr(rootfs, "make", lambda *_, **__: nothing)
     monkeypatch.setattr(surface_build, "report", lambda *_, **__: built.record["surface"])
     with pytest.raises(OverBudget) as caught:
         builder.build(folder, store=sample.store, budget=budget.of_text("elf=1"))
@@ -96,8 +98,8 @@ def test_an_earlier_build_as_the_budget(sample: Sample, built: Built, tmp_path: 
     folder = shutil.copytree(sample.folder, tmp_path / "app")
     (folder / "app" / "more.py").write_text("x = 1\n")
     recipe, lock, store = locking.ensure(folder, store=sample.store)
-    tree, linux = rootfs.make(folder, recipe, lock, store)
-    surface = surface_build.report(recipe, lock, tree, linux, None)
+    with rootfs.make(folder, recipe, lock, store) as made:
+        surface = surface_build.report(recipe, lock, made.tree, made.kernel, None)
     with pytest.raises(OverBudget, match=r"files is \d+, 2 over \d+ \(by app \+2\)"):
         budget.hold(surface, limits)  # the file, and what it is compiled to
 

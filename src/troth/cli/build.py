@@ -23,6 +23,7 @@ def build(
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     kernel: Name | None = None,
     check: bool = False,
+    fresh: bool = False,
     budget: str | None = None,
     source_git: str | None = None,
     source_tag: str | None = None,
@@ -53,6 +54,8 @@ def build(
         kernel: in the place of the recipe's, which changes what the image measures to; the hardware
             kernel is built first where there is none yet.
         check: build twice, in two different environments, and compare; exit 1 if they differ.
+        fresh: do every step, also those whose results are remembered from earlier builds of the same inputs;
+            --check and --source-git do so, too.
         budget: the most that the image's attack surface may have, in the place of `[budget]` in the
             recipe: numbers, or the build record of an earlier build, of which none may grow. Exit 1 and
             nothing written if one is over.
@@ -66,9 +69,11 @@ def build(
     from troth.cli._surface import budget_of
     from troth.image import build as builder
     from troth.image import companions, nix
+    from troth.image.memo import Memo
     from troth.image.recipe import load
     from troth.wire import json as strict
 
+    memo = None if fresh or check or source_git else Memo.of_user()
     app, root = app_of(app, bring, kernel=kernel)
     recipe = load(app)
     limits = budget_of(budget)
@@ -87,7 +92,7 @@ def build(
         measurements, sha256, differences = result.measurements, result.sha256, result.differences
     else:
         with progress() as tell:
-            built = builder.build(app, kernel=used, root=root, budget=limits, say=tell)
+            built = builder.build(app, kernel=used, root=root, budget=limits, memo=memo, say=tell)
             builder.write(replace(built, record={**built.record, **source}), place)
         measurements, sha256 = built.measurements, built.sha256
     if nix_out is not None and flake is not None:

@@ -7,6 +7,7 @@ Found by following the imports in its files, those inside functions too. The fun
 import ast
 import hashlib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -30,8 +31,7 @@ def files() -> Iterator[tuple[str, bytes]]:
         if name in found:
             continue
         found[name] = path.read_bytes()
-        tree = ast.parse(found[name])
-        todo += _imports(tree.body, everywhere=path.name != "__init__.py")
+        todo += _imported(found[name], everywhere=path.name != "__init__.py")
         # A package is loaded before what is in it.
         todo += [module[:i] for i, letter in enumerate(module) if letter == "."]
     yield from sorted(found.items())
@@ -51,6 +51,12 @@ def _file(module: str) -> Path | None:
         if path.is_file():
             return path
     return None
+
+
+@lru_cache(maxsize=512)
+def _imported(source: bytes, *, everywhere: bool) -> tuple[str, ...]:
+    """Modules of troth's that a file may load; parsing it is what takes time, and a build asks twice."""
+    return tuple(_imports(ast.parse(source).body, everywhere=everywhere))
 
 
 def _imports(body: list[ast.stmt], *, everywhere: bool) -> Iterator[str]:

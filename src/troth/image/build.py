@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from troth._version import __version__
 from troth.image import budget as budgets
-from troth.image import companions, locking, record, rootfs, surface_build
+from troth.image import companions, locking, record, rootfs, squeeze, surface_build
 from troth.image import recipe as recipes
 from troth.image.brought import bring
 from troth.image.budget import Budget
@@ -17,10 +17,9 @@ from troth.image.files import write_together
 from troth.image.kernel import COMMAND_LINE, Kernel
 from troth.image.keys import suite
 from troth.image.lock import Lock
+from troth.image.memo import Memo
 from troth.image.recipe import Recipe
-from troth.image.squeeze import squeeze
 from troth.image.store import Store
-from troth.image.tree import Tree
 from troth.platforms.nitro.measure import measure
 from troth.wire import cpio, eif, json, ramdisk
 
@@ -56,6 +55,7 @@ def build(
     kernel: str | None = None,
     root: Path | None = None,
     budget: Budget | None = None,
+    memo: Memo | None = None,
     say: Callable[[str], object] = lambda _: None,
 ) -> Built:
     """Builds an app's image from its recipe and lock.
@@ -67,6 +67,7 @@ def build(
         root: the container image or folder that the app's root is taken from, in the place of where
             the recipe says.
         budget: what the image may have, in the place of the recipe's.
+        memo: what earlier builds made of the same inputs; without one each step is done.
         say: told each step.
 
     Raises:
@@ -83,10 +84,11 @@ def build(
     brought = bring(folder, recipe, lock.oci, source=root)
     if brought is not None:
         recipe = replace(recipe, memory=recipe.memory or brought.memory())
-    tree, linux = rootfs.make(folder, recipe, lock, place, brought=brought)
-    surface = surface_build.report(recipe, lock, tree, linux, brought)
-    budgets.hold(surface, Budget(limits=recipe.budget) if budget is None else budget)
-    ramdisks = _ramdisks(tree, lock, place, () if brought is None else brought.entries)
+    with rootfs.make(folder, recipe, lock, place, brought=brought, memo=memo) as made:
+        tree, linux = made.tree, made.kernel
+        surface = surface_build.report(recipe, lock, tree, linux, brought)
+        budgets.hold(surface, Budget(limits=recipe.budget) if budget is None else budget)
+        ramdisks = _ramdisks(made, () if brought is None else brought.entries, memo)
     image = _assemble(ramdisks, linux, recipe, lock)
     with ThreadPoolExecutor(max_workers=1) as beside:
         measured = beside.submit(measure, image)
@@ -113,6 +115,7 @@ def build(
             image=image,
             sha256=sha256,
             nitro=registers,
+            memo=memo,
         ),
     )
 
@@ -142,25 +145,24 @@ def write(built: Built, out: Path) -> None:
 
 
 def _ramdisks(
-    tree: Tree, lock: Lock, store: Store, root: tuple[cpio.Entry, ...]
+    made: rootfs.Rootfs, root: tuple[cpio.Entry, ...], memo: Memo | None
 ) -> list[tuple[bytes | memoryview, ...]]:
     """The first is troth's and the kernel's, so that apps share PCR1; the second is the app's.
 
     Both are compressed, but a second one with a root that the app brings, which may be of any size, or
     that is larger than what anybody unpacks.
     """
-    entries = (*tree.entries(), *root)
+    entries = (*made.tree.entries(), *root)
     boot = [entry for entry in entries if _is_boot(entry.path)]
     rest = [entry for entry in entries if not _is_boot(entry.path)]
-    plain = [cpio.pack(_with_folders(part, entries)) for part in (boot, rest)]
-    large = sum(len(piece) for piece in plain[1]) > ramdisk.MAX_UNPACKED
+    archives = [
+        list(cpio.chunks(_with_folders(part, entries), squeeze.begins)) for part in (boot, rest)
+    ]
+    large = sum(len(p) for chunk in archives[1] for p in chunk) > ramdisk.MAX_UNPACKED
     last = 1 if root or large else 2
-    squeezed = squeeze(
-        plain[:last],
-        interpreter=rootfs.interpreter(tree, lock, store),
-        python=suite(lock.suite).python,
-    )
-    return [*((archive,) for archive in squeezed), *plain[last:]]
+    squeezed = squeeze.squeeze(archives[:last], interpreter=made.interpreter, memo=memo)
+    plain = [tuple(piece for chunk in archive for piece in chunk) for archive in archives[last:]]
+    return [*((archive,) for archive in squeezed), *plain]
 
 
 def _assemble(

@@ -2,11 +2,15 @@
 
 import lzma
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from troth.errors import Malformed
 from troth.image import deb
+from troth.image.lock import Lock
+from troth.image.memo import Memo, recall
+from troth.image.store import Store
 
 WANTED: Final = ("virtio_mmio", "vmw_vsock_virtio_transport", "nsm")
 """Everything else is loaded because one of these depends on it."""
@@ -39,6 +43,33 @@ class Kernel:
     version: str
     modules: tuple[tuple[str, bytes], ...] = ()
     config: bytes = b""
+
+
+def of_lock(lock: Lock, store: Store, memo: Memo | None = None) -> Kernel:
+    """The kernel of the package that a lock names.
+
+    Args:
+        lock: an app's.
+        store: holds the package.
+        memo: remembers what is taken from it.
+
+    Raises:
+        Malformed: as `take`.
+        Unavailable: it is not in the store.
+    """
+    package, raw = lock.kernel, lock.machine.raw
+
+    def taken(_: Sequence[int]) -> list[list[bytes]]:
+        data = store.get(sha256=package.sha256, name=package.file)
+        made = take(data, name=package.file, raw=raw)
+        modules = (part for name, module in made.modules for part in (name.encode(), module))
+        return [[made.image, made.version.encode(), made.config, *modules]]
+
+    (parts,) = recall(memo, "kernel", [(package.sha256, str(raw))], taken)
+    image, version, config, *rest = map(bytes, parts)
+    names = (name.decode() for name in rest[::2])
+    modules = tuple(zip(names, rest[1::2], strict=True))
+    return Kernel(image=image, version=version.decode(), modules=modules, config=config)
 
 
 def take(package: bytes, *, name: str, raw: bool = False) -> Kernel:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from troth._version import __version__
 from troth.errors import Malformed
-from troth.image import agent_parts, deb
+from troth.image import agent_parts, packages
 from troth.image import lock as locks
 from troth.image import recipe as recipes
 from troth.image.brought import Brought
@@ -17,6 +17,7 @@ from troth.image.hardware import options
 from troth.image.hardware.inputs import inputs
 from troth.image.kernel import Kernel
 from troth.image.lock import Deb, Lock
+from troth.image.memo import Memo
 from troth.image.recipe import Recipe
 from troth.image.store import Store, digest
 from troth.image.tree import Tree
@@ -41,6 +42,7 @@ def make(
     image: eif.Eif,
     sha256: str,
     nitro: Mapping[str, str],
+    memo: Memo | None = None,
 ) -> dict[str, Any]:
     """The record of one build.
 
@@ -57,6 +59,7 @@ def make(
         image: what came out.
         sha256: of the image's file.
         nitro: its registers.
+        memo: remembers what packages say of themselves.
 
     Raises:
         Malformed: a package does not say what it is from.
@@ -66,9 +69,9 @@ def make(
         recipe_bytes = (folder / recipes.FILE).read_bytes()
         lock_bytes = (folder / locks.FILE).read_bytes()
     count = Counter(node.owner for _, node in tree.files())
-    packages = [
-        {"kind": "deb", **_package(d, store), "files": count[d.name]} for d in lock.debs
-    ] + [
+    debs = zip(lock.debs, packages.said(lock.debs, store, memo), strict=True)
+    builders = zip(lock.builder, packages.said(lock.builder, store, memo), strict=True)
+    rows = [{"kind": "deb", **_package(d, said), "files": count[d.name]} for d, said in debs] + [
         {"kind": "wheel", "name": w.name, "version": w.version, "sha256": w.sha256}
         for w in lock.all_wheels
     ]
@@ -83,9 +86,9 @@ def make(
         "suite": lock.suite,
         "architecture": lock.architecture,
         "archive_keys": list(lock.keys),
-        "kernel": {"asked": asked, **_kernel(recipe, lock, linux, store)},
-        "packages": packages,
-        **({"builder": [_package(d, store) for d in lock.builder]} if lock.builder else {}),
+        "kernel": {"asked": asked, **_kernel(recipe, lock, linux, store, memo)},
+        "packages": rows,
+        **({"builder": [_package(d, said) for d, said in builders]} if lock.builder else {}),
         "app": sorted(app, key=lambda item: item["path"]),
         **({} if brought is None else {"root": dict(brought.record)}),
         "surface": dict(surface),
@@ -98,11 +101,14 @@ def make(
     }
 
 
-def _kernel(recipe: Recipe, lock: Lock, linux: Kernel, store: Store) -> dict[str, Any]:
+def _kernel(
+    recipe: Recipe, lock: Lock, linux: Kernel, store: Store, memo: Memo | None
+) -> dict[str, Any]:
     """Which kernel it is, and from what: of the hardware kernel all that decides its bytes."""
     common = {"kind": recipe.kernel, "version": linux.version, "sha256": digest(linux.image)}
     if recipe.kernel != "hardware":
-        return {**common, "package": _package(lock.kernel, store)}
+        (said,) = packages.said([lock.kernel], store, memo)
+        return {**common, "package": _package(lock.kernel, said)}
     made = inputs()
     package = {"name": made.source.name, "version": made.source.version}
     return {
@@ -116,10 +122,8 @@ def _kernel(recipe: Recipe, lock: Lock, linux: Kernel, store: Store) -> dict[str
     }
 
 
-def _package(package: Deb, store: Store) -> dict[str, Any]:
+def _package(package: Deb, said: Mapping[str, str]) -> dict[str, Any]:
     """A package and the source package that it was built from, as it says itself."""
-    data = store.get(sha256=package.sha256, name=package.file)
-    said = deb.control(data, name=package.file)
     match = _SOURCE.fullmatch(said.get("Source", package.name))
     if match is None:
         raise Malformed(f"is from {said['Source']!r}, which is no source", field=package.file)

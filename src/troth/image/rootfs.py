@@ -1,35 +1,36 @@
 """The file system of an image, in memory: packages, wheels, the agent, the app, and what ties them."""
 
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from stat import S_IFDIR, S_IFMT
 from typing import Any, Final
 
-from troth.errors import Malformed, Misuse
+from troth.errors import Misuse
 from troth.image import (
     agent_parts,
     bytecode,
-    deb,
     foreign,
-    kernel,
+    packages,
     scratch,
     slim,
     startable,
-    unpack_wheel,
 )
+from troth.image import kernel as kernels
 from troth.image.architecture import Architecture
 from troth.image.brought import Brought
 from troth.image.files import disk
 from troth.image.hardware import kept
+from troth.image.interpreter import Interpreter
 from troth.image.keys import suite
-from troth.image.lock import Deb, Lock, Wheel
+from troth.image.lock import Lock
+from troth.image.memo import Memo
 from troth.image.process import Process
 from troth.image.recipe import FileRule, Recipe, check_place
 from troth.image.store import Store
-from troth.image.tree import Tree, merged
+from troth.image.tree import Tree
 from troth.wire import json
 
 AGENT: Final = "usr/lib/troth"
@@ -45,25 +46,37 @@ _ETC: Final = {
     "etc/hostname": "enclave\n",
 }
 _INIT: Final = "#!/usr/bin/python{python} -IS\n"
-# Where a package may put nothing: the agent's own places, and what turns its interpreter or loader
-# elsewhere. Any other code of a package may be the agent's too, for that is what its interpreter,
-# standard library and C library are. They are the archive's, under pinned keys, and measured. A
-# wheel's files stay below the folder of wheels, which is on the app's path only: with -I -S nobody
-# reads a `.pth` or a `sitecustomize` for the agent, whoever brings it.
-_AGENTS: Final = (
-    "etc/ld.so.cache", "etc/ld.so.preload", "etc/troth", "init", "rootfs", "usr/bin/pybuilddir.txt",
-    "usr/bin/pyvenv.cfg", "usr/lib/python313.zip", "usr/lib/troth", "usr/pyvenv.cfg",
-)  # fmt: skip
-_AT_ONCE: Final = min(8, os.cpu_count() or 1)
 _MAX_APP_FILE: Final = 1 << 30
 COMPILE: Final = "compile"
 """A script beside the recipe that makes the programs which the recipe names."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rootfs:
+    """What goes into an image; to be closed, for the interpreter is unpacked on disk.
+
+    Attributes:
+        tree: all files, but those of a root that is brought.
+        kernel: beside them.
+        interpreter: that works on the image.
+    """
+
+    tree: Tree
+    kernel: kernels.Kernel
+    interpreter: Interpreter
+
+
+@contextmanager
 def make(
-    folder: Path, recipe: Recipe, lock: Lock, store: Store, *, brought: Brought | None = None
-) -> tuple[Tree, kernel.Kernel]:
-    """Everything that goes into an image, and its kernel.
+    folder: Path,
+    recipe: Recipe,
+    lock: Lock,
+    store: Store,
+    *,
+    brought: Brought | None = None,
+    memo: Memo | None = None,
+) -> Iterator[Rootfs]:
+    """Everything that goes into an image.
 
     Args:
         folder: the app's.
@@ -71,6 +84,7 @@ def make(
         lock: that fits it.
         store: holds what the lock names.
         brought: the root that the app brings, which lies beside this one, or None.
+        memo: remembers what packages hold and what was compiled.
 
     Raises:
         Misuse: two parts bring different files at one path; a library is missing; the app's entry is
@@ -82,9 +96,10 @@ def make(
     tree = Tree()
     for name in _MOUNT_POINTS:
         tree.add_folder(name, owner="image")
-    _install(tree, lock.debs, store)
-    _wheels(tree, lock.wheels, store, f"usr/local/lib/python{python}/dist-packages")
-    _wheels(tree, lock.agent_wheels, store, f"{AGENT}/lib")
+    packages.install(tree, lock.debs, store, memo)
+    wheels = f"usr/local/lib/python{python}/dist-packages"
+    packages.install_wheels(tree, lock.wheels, store, into=wheels, memo=memo)
+    packages.install_wheels(tree, lock.agent_wheels, store, into=f"{AGENT}/lib", memo=memo)
     _agent(tree, python)
     for rule in recipe.files:
         _app_files(tree, folder, rule, lock.machine)
@@ -95,19 +110,16 @@ def make(
     config = _config(tree, recipe, brought, lock.machine)
     tree.add_file("etc/troth/app.json", config, owner="image")
     slim.close(tree, base=frozenset(package.name for package in lock.debs if package.base))
-    bytecode.compile_all(
-        tree,
-        python=python,
-        strict=frozenset({"app", "troth"}),
-        interpreter=interpreter(tree, lock, store),
-    )
-    linux = _kernel(recipe, lock, store)
-    for name, module in linux.modules:
-        tree.add_file(f"{MODULES}/{name}", module, owner=lock.kernel.name)
-    if linux.modules:
-        names = "".join(f"{name}\n" for name, _ in linux.modules)
-        tree.add_file(f"{MODULES}/load", names.encode("ascii"), owner="troth")
-    return tree, linux
+    with _interpreter(tree, lock, store, memo) as interpreter:
+        strict = frozenset({"app", "troth"})
+        bytecode.compile_all(tree, python=python, strict=strict, interpreter=interpreter, memo=memo)
+        linux = _kernel(recipe, lock, store, memo)
+        for name, module in linux.modules:
+            tree.add_file(f"{MODULES}/{name}", module, owner=lock.kernel.name)
+        if linux.modules:
+            names = "".join(f"{name}\n" for name, _ in linux.modules)
+            tree.add_file(f"{MODULES}/load", names.encode("ascii"), owner="troth")
+        yield Rootfs(tree, linux, interpreter)
 
 
 def app_files(folder: Path, recipe: Recipe, machine: Architecture) -> Tree:
@@ -122,16 +134,17 @@ def app_files(folder: Path, recipe: Recipe, machine: Architecture) -> Tree:
     return tree
 
 
-def interpreter(image: Tree, lock: Lock, store: Store) -> Tree:
-    """What holds the interpreter that works on the image: its own, or one of this machine's kind."""
-    if not lock.builder:
-        return image
-    tree = Tree()
-    _install(tree, [replace(package, base=True) for package in lock.builder], store)
-    return tree
+def _interpreter(image: Tree, lock: Lock, store: Store, memo: Memo | None) -> Interpreter:
+    """The interpreter that works on the image: its own, or one of this machine's kind."""
+    tree = image
+    if lock.builder:
+        tree = Tree()
+        slimmed = [replace(package, base=True) for package in lock.builder]
+        packages.install(tree, slimmed, store, memo)
+    return Interpreter(tree, python=suite(lock.suite).python)
 
 
-def _kernel(recipe: Recipe, lock: Lock, store: Store) -> kernel.Kernel:
+def _kernel(recipe: Recipe, lock: Lock, store: Store, memo: Memo | None) -> kernels.Kernel:
     """The kernel that the recipe asks for.
 
     Raises:
@@ -142,42 +155,7 @@ def _kernel(recipe: Recipe, lock: Lock, store: Store) -> kernel.Kernel:
         if built is None:
             raise kept.Missing
         return built
-    source = store.get(sha256=lock.kernel.sha256, name=lock.kernel.file)
-    return kernel.take(source, name=lock.kernel.file, raw=lock.machine.raw)
-
-
-def _install(tree: Tree, packages: Sequence[Deb], store: Store) -> None:
-    """Packages in their order; several are unpacked at once, because that is most of the work."""
-
-    def read(package: Deb) -> list[tuple[str, deb.Member]]:
-        data = store.get(sha256=package.sha256, name=package.file)
-        return list(_kept(data, owner=package.name, base=package.base))
-
-    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-        for package, members in zip(packages, pool.map(read, packages), strict=True):
-            for path, member in members:
-                deb.place(member, tree, path, owner=package.name)
-
-
-def _kept(data: bytes, *, owner: str, base: bool) -> Iterator[tuple[str, deb.Member]]:
-    """What an image has of a package, and where."""
-    for member in deb.members(data, name=owner):
-        path = merged(member.path)
-        if any(path == place or path.startswith(f"{place}/") for place in _AGENTS):
-            raise Malformed(f"holds /{path}, which no package of Debian's has", field=owner)
-        if not path or slim.unread(path) or (base and not slim.kept_of_base(path)):
-            continue
-        yield path, member
-
-
-def _wheels(tree: Tree, wheels: tuple[Wheel, ...], store: Store, into: str) -> None:
-    for wheel in wheels:
-        data = store.get(sha256=wheel.sha256, name=wheel.file)
-        for path, content in unpack_wheel.files(data, name=wheel.file):
-            # Tests of libraries are code that nothing runs; type stubs are none at all.
-            if path.endswith(".pyi") or "/tests/" in path:
-                continue
-            tree.add_file(f"{into}/{path}", content, owner=wheel.name)
+    return kernels.of_lock(lock, store, memo)
 
 
 def _agent(tree: Tree, python: str) -> None:

@@ -50,7 +50,7 @@ def kept_of_base(path: str) -> bool:
 
 def is_library(path: str) -> bool:
     """Whether the path is where the loader looks for shared libraries."""
-    return str(PurePosixPath(path).parent) in LIBRARIES and ".so" in path
+    return ".so" in path and path.rpartition("/")[0] in LIBRARIES
 
 
 def close(tree: Tree, *, base: frozenset[str]) -> None:

@@ -76,15 +76,18 @@ class Tree:
                 f"/{plain} comes from {there.owner} and, with other content, from {node.owner}"
             )
         self._nodes[plain] = node
-        for parent in PurePosixPath(plain).parents:
-            name = str(parent)
-            if name == ".":
-                continue
-            above = self._nodes.setdefault(name, Node(S_IFDIR | 0o755, b"", "troth"))
-            # A link would lead the file to where it is not looked for, such as the agent's modules.
-            if S_IFMT(above.mode) != S_IFDIR:
+        above = plain
+        while "/" in above:
+            above = above.rpartition("/")[0]
+            folder = self._nodes.get(above)
+            if folder is None:
+                self._nodes[above] = Node(S_IFDIR | 0o755, b"", "troth")
+            elif S_IFMT(folder.mode) == S_IFDIR:
+                break  # and so is all that is above it
+            else:
+                # A link would lead the file to where it is not looked for, such as the agent's modules.
                 raise Misuse(
-                    f"/{plain} of {node.owner} lies below /{name} of {above.owner}, which is no folder"
+                    f"/{plain} of {node.owner} lies below /{above} of {folder.owner}, which is no folder"
                 )
 
     def remove(self, path: str) -> None:
@@ -115,7 +118,11 @@ class Tree:
     def entries(self) -> tuple[Entry, ...]:
         """Everything, as an archive takes it; folders in which nothing is left are dropped."""
         kept = {p: n for p, n in self._nodes.items() if n.mode & 0o170000 != S_IFDIR}
-        folders = {str(parent) for path in kept for parent in PurePosixPath(path).parents}
+        folders: set[str] = set()
+        for path in kept:
+            above = path
+            while "/" in above and (above := above.rpartition("/")[0]) not in folders:
+                folders.add(above)
         kept |= {
             path: node
             for path, node in self._nodes.items()

@@ -5,7 +5,7 @@ from 1, owner and group 0, time 0, fixed link counts, four-byte padding; so equa
 bytes everywhere. The reader is strict and refuses what an unpacker could be tricked with.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 from typing import Final
@@ -63,6 +63,21 @@ def pack(entries: Iterable[Entry]) -> tuple[bytes | memoryview, ...]:
     Raises:
         Misuse: a path that the reader would refuse, or a file of 4 GiB or more.
     """
+    return tuple(piece for chunk in chunks(entries, lambda _: False) for piece in chunk)
+
+
+def chunks(
+    entries: Iterable[Entry], begins: Callable[[str], bool]
+) -> Iterator[list[bytes | memoryview]]:
+    """The same archive, cut where `begins` says of a path that a chunk begins there.
+
+    Args:
+        entries: as for `pack`.
+        begins: asked of each path.
+
+    Raises:
+        Misuse: as `pack`.
+    """
     ordered = sorted(entries, key=lambda entry: entry.path.encode("utf-8"))
     folders: set[str] = set()
     seen: set[str] = set()
@@ -75,6 +90,10 @@ def pack(entries: Iterable[Entry]) -> tuple[bytes | memoryview, ...]:
             raise Misuse(f"can't be packed: {error}") from None
         if len(entry.data) > MAX_FILE:
             raise Misuse(f"{entry.path} is too large for a cpio archive")
+        if number > 1 and begins(entry.path):
+            yield [*result, bytes(small)]
+            result.clear()
+            small.clear()
         small += _header(entry, number)
         if len(entry.data) < JOIN_BELOW:
             small += entry.data
@@ -86,7 +105,7 @@ def pack(entries: Iterable[Entry]) -> tuple[bytes | memoryview, ...]:
             result.append(bytes(small))
             small.clear()
     small += _header(Entry(path=TRAILER, mode=0), 0)
-    return (*result, bytes(small))
+    yield [*result, bytes(small)]
 
 
 def _header(entry: Entry, number: int) -> bytes:

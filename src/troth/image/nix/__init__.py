@@ -51,7 +51,9 @@ def make(
         )
     if recipe.architecture != DEFAULT:
         raise Misuse(f"only images for {DEFAULT} are written out for Nix")
-    tree, _ = rootfs.make(folder, replace(recipe, kernel=kernel or recipe.kernel), lock, place)
+    recipe = replace(recipe, kernel=kernel or recipe.kernel)
+    with rootfs.make(folder, recipe, lock, place) as made:
+        tree = made.tree
     rows = list(_rows(tree, lock))
     python = suite(lock.suite).python
     document = {

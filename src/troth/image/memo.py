@@ -1,0 +1,185 @@
+"""What the steps of earlier builds made of the same inputs, so that a build after a small change is a short one.
+
+A step is a function of bytes alone: packages unpacked, sources compiled, files compressed. Its result lies in
+the user's cache under the digest of all that it was made from, troth's own code included, and is authenticated
+with a key of this machine's: a cache that was carried here from elsewhere says nothing. Whoever can read that
+key can put anything into an image that is built with its help. So what is to prove something (`troth build
+--check`, `troth rebuild`, `troth up`) builds without, and compares.
+"""
+
+import contextlib
+import hashlib
+import hmac
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from stat import S_ISREG
+from typing import Final
+
+from troth.errors import Malformed
+from troth.image.files import cache_folder
+from troth.wire.reader import Reader
+
+MOST: Final = 2 << 30
+"""Bytes that are kept; what was not used for longest goes first."""
+_KEY_SIZE: Final = 32
+_MAC_SIZE: Final = hashlib.sha256().digest_size
+_CODE: Final = ("image", "wire", "agent")
+
+Parts = Sequence[bytes | memoryview]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memo:
+    """Results of steps.
+
+    Attributes:
+        folder: holds them, a file each.
+        key: with which they are authenticated; no other machine's.
+        most: bytes that are kept.
+    """
+
+    folder: Path
+    key: bytes
+    most: int = MOST
+
+    @classmethod
+    def of_user(cls) -> "Memo | None":
+        """The user's, or None where there is no place for it: then each step is done."""
+        try:
+            key = _key(_state_folder() / "memo.key")
+        except (OSError, RuntimeError):  # without a home, too
+            return None
+        return cls(folder=cache_folder() / "made", key=key)
+
+    def get(self, name: str) -> list[bytes] | None:
+        """A result's parts, or None where it is not there, or not as it was left."""
+        try:
+            data = (self.folder / name).read_bytes()
+            with contextlib.suppress(OSError):
+                os.utime(self.folder / name)
+        except OSError:
+            return None
+        view = memoryview(data)
+        if not hmac.compare_digest(data[:_MAC_SIZE], self._mac(name, [view[_MAC_SIZE:]])):
+            return None
+        reader = Reader(data[_MAC_SIZE:])
+        try:
+            sizes = [reader.uint(8, "size") for _ in range(reader.uint(8, "count"))]
+            return [reader.take(size, "part") for size in sizes]
+        except Malformed:
+            return None
+
+    def put(self, name: str, parts: Parts) -> None:
+        """Keeps a result. A full disk, say, keeps nothing, and is no error."""
+        sizes = [len(parts), *map(len, parts)]
+        body = [b"".join(size.to_bytes(8, "big") for size in sizes), *parts]
+        with contextlib.suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(prefix=".", dir=self.folder)
+            try:
+                with os.fdopen(handle, "wb") as out:
+                    out.writelines([self._mac(name, body), *body])
+                Path(temporary).replace(self.folder / name)
+            except OSError:
+                Path(temporary).unlink(missing_ok=True)
+            self._prune()
+
+    def _mac(self, name: str, pieces: Iterable[bytes | memoryview]) -> bytes:
+        running = hmac.new(self.key, name.encode("ascii") + b"\0", "sha256")
+        for piece in pieces:
+            running.update(piece)
+        return running.digest()
+
+    def _prune(self) -> None:
+        with os.scandir(self.folder) as found:
+            files = sorted(((s := item.stat()).st_mtime_ns, s.st_size, item.path) for item in found)
+        left = sum(size for _, size, _ in files)
+        for _, size, path in files:
+            if left <= self.most:
+                break
+            Path(path).unlink(missing_ok=True)
+            left -= size
+
+
+def recall(
+    memo: Memo | None,
+    step: str,
+    tasks: Sequence[Iterable[bytes | memoryview | str]],
+    make: Callable[[Sequence[int]], Sequence[Parts]],
+) -> list[Parts]:
+    """What a step makes of each of several inputs, from memory where that has it.
+
+    Args:
+        memo: None for a build that remembers nothing.
+        step: its name.
+        tasks: for each, all that decides its result, but troth's code.
+        make: does those that are missing, all at once, by their numbers.
+    """
+    if memo is None:
+        return list(make(range(len(tasks))))
+    with ThreadPoolExecutor() as pool:  # large pieces are hashed and read side by side
+        names = list(pool.map(lambda inputs: f"{step}-{_digest(step, inputs)}", tasks))
+        found: list[Parts | None] = list(pool.map(memo.get, names))
+    missing = [number for number, parts in enumerate(found) if parts is None]
+    for number, parts in zip(missing, make(missing) if missing else (), strict=True):
+        memo.put(names[number], parts)
+        found[number] = parts
+    return [parts for parts in found if parts is not None]
+
+
+def _digest(step: str, inputs: Iterable[bytes | memoryview | str]) -> str:
+    running = hashlib.sha256(_code())
+    for item in (step, *inputs):
+        data = item.encode("utf-8") if isinstance(item, str) else item
+        running.update(len(data).to_bytes(8, "big"))
+        running.update(data)
+    return running.hexdigest()
+
+
+@cache
+def _code() -> bytes:
+    """A digest of the code that steps are made of: another troth makes them anew."""
+    running = hashlib.sha256()
+    package = Path(__file__).parent.parent
+    for part in _CODE:
+        for path in sorted((package / part).rglob("*.py")):
+            data = path.read_bytes()
+            running.update(f"{path.relative_to(package)}\0{len(data)}\0".encode())
+            running.update(data)
+    return running.digest()
+
+
+def _state_folder() -> Path:
+    """Where a user's programs keep what is of this machine alone."""
+    base = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "state") / "troth"
+
+
+def _key(path: Path) -> bytes:
+    """The machine's key, made where there is none.
+
+    Raises:
+        OSError: there is no place for it, or it is not this user's alone.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".", dir=path.parent)  # its owner's alone
+        try:
+            with os.fdopen(handle, "wb") as out:
+                out.write(os.urandom(_KEY_SIZE))
+            with contextlib.suppress(FileExistsError):  # another build was first
+                os.link(temporary, path)
+        finally:
+            Path(temporary).unlink()
+    said = path.lstat()
+    key = path.read_bytes()
+    if not S_ISREG(said.st_mode) or said.st_mode & 0o077 or said.st_uid != os.geteuid():
+        raise PermissionError(f"{path} is not its user's alone")
+    if len(key) != _KEY_SIZE:
+        raise OSError(f"{path} holds no key")
+    return key
