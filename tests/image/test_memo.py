@@ -156,13 +156,16 @@ def test_no_place_is_no_error(tmp_path: Path) -> None:
 
 
 def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
-    memo = Memo(folder=tmp_path, key=KEY, most=3500)
-    for number, name in enumerate("abc"):
-        memo.put(name, [bytes(1000)])
+    memo = Memo(folder=tmp_path, key=KEY, most=5000)
+    for number, name in enumerate("abcd"):
+        memo.put(name, [bytes(1200)])
         os.utime(tmp_path / name, (number, number))
     assert memo.get("a") is not None  # so it is the newest
-    memo.put("d", [bytes(1000)])
-    assert {path.name for path in tmp_path.iterdir()} == {"a", "c", "d"}
+    memo.put("e", [bytes(1200)])
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "c", "d", "e"}
+    memo.put("f", [bytes(1250)])  # which would take the place of too many
+    assert memo.get("f") is None
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "c", "d", "e"}
 
 
 @pytest.fixture

@@ -75,8 +75,10 @@ class Memo:
             return None
 
     def put(self, name: str, parts: Parts) -> None:
-        """Keeps a result. A full disk, say, keeps nothing, and is no error."""
+        """Keeps a result, unless it would push out much else. A full disk keeps nothing, and is no error."""
         sizes = [len(parts), *map(len, parts)]
+        if sum(sizes) > self.most // 4:
+            return
         body = [b"".join(size.to_bytes(8, "big") for size in sizes), *parts]
         with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
