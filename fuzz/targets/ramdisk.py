@@ -13,7 +13,7 @@ def _run(data: bytes) -> None:
     found = ramdisk.read(data)
     written = b"".join(cpio.pack(found))
     plain = ramdisk.read(written)
-    packed = ramdisk.read(ramdisk.padded(gzip.compress(written, mtime=0)))
+    packed = ramdisk.read(ramdisk.padded([gzip.compress(written, mtime=0)]))
     same([_seen(e) for e in packed], [_seen(e) for e in plain], "a ramdisk compressed")
 
 
@@ -29,7 +29,7 @@ def _seeds() -> Iterable[bytes]:
     for entries in ([], some):
         archive = b"".join(cpio.pack(entries))
         yield archive
-        yield ramdisk.padded(gzip.compress(archive, mtime=0))
+        yield ramdisk.padded([gzip.compress(archive, mtime=0)])
         yield gzip.compress(archive, compresslevel=0, mtime=0)
 
 

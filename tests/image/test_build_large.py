@@ -17,7 +17,9 @@ def test_what_nobody_would_unpack_is_not_compressed(
 
     def squeeze(archives: list[Any], **_: object) -> list[bytes]:
         squeezed.extend(archives)
-        return [b"".join(piece for chunk in archive for piece in chunk) for archive in archives]
+        return [
+            b"".join(piece for chunk in archive for piece in chunk.pieces) for archive in archives
+        ]
 
     monkeypatch.setattr(build.squeeze, "squeeze", squeeze)
     monkeypatch.setattr(ramdisk, "MAX_UNPACKED", 4000)
@@ -26,7 +28,7 @@ def test_what_nobody_would_unpack_is_not_compressed(
     tree.add_file("app/model", bytes(size), owner="app")
 
     made = rootfs.Rootfs(tree, None, None)  # type: ignore[arg-type]
-    first, second = build._ramdisks(made, (), None)
+    first, second = build._ramdisks(made, None, None)
     assert len(squeezed) == compressed
     assert [entry.path for entry in ramdisk.read(b"".join(first))] == ["init"]
     assert "app/model" in [entry.path for entry in ramdisk.read(b"".join(second))]

@@ -17,11 +17,10 @@ from troth.image.memo import Memo
 from troth.wire import cpio, ramdisk
 from troth.wire.cpio import Entry
 
+FILES = {"a": b"a" * 1000, "b": memoryview(b"b" * 3000), "c": bytes(range(256)) * 9000, "d": b""}
 ARCHIVES = [
-    [[b"a" * 1000, memoryview(b"b" * 3000)], [b"a" * 1000]],
-    [[bytes(range(256)) * 9000]],
-    [[]],
-    [],
+    list(cpio.chunks([Entry(path=p, mode=0o100644, data=FILES[p]) for p in names], squeeze.begins))
+    for names in ("abc", "bcd", "c", "")
 ]
 
 
@@ -34,11 +33,12 @@ def test_what_comes_out_is_what_went_in(sample: Sample, tmp_path: Path) -> None:
         fresh = squeeze.squeeze(ARCHIVES, interpreter=tool)
         kept, again = (squeeze.squeeze(ARCHIVES, interpreter=tool, memo=memo) for _ in range(2))
     assert fresh == kept == again
-    assert len(list(tmp_path.iterdir())) == 4  # chunks, of which none is another
+    # The number of an entry is in its chunk, and so is the end of the archive.
+    assert len(list(tmp_path.iterdir())) == sum(map(len, ARCHIVES)) == 8
     for chunks, packed in zip(ARCHIVES, fresh, strict=True):
         assert len(packed) % ramdisk.ALIGNMENT == 0
         tool = zlib.decompressobj(31)
-        assert tool.decompress(packed) == b"".join(piece for chunk in chunks for piece in chunk)
+        assert tool.decompress(packed) == b"".join(p for chunk in chunks for p in chunk.pieces)
         assert tool.eof
         assert packed[:9] == b"\x1f\x8b\x08\0\0\0\0\0\0"  # no name, no time
     assert squeeze_worker.LEVEL == 4
@@ -51,7 +51,11 @@ def test_where_a_chunk_begins_is_the_same_whatever_is_beside_it(names: list[str]
     entries = [Entry(path="a", mode=0o40755), *(Entry(path=p, mode=0o100644) for p in paths)]
     chunks = list(cpio.chunks(entries, squeeze.begins))
     assert len(chunks) == 1 + sum(map(squeeze.begins, paths))
-    assert b"".join(p for chunk in chunks for p in chunk) == b"".join(cpio.pack(entries))
+    assert b"".join(p for chunk in chunks for p in chunk.pieces) == b"".join(cpio.pack(entries))
+    ends = [chunk.number + len(chunk.entries) for chunk in chunks]
+    assert [chunk.number for chunk in chunks] == [1, *ends[:-1]]
+    assert [chunk.last for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+    assert ends[-1] == len(entries) + 1
     assert squeeze.begins("usr")
     assert 0.5 < sum(squeeze.begins(f"a/{n}") for n in range(6400)) / 100 < 2
 

@@ -10,6 +10,7 @@ from tests.image.backend import WHEEL
 
 from troth.errors import Malformed, Misuse, TrothError, Unavailable
 from troth.image import wheel_again
+from troth.image.architecture import ARM64
 from troth.image.rebuild import apart
 
 PYTHON = platform.python_version()
@@ -129,16 +130,13 @@ def test_sources_that_do_not_say_how(
         wheel_again.plan(source, python=PYTHON)
 
 
-def test_what_another_machine_asks_for(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_another_machine_asks_for(source: Path) -> None:
     (source / "pyproject.toml").write_text(
         "[build-system]\nbuild-backend = 'a'\nrequires = [\"b; platform_machine == 'aarch64'\"]"
     )
-    for machine in ("x86_64", "riscv64"):
-        monkeypatch.setattr(platform, "machine", lambda name=machine: name)
-        assert wheel_again.plan(source, python=PYTHON).backend == "a"
-    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    assert wheel_again.plan(source, python=PYTHON).backend == "a"
     with pytest.raises(Misuse, match="lacks b"):
-        wheel_again.plan(source, python=PYTHON)
+        wheel_again.plan(source, python=PYTHON, machine=ARM64)
 
 
 def test_what_leads_out_of_the_source_is_not_read(source: Path, tmp_path: Path) -> None:

@@ -23,14 +23,14 @@ def names(data: bytes) -> list[str]:
 
 
 def test_plain_and_compressed_are_the_same() -> None:
-    assert ramdisk.read(PLAIN) == ramdisk.read(GZIP) == ramdisk.read(ramdisk.padded(GZIP))
+    assert ramdisk.read(PLAIN) == ramdisk.read(GZIP) == ramdisk.read(ramdisk.padded([GZIP]))
     assert names(GZIP) == ["a", "b"]
     assert ramdisk.read(memoryview(GZIP)) == ramdisk.read(PLAIN)
 
 
 @pytest.mark.parametrize("size", range(8))
 def test_padding_ends_where_the_next_may_begin(size: int) -> None:
-    padded = ramdisk.padded(bytes(size))
+    padded = ramdisk.padded([bytes(size)])
     assert len(padded) % ramdisk.ALIGNMENT == 0
     assert len(padded) - size < ramdisk.ALIGNMENT
 

@@ -21,15 +21,16 @@ _STARTS: Final = (f"{_NAME}.agent.init", f"{_NAME}.agent.spare")  # what boot.py
 def files() -> Iterator[tuple[str, bytes]]:
     """Paths below the package, sorted, and contents."""
     found: dict[str, bytes] = {}
-    todo = [*_STARTS]
+    todo, seen = [*_STARTS], set[str]()
     while todo:
         module = todo.pop()
+        if module in seen:
+            continue
+        seen.add(module)
         path = _file(module)
         if path is None:
             continue
         name = path.relative_to(_PACKAGE).as_posix()
-        if name in found:
-            continue
         found[name] = path.read_bytes()
         todo += _imported(found[name], everywhere=path.name != "__init__.py")
         # A package is loaded before what is in it.

@@ -11,7 +11,7 @@ from troth._version import __version__
 from troth.image import budget as budgets
 from troth.image import companions, locking, record, rootfs, squeeze, surface_build
 from troth.image import recipe as recipes
-from troth.image.brought import bring
+from troth.image.brought import Brought, bring
 from troth.image.budget import Budget
 from troth.image.files import write_together
 from troth.image.kernel import COMMAND_LINE, Kernel
@@ -86,23 +86,15 @@ def build(
         recipe = replace(recipe, memory=recipe.memory or brought.memory())
     with rootfs.make(folder, recipe, lock, place, brought=brought, memo=memo) as made:
         tree, linux = made.tree, made.kernel
-        surface = surface_build.report(recipe, lock, tree, linux, brought)
-        budgets.hold(surface, Budget(limits=recipe.budget) if budget is None else budget)
-        ramdisks = _ramdisks(made, () if brought is None else brought.entries, memo)
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            packed = beside.submit(_ramdisks, made, brought, memo)
+            surface = surface_build.report(recipe, lock, tree, linux, brought)
+            budgets.hold(surface, Budget(limits=recipe.budget) if budget is None else budget)
+            ramdisks = packed.result()
     image = _assemble(ramdisks, linux, recipe, lock)
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        measured = beside.submit(measure, image)
-        running = hashlib.sha256()
-        for piece in eif.pieces(image):
-            running.update(piece)
-        sha256, registers = running.hexdigest(), measured.result().hex()
-    return Built(
-        name=recipe.name,
-        image=image,
-        sha256=sha256,
-        raw_nsm=recipe.raw_nsm,
-        measurements={"nitro": dict(registers)},
-        record=record.make(
+    with ThreadPoolExecutor(max_workers=2) as beside:
+        measured, summed = beside.submit(measure, image), beside.submit(_sha256, image)
+        inputs = record.inputs(
             folder,
             place,
             recipe=recipe,
@@ -112,12 +104,24 @@ def build(
             brought=brought,
             surface=surface,
             asked=asked,
-            image=image,
-            sha256=sha256,
-            nitro=registers,
             memo=memo,
-        ),
+        )
+        sha256, registers = summed.result(), measured.result().hex()
+    return Built(
+        name=recipe.name,
+        image=image,
+        sha256=sha256,
+        raw_nsm=recipe.raw_nsm,
+        measurements={"nitro": dict(registers)},
+        record={**inputs, **record.outputs(image, sha256, registers)},
     )
+
+
+def _sha256(image: eif.Eif) -> str:
+    running = hashlib.sha256()
+    for piece in eif.pieces(image):
+        running.update(piece)
+    return running.hexdigest()
 
 
 def write(built: Built, out: Path) -> None:
@@ -145,23 +149,24 @@ def write(built: Built, out: Path) -> None:
 
 
 def _ramdisks(
-    made: rootfs.Rootfs, root: tuple[cpio.Entry, ...], memo: Memo | None
+    made: rootfs.Rootfs, brought: Brought | None, memo: Memo | None
 ) -> list[tuple[bytes | memoryview, ...]]:
     """The first is troth's and the kernel's, so that apps share PCR1; the second is the app's.
 
     Both are compressed, but a second one with a root that the app brings, which may be of any size, or
     that is larger than what anybody unpacks.
     """
+    root = () if brought is None else brought.entries
     entries = (*made.tree.entries(), *root)
     boot = [entry for entry in entries if _is_boot(entry.path)]
     rest = [entry for entry in entries if not _is_boot(entry.path)]
     archives = [
         list(cpio.chunks(_with_folders(part, entries), squeeze.begins)) for part in (boot, rest)
     ]
-    large = sum(len(p) for chunk in archives[1] for p in chunk) > ramdisk.MAX_UNPACKED
+    large = sum(len(p) for chunk in archives[1] for p in chunk.pieces) > ramdisk.MAX_UNPACKED
     last = 1 if root or large else 2
     squeezed = squeeze.squeeze(archives[:last], interpreter=made.interpreter, memo=memo)
-    plain = [tuple(piece for chunk in archive for piece in chunk) for archive in archives[last:]]
+    plain = [tuple(p for chunk in archive for p in chunk.pieces) for archive in archives[last:]]
     return [*((archive,) for archive in squeezed), *plain]
 
 
@@ -201,5 +206,9 @@ def _is_boot(path: str) -> bool:
 def _with_folders(part: list[cpio.Entry], entries: Iterable[cpio.Entry]) -> tuple[cpio.Entry, ...]:
     """The entries, with the folders above them."""
     have = {entry.path for entry in part}
-    above = {path[:i] for path in have for i, letter in enumerate(path) if letter == "/"} - have
+    above: set[str] = set()
+    for path in have:
+        while "/" in path and (path := path.rpartition("/")[0]) not in above:
+            above.add(path)
+    above -= have
     return (*part, *(entry for entry in entries if entry.path in above))

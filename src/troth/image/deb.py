@@ -32,6 +32,7 @@ class Member:
         data: of a file.
         target: of a link.
         executable: whether its owner may execute it.
+        known: SHA-256 of the data, where it was taken before; else empty.
     """
 
     path: str
@@ -39,6 +40,7 @@ class Member:
     data: bytes = b""
     target: str = ""
     executable: bool = False
+    known: bytes = b""
 
 
 def members(deb: bytes, *, name: str) -> Iterator[Member]:
@@ -91,9 +93,11 @@ def place(member: Member, tree: Tree, path: str, *, owner: str) -> None:
         if there is None:
             raise Malformed(f"{path} is a name of {member.target}, which it lacks", field=owner)
         first = tree[there]
-        tree.add_file(path, first.data, owner=owner, executable=bool(first.mode & 0o100))
+        executable = bool(first.mode & 0o100)
+        tree.add_file(path, first.data, owner=owner, executable=executable, known=first.known)
     elif member.kind == "file":
-        tree.add_file(path, member.data, owner=owner, executable=member.executable)
+        executable, known = member.executable, member.known
+        tree.add_file(path, member.data, owner=owner, executable=executable, known=known)
 
 
 def control(deb: bytes, *, name: str) -> dict[str, str]:

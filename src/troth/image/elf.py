@@ -139,7 +139,7 @@ def _dynamic(data: bytes, name: str) -> tuple[Needs, int]:
         if kind == _PT_LOAD:
             loads.append((address, offset, size))
         elif kind == _PT_DYNAMIC:
-            dynamic = Reader(data[offset:]).take(size, name)
+            dynamic = Reader(data, at=offset).take(size, name)
         elif kind == _PT_INTERP:
             interpreter = _text(data, offset, name)
     tags = [
@@ -177,7 +177,7 @@ def _segments(data: bytes, name: str) -> list[tuple[int, int, int, int]]:
     size, count = int.from_bytes(data[54:56], "little"), int.from_bytes(data[56:58], "little")
     if size != 56 or table > len(data):
         raise Malformed("has no table of segments", field=name, offset=32)
-    reader = Reader(data[table:], base=table)
+    reader = Reader(data, at=table)
     found = []
     for _ in range(count):
         row = reader.take(size, name)

@@ -19,7 +19,7 @@ from typing import Final, Self
 from troth.errors import Misuse, Unavailable
 from troth.image import slim
 from troth.image.files import disk, write_new
-from troth.image.tree import Tree
+from troth.image.tree import Node, Tree
 
 _LOADER: Final = "usr/lib64/ld-linux-x86-64.so.2"
 _TIMEOUT: Final = 600
@@ -45,7 +45,7 @@ class Interpreter:
         loader = tree.resolve(_LOADER)
         if loader is None:
             raise Misuse("the image has no loader, so no Python")
-        self._files["loader"] = tree[loader].data
+        self._files["loader"] = tree[loader]
 
     def __enter__(self) -> Self:
         return self
@@ -62,9 +62,8 @@ class Interpreter:
     def identity(self) -> bytes:
         """A digest of all of it."""
         running = hashlib.sha256(self._python.encode())
-        for path, data in sorted(self._files.items()):
-            running.update(f"{path}\0{len(data)}\0".encode())
-            running.update(data)
+        for path, node in sorted(self._files.items()):
+            running.update(f"\0{path}\0".encode() + node.sha256())
         return running.digest()
 
     @cached_property
@@ -80,12 +79,12 @@ class Interpreter:
             archive = f"usr/lib/python{self._python.replace('.', '')}.zip"
             (root / archive).parent.mkdir(parents=True)
             with zipfile.ZipFile(root / archive, "x") as sources:
-                for path, data in self._files.items():
+                for path, node in self._files.items():
                     if path.startswith(library) and path.endswith(".py"):
                         # One file in the place of a thousand: that takes a third of the time.
-                        sources.writestr(zipfile.ZipInfo(path.removeprefix(library)), data)
+                        sources.writestr(zipfile.ZipInfo(path.removeprefix(library)), node.data)
                     else:
-                        write_new(root / path, data)
+                        write_new(root / path, node.data)
                         (root / path).chmod(0o755)
         return root
 
@@ -138,14 +137,14 @@ class Interpreter:
         return done.stdout
 
 
-def _files(tree: Tree, python: str) -> Iterator[tuple[str, bytes]]:
+def _files(tree: Tree, python: str) -> Iterator[tuple[str, Node]]:
     """Program, libraries and standard library, by path; what a link leads to under the link's name, too."""
     wanted = (f"usr/bin/python{python}", f"usr/lib/python{python}/", "usr/lib64/")
     for path, node in tree.files():
         if slim.is_library(path) or path.startswith(wanted):
-            yield path, node.data
+            yield path, node
     for path in tree:
         if slim.is_library(path):
             real = tree.resolve(path)
             if real is not None and real != path:
-                yield path, tree[real].data
+                yield path, tree[real]

@@ -28,6 +28,7 @@ MOST: Final = 2 << 30
 """Bytes that are kept; what was not used for longest goes first."""
 _KEY_SIZE: Final = 32
 _MAC_SIZE: Final = hashlib.sha256().digest_size
+_AT_ONCE: Final = 2
 _CODE: Final = ("image", "wire", "agent")
 
 Parts = Sequence[bytes | memoryview]
@@ -64,10 +65,10 @@ class Memo:
                 os.utime(self.folder / name)
         except OSError:
             return None
-        view = memoryview(data)
-        if not hmac.compare_digest(data[:_MAC_SIZE], self._mac(name, [view[_MAC_SIZE:]])):
+        body = memoryview(data)[_MAC_SIZE:]
+        if not hmac.compare_digest(data[:_MAC_SIZE], self._mac(name, [body])):
             return None
-        reader = Reader(data[_MAC_SIZE:])
+        reader = Reader(body)
         try:
             sizes = [reader.uint(8, "size") for _ in range(reader.uint(8, "count"))]
             return [reader.take(size, "part") for size in sizes]
@@ -124,8 +125,8 @@ def recall(
     """
     if memo is None:
         return list(make(range(len(tasks))))
-    with ThreadPoolExecutor() as pool:  # large pieces are hashed and read side by side
-        names = list(pool.map(lambda inputs: f"{step}-{_digest(step, inputs)}", tasks))
+    names = [f"{step}-{_digest(step, inputs)}" for inputs in tasks]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
         found: list[Parts | None] = list(pool.map(memo.get, names))
     missing = [number for number, parts in enumerate(found) if parts is None]
     for number, parts in zip(missing, make(missing) if missing else (), strict=True):

@@ -9,7 +9,7 @@ from troth.errors import Malformed
 from troth.image import deb, slim, unpack_wheel
 from troth.image.lock import Deb, Wheel
 from troth.image.memo import Memo, Parts, recall
-from troth.image.store import Store
+from troth.image.store import Store, digest
 from troth.image.tree import Tree, merged
 from troth.wire import json
 
@@ -82,14 +82,16 @@ def install_wheels(
                 for path, content in unpack_wheel.files(data, name=wheel.file)
                 if not path.endswith(".pyi") and "/tests/" not in path  # which nothing runs
             }
-            result.append([json.canonical(list(found)), *found.values()])
+            rows = [[path, digest(content)] for path, content in found.items()]
+            result.append([json.canonical(rows), *found.values()])
         return result
 
     tasks = [(wheel.file, wheel.sha256) for wheel in wheels]
-    for wheel, (names, *contents) in zip(wheels, recall(memo, "wheel", tasks, read), strict=True):
-        paths = json.parse(bytes(names), field="wheel")
-        for path, content in zip(paths, contents, strict=True):
-            tree.add_file(f"{into}/{path}", bytes(content), owner=wheel.name)
+    for wheel, (table, *contents) in zip(wheels, recall(memo, "wheel", tasks, read), strict=True):
+        rows = json.parse(bytes(table), field="wheel")
+        for (path, sha256), content in zip(rows, contents, strict=True):
+            known = bytes.fromhex(sha256)
+            tree.add_file(f"{into}/{path}", bytes(content), owner=wheel.name, known=known)
 
 
 def kept(data: bytes, *, owner: str, base: bool) -> Iterator[tuple[str, deb.Member]]:
@@ -135,7 +137,8 @@ def _flat(members: Iterator[tuple[str, deb.Member]]) -> list[bytes]:
     """Members as a memo keeps them: a table, and their bytes."""
     rows, parts = [], []
     for path, member in members:
-        rows.append([path, member.kind, member.target, member.executable])
+        sha256 = digest(member.data)
+        rows.append([path, member.kind, member.target, member.executable, sha256])
         parts.append(member.data)
     return [json.canonical(rows), *parts]
 
@@ -143,12 +146,13 @@ def _flat(members: Iterator[tuple[str, deb.Member]]) -> list[bytes]:
 def _members(parts: Parts) -> Iterator[tuple[str, deb.Member]]:
     """The same again."""
     rows = json.parse(bytes(parts[0]), field="package")
-    for (path, kind, target, executable), data in zip(rows, parts[1:], strict=True):
+    for (path, kind, target, executable, sha256), data in zip(rows, parts[1:], strict=True):
         member = deb.Member(
             path=path,
             kind=kind,
             data=bytes(data),
             target=target,
             executable=executable,
+            known=bytes.fromhex(sha256),
         )
         yield path, member

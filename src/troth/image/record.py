@@ -14,7 +14,7 @@ from troth.image import recipe as recipes
 from troth.image.brought import Brought
 from troth.image.files import disk
 from troth.image.hardware import options
-from troth.image.hardware.inputs import inputs
+from troth.image.hardware.inputs import inputs as pinned
 from troth.image.kernel import Kernel
 from troth.image.lock import Deb, Lock
 from troth.image.memo import Memo
@@ -28,7 +28,7 @@ _BUILT_USING = re.compile(r"([a-z0-9][a-z0-9+.-]*) \(= ([0-9A-Za-z.+~:-]+)\)")
 _SEEN_IN: Final = ("Built-Using", "Static-Built-Using")
 
 
-def make(
+def inputs(
     folder: Path,
     store: Store,
     *,
@@ -39,12 +39,9 @@ def make(
     brought: Brought | None,
     surface: Mapping[str, Any],
     asked: str,
-    image: eif.Eif,
-    sha256: str,
-    nitro: Mapping[str, str],
     memo: Memo | None = None,
 ) -> dict[str, Any]:
-    """The record of one build.
+    """What a build's record says of all that went in.
 
     Args:
         folder: the app's.
@@ -56,9 +53,6 @@ def make(
         brought: the root that the app brings, or None.
         surface: what the image holds that somebody could use.
         asked: the kernel that the app's own recipe asks for.
-        image: what came out.
-        sha256: of the image's file.
-        nitro: its registers.
         memo: remembers what packages say of themselves.
 
     Raises:
@@ -92,11 +86,20 @@ def make(
         "app": sorted(app, key=lambda item: item["path"]),
         **({} if brought is None else {"root": dict(brought.record)}),
         "surface": dict(surface),
-        "image": {
-            "sha256": sha256,
-            "size": image.size,
-            "sections": [{"kind": s.kind.name.lower(), "size": s.size} for s in image.sections],
-        },
+    }
+
+
+def outputs(image: eif.Eif, sha256: str, nitro: Mapping[str, str]) -> dict[str, Any]:
+    """What it says of what came out.
+
+    Args:
+        image: the image.
+        sha256: of its file.
+        nitro: its registers.
+    """
+    sections = [{"kind": s.kind.name.lower(), "size": s.size} for s in image.sections]
+    return {
+        "image": {"sha256": sha256, "size": image.size, "sections": sections},
         "nitro": dict(nitro),
     }
 
@@ -109,7 +112,7 @@ def _kernel(
     if recipe.kernel != "hardware":
         (said,) = packages.said([lock.kernel], store, memo)
         return {**common, "package": _package(lock.kernel, said)}
-    made = inputs()
+    made = pinned()
     package = {"name": made.source.name, "version": made.source.version}
     return {
         **common,

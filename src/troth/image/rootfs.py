@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -110,10 +111,11 @@ def make(
     config = _config(tree, recipe, brought, lock.machine)
     tree.add_file("etc/troth/app.json", config, owner="image")
     slim.close(tree, base=frozenset(package.name for package in lock.debs if package.base))
-    with _interpreter(tree, lock, store, memo) as interpreter:
+    with ThreadPoolExecutor(1) as beside, _interpreter(tree, lock, store, memo) as interpreter:
+        taken = beside.submit(_kernel, recipe, lock, store, memo)
         strict = frozenset({"app", "troth"})
         bytecode.compile_all(tree, python=python, strict=strict, interpreter=interpreter, memo=memo)
-        linux = _kernel(recipe, lock, store, memo)
+        linux = taken.result()
         for name, module in linux.modules:
             tree.add_file(f"{MODULES}/{name}", module, owner=lock.kernel.name)
         if linux.modules:

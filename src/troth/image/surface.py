@@ -4,6 +4,7 @@ A pure function over paths, modes and bytes: equal trees give equal reports. Wha
 docs/reference/surface.md: programs are known by their names, and nothing is run.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID, S_ISUID
@@ -70,11 +71,11 @@ OWN: Final = Root(at="", path=("usr/local/bin", "usr/local/sbin", "usr/bin", "us
 class _Count:
     """Numbers by owner, and names by number."""
 
-    by_owner: dict[Owner, dict[str, int]] = field(default_factory=dict)
+    by_owner: dict[Owner, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     named: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, number: str, owner: Owner, amount: int = 1, *, named: str = "") -> None:
-        row = self.by_owner.setdefault(owner, {})
+        row = self.by_owner[owner]
         row[number] = row.get(number, 0) + amount
         if named:
             self.named.setdefault(number, []).append(named)

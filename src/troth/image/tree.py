@@ -1,5 +1,6 @@
 """A file tree in memory: what an image will hold, by path, with who brought each file."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -22,11 +23,17 @@ class Node:
         mode: type and permissions; set-user and set-group bits are never kept.
         data: the file's bytes, or a link's target.
         owner: the package, wheel or part that brought it.
+        known: SHA-256 of the data, where whoever brought it has it at hand; else empty.
     """
 
     mode: int
     data: bytes
     owner: str
+    known: bytes = b""
+
+    def sha256(self) -> bytes:
+        """SHA-256 of the data."""
+        return self.known or hashlib.sha256(self.data).digest()
 
 
 class Tree:
@@ -50,13 +57,23 @@ class Tree:
         """Regular files with their paths."""
         return ((p, n) for p, n in tuple(self._nodes.items()) if n.mode & 0o170000 == S_IFREG)
 
-    def add_file(self, path: str, data: bytes, *, owner: str, executable: bool = False) -> None:
+    def add_file(
+        self, path: str, data: bytes, *, owner: str, executable: bool = False, known: bytes = b""
+    ) -> None:
         """A file with mode 0755 or 0644.
+
+        Args:
+            path: where.
+            data: its bytes.
+            owner: who brings it.
+            executable: its mode.
+            known: SHA-256 of the data, if it is at hand.
 
         Raises:
             Misuse: another owner brought something else at this path, or what is above is no folder.
         """
-        self._put(path, Node(S_IFREG | (0o755 if executable else 0o644), data, owner))
+        mode = S_IFREG | (0o755 if executable else 0o644)
+        self._put(path, Node(mode, data, owner, known))
 
     def add_link(self, path: str, target: str, *, owner: str) -> None:
         """A symbolic link."""
@@ -129,7 +146,8 @@ class Tree:
             if node.mode & 0o170000 == S_IFDIR and (path in folders or node.owner == "image")
         }
         return tuple(
-            Entry(path=path, mode=node.mode, data=node.data) for path, node in sorted(kept.items())
+            Entry(path=path, mode=node.mode, data=node.data, known=node.known)
+            for path, node in sorted(kept.items())
         )
 
 

@@ -6,7 +6,7 @@ bytes everywhere. The reader is strict and refuses what an unpacker could be tri
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 from typing import Final
 
@@ -41,17 +41,36 @@ class Entry:
         mode: type and permissions, as in `stat`.
         data: the file's bytes, or the target of a symbolic link; empty otherwise.
         device: major and minor number of a device node, else zeros.
+        known: SHA-256 of the data where whoever made the entry has it at hand, else empty; in no archive.
     """
 
     path: str
     mode: int
     data: bytes | memoryview = b""
     device: tuple[int, int] = (0, 0)
+    known: bytes = field(default=b"", compare=False)
 
     @property
     def kind(self) -> int:
         """The type bits of the mode."""
         return S_IFMT(self.mode)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A part of an archive.
+
+    Attributes:
+        number: of its first entry, which is in that entry's header.
+        entries: what is in it, in order.
+        last: whether the trailer follows them.
+        pieces: its bytes.
+    """
+
+    number: int
+    entries: tuple[Entry, ...]
+    last: bool
+    pieces: tuple[bytes | memoryview, ...]
 
 
 def pack(entries: Iterable[Entry]) -> tuple[bytes | memoryview, ...]:
@@ -63,12 +82,10 @@ def pack(entries: Iterable[Entry]) -> tuple[bytes | memoryview, ...]:
     Raises:
         Misuse: a path that the reader would refuse, or a file of 4 GiB or more.
     """
-    return tuple(piece for chunk in chunks(entries, lambda _: False) for piece in chunk)
+    return tuple(piece for chunk in chunks(entries, lambda _: False) for piece in chunk.pieces)
 
 
-def chunks(
-    entries: Iterable[Entry], begins: Callable[[str], bool]
-) -> Iterator[list[bytes | memoryview]]:
+def chunks(entries: Iterable[Entry], begins: Callable[[str], bool]) -> Iterator[Chunk]:
     """The same archive, cut where `begins` says of a path that a chunk begins there.
 
     Args:
@@ -83,6 +100,16 @@ def chunks(
     seen: set[str] = set()
     result: list[bytes | memoryview] = []
     small = bytearray()
+    first = 1
+
+    def chunk(end: int, *, last: bool) -> Chunk:
+        return Chunk(
+            number=first,
+            entries=tuple(ordered[first - 1 : end - 1]),
+            last=last,
+            pieces=(*result, bytes(small)),
+        )
+
     for number, entry in enumerate(ordered, start=1):
         try:
             _check(entry, folders, seen, devices=frozenset({entry.path}), offset=0)
@@ -91,9 +118,10 @@ def chunks(
         if len(entry.data) > MAX_FILE:
             raise Misuse(f"{entry.path} is too large for a cpio archive")
         if number > 1 and begins(entry.path):
-            yield [*result, bytes(small)]
+            yield chunk(number, last=False)
             result.clear()
             small.clear()
+            first = number
         small += _header(entry, number)
         if len(entry.data) < JOIN_BELOW:
             small += entry.data
@@ -105,7 +133,7 @@ def chunks(
             result.append(bytes(small))
             small.clear()
     small += _header(Entry(path=TRAILER, mode=0), 0)
-    yield [*result, bytes(small)]
+    yield chunk(len(ordered) + 1, last=True)
 
 
 def _header(entry: Entry, number: int) -> bytes:

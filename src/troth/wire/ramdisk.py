@@ -6,7 +6,7 @@ kernel, the beginning of the compressed data, and so another archive than the on
 """
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from troth.errors import Malformed
@@ -100,6 +100,6 @@ def plain(data: bytes | memoryview, *, base: int = 0) -> bytes | memoryview:
     return unpacked
 
 
-def padded(compressed: bytes) -> bytes:
-    """A compressed archive with zero bytes up to where the next one may begin."""
-    return compressed + bytes(-len(compressed) % ALIGNMENT)
+def padded(pieces: Sequence[bytes | memoryview]) -> bytes:
+    """A compressed archive, joined, with zero bytes up to where the next one may begin."""
+    return b"".join([*pieces, bytes(-sum(map(len, pieces)) % ALIGNMENT)])
