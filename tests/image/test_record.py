@@ -7,7 +7,7 @@ from tests.image.made import ar, member, package, tar
 
 from troth.errors import Malformed
 from troth.image import build as builder
-from troth.image import record
+from troth.image import packages, record
 from troth.image.build import Built
 from troth.image.hardware.inputs import inputs
 from troth.image.store import Store, digest
@@ -22,7 +22,8 @@ def control(text: str) -> bytes:
 def said(store: Store, text: str) -> dict[str, object]:
     data = control(text)
     store.put(data, sha256=digest(data), name="x")
-    return record._package(deb("libx", data), store)
+    (fields,) = packages.said([deb("libx", data)], store)
+    return record._package(deb("libx", data), fields)
 
 
 @pytest.fixture
@@ -64,15 +65,15 @@ def test_a_package_without_a_control_file(store: Store) -> None:
     for data in (empty, package()):
         store.put(data, sha256=digest(data), name="x")
         with pytest.raises(Malformed):
-            record._package(deb("libx", data), store)
+            packages.said([deb("libx", data)], store)
 
 
 @pytest.mark.network
 def test_the_sources_of_an_image(built: Built) -> None:
-    packages = {p["name"]: p for p in built.record["packages"] if p["kind"] == "deb"}
-    assert packages["libc6"]["source"] == "glibc"
-    assert packages["libpython3.13-stdlib"]["source"] == "python3.13"
-    assert packages["libc6"]["files"] > 0
+    debs = {p["name"]: p for p in built.record["packages"] if p["kind"] == "deb"}
+    assert debs["libc6"]["source"] == "glibc"
+    assert debs["libpython3.13-stdlib"]["source"] == "python3.13"
+    assert debs["libc6"]["files"] > 0
     kernel = built.record["kernel"]
     assert (kernel["kind"], kernel["asked"]) == ("debian", "debian")
     assert kernel["package"]["source"] == "linux-signed-amd64"
