@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from troth.errors import Malformed
 from troth.image.hardware import options, plan
-from troth.image.keys import suite
+from troth.image.keys import SUITES
 from troth.image.lock import Deb, deb_of, fields, pinned_keys, pretty
 from troth.image.lock_fields import entries, exactly, ordered, sha256_of, size_of, text
 from troth.image.store import digest
@@ -131,7 +131,9 @@ def parse(data: bytes) -> Inputs:
         kernel=_pinned(value["kernel"]),
     )
     ordered([deb.name for deb in found.toolchain], "toolchain")
-    if found.keys != pinned_keys(suite(found.suite).name):
+    if found.suite not in SUITES:
+        raise Malformed(f"is {found.suite!r}, for which no keys are pinned", field="suite")
+    if found.keys != pinned_keys(found.suite):
         raise Malformed("was made under other archive keys than the pinned ones", field="keys")
     if found.to_json() != data:
         raise Malformed("is not in the form that troth writes", field=FILE, fix=FIX)
