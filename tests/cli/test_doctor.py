@@ -25,11 +25,15 @@ def machine(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-def attest(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+def asked(name: str, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
     capsys.readouterr()
     assert run(["doctor", "--json"]) == 0
-    (found,) = [f for f in json.loads(capsys.readouterr().out) if f["name"] == "attest"]
+    (found,) = [f for f in json.loads(capsys.readouterr().out) if f["name"] == name]
     return dict(found)
+
+
+def attest(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    return asked("attest", capsys)
 
 
 def put(machine: Path, file: str) -> str:
@@ -73,4 +77,19 @@ def test_what_this_user_may_not_ask(
     assert (found["works"], found["what"]) == (
         True,
         f"{closed}, {device}; this user may not ask {closed}",
+    )
+
+
+def test_what_is_kept(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cache = home / ".cache" / "troth"
+    assert asked("store", capsys)["what"] == (
+        f"0 packages, 0 MiB in {cache}; 0 MiB that builds remember"
+    )
+    for folder, size in (("store/sha256", 3 << 20), ("made", 5 << 20)):
+        (cache / folder).mkdir(parents=True)
+        (cache / folder / "x").write_bytes(bytes(size))
+        (cache / folder / ".being-written").write_bytes(bytes(1 << 20))
+    (cache / "made" / "gone").symlink_to("nowhere")
+    assert asked("store", capsys)["what"] == (
+        f"1 packages, 3 MiB in {cache}; 5 MiB that builds remember"
     )

@@ -1,5 +1,6 @@
 """`troth doctor`: what this machine can do, by trying it."""
 
+import contextlib
 import os
 import platform
 import sys
@@ -186,11 +187,23 @@ def _cache() -> Finding:
     from troth.image.files import cache_folder
 
     folder = cache_folder()
-    files = list((folder / "store" / "sha256").glob("*")) if folder.exists() else []
-    size = sum(path.stat().st_size for path in files)
+    packages = _files(folder / "store" / "sha256")
+    made = sum(_files(folder / "made"))
     return Finding(
-        name="store", works=True, what=f"{len(files)} packages, {size >> 20} MiB in {folder}"
+        name="store",
+        works=True,
+        what=f"{len(packages)} packages, {sum(packages) >> 20} MiB in {folder}; "
+        f"{made >> 20} MiB that builds remember",
     )
+
+
+def _files(folder: Path) -> list[int]:
+    """Sizes of the files in a folder, from which another troth may just take some."""
+    sizes = []
+    for path in folder.glob("[!.]*"):
+        with contextlib.suppress(OSError):
+            sizes.append(path.stat().st_size)
+    return sizes
 
 
 _PROBES: Final[tuple[Callable[[], Finding | Iterator[Finding]], ...]] = (
