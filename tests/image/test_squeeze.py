@@ -1,5 +1,6 @@
 """Ramdisks are compressed by the image's interpreter: the same bytes whatever Python builds."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.image.conftest import Sample
 
@@ -42,6 +43,42 @@ def test_what_comes_out_is_what_went_in(sample: Sample, tmp_path: Path) -> None:
         assert tool.eof
         assert packed[:9] == b"\x1f\x8b\x08\0\0\0\0\0\0"  # no name, no time
     assert squeeze_worker.LEVEL == 4
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(
+        st.binary(max_size=300) | st.sampled_from([bytes(1 << 21), b"ab" * 40_000]), max_size=5
+    )
+)
+def test_a_member_of_chunks_is_one_that_every_reader_takes(
+    tmp_path_factory: pytest.TempPathFactory, chunks: list[bytes]
+) -> None:
+    """Chunks of nothing, of zeros and of what repeats, in whatever order they were deflated."""
+    folder = tmp_path_factory.mktemp("x")
+    jobs = [[str(folder / f"{n}"), str(folder / f"{n}.deflated")] for n in range(len(chunks))]
+    for (source, _), data in zip(jobs, chunks, strict=True):
+        Path(source).write_bytes(data)
+    failed: list[str] = []
+    squeeze_worker.squeeze(list(jobs), failed)
+    assert failed == []
+    sums = [[zlib.crc32(d).to_bytes(4, "little"), len(d).to_bytes(8, "little")] for d in chunks]
+    member = squeeze._member(
+        [[*pair, Path(made).read_bytes()] for pair, (_, made) in zip(sums, jobs, strict=True)]
+    )
+    assert gzip.decompress(member) == b"".join(chunks)
+    assert ramdisk.plain(member) == b"".join(chunks)
+    # What stands at the end is said of chunks, not of what was inflated: a reader that checks it.
+    read = subprocess.run(["gzip", "-dc"], input=member, capture_output=True, check=False)
+    assert read.stdout == b"".join(chunks)
+    assert read.returncode == 0 or b"trailing zero" in read.stderr, read.stderr
+
+
+def test_sizes_past_what_gzip_counts() -> None:
+    """RFC 1952: modulo 2^32."""
+    size = ((4 << 30) + 5).to_bytes(8, "little")
+    member = squeeze._member([[bytes(4), size, b""], [bytes(4), size, b""]])
+    assert member[16:20] == (10).to_bytes(4, "little")
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=9), max_size=60))
