@@ -15,7 +15,9 @@ from troth.image.tree import Tree
 ASKS = """
 import json, sys, zlib
 files = [str(getattr(module, "__file__", None) or "") for module in sys.modules.values()]
-print(json.dumps({"path": sys.path, "files": files, "said": sys.stdin.read(), "version": sys.version_info[:2]}))
+with open("/proc/self/maps") as maps:
+    loaded = {line.split(maxsplit=5)[5].strip() for line in maps if "/" in line and "x" in line.split()[1]}
+print(json.dumps({"loaded": sorted(loaded), "path": sys.path, "files": files, "said": sys.stdin.read(), "version": sys.version_info[:2]}))
 """
 
 
@@ -32,7 +34,15 @@ def test_what_is_no_program_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.network
-def test_it_is_the_images_alone(sample: Sample, tmp_path: Path) -> None:
+def test_it_is_the_images_alone(
+    sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOME", "PATH", "STARTUP", "SAFEPATH", "PYCACHEPREFIX", "OPTIMIZE"):
+        monkeypatch.setenv(f"PYTHON{name}", str(tmp_path))
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    for name in ("sitecustomize", "json", "zlib", "encodings"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('of the host')")
+    monkeypatch.chdir(tmp_path)
     worker = tmp_path / "asks.py"
     worker.write_text(ASKS)
     recipe, lock, store = ensure(sample.folder, store=sample.store)
@@ -49,6 +59,8 @@ def test_it_is_the_images_alone(sample: Sample, tmp_path: Path) -> None:
     # Modules that are a part of the program call themselves so where the library lies that was named.
     assert inside
     assert all(file.startswith(f"{root}/usr/lib/python3") for file in inside)
+    assert f"{root}/loader" in found["loaded"]
+    assert [file for file in found["loaded"] if not file.startswith(f"{root}/")] == []
     assert not Path(root).exists()
 
 

@@ -4,6 +4,7 @@ import inspect
 import os
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -229,6 +230,27 @@ def test_junk_keeps_nothing_from_being_pruned(memo: Memo) -> None:
         small.put(name, [bytes(1200)])
     assert sum(path.lstat().st_size for path in memo.folder.glob("?")) <= 5000
     assert small.get("g") == [bytes(1200)]
+
+
+def test_several_builds_at_once(tmp_path: Path) -> None:
+    """Each writes, reads and makes room beside the others: what one finds is whole, or not there."""
+    memo = Memo(folder=tmp_path, key=KEY, most=8000)
+
+    def work(seed: int) -> int:
+        found = 0
+        for number in range(80):
+            name = f"{number * seed % 11}"
+            memo.put(name, [name.encode() * 1000])
+            parts = memo.get(f"{number % 11}")
+            assert parts in (None, [f"{number % 11}".encode() * 1000])
+            found += parts is not None
+        return found
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, (1, 2, 3, 5)))
+    memo.put("last", [b""])
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 8000
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_what_is_interrupted_leaves_nothing(memo: Memo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,6 +97,22 @@ def test_where_a_chunk_begins_is_the_same_whatever_is_beside_it(names: list[str]
     assert 0.5 < sum(squeeze.begins(f"a/{n}") for n in range(6400)) / 100 < 2
 
 
+def test_what_an_edit_compresses_again() -> None:
+    """One chunk; and where there is a file more, all behind it, for each has its number."""
+    files = {f"usr/{n:04}": b"%d" % n for n in range(2000)}
+    folders = [Entry(path=name, mode=0o40755) for name in ("app", "usr")]
+
+    def tasks(files: dict[str, bytes]) -> set[tuple[bytes | str, ...]]:
+        entries = [*folders, *(Entry(path=p, mode=0o100644, data=d) for p, d in files.items())]
+        return {tuple(squeeze._content(c)) for c in cpio.chunks(entries, squeeze.begins)}
+
+    before = tasks(files)
+    assert len(before) > 20
+    assert len(tasks(files | {"usr/0777": b"edited"}) - before) == 1
+    assert not tasks(files | {"app/more": b""}) & before
+    assert len(tasks(files | {"usr/zzzz": b""}) - before) <= 2
+
+
 @pytest.mark.parametrize("name", ["absent", "a\0b"])
 def test_whatever_goes_wrong_in_a_thread_is_no_success(tmp_path: Path, name: str) -> None:
     there = tmp_path / "there"
