@@ -7,7 +7,7 @@ import pytest
 from tests.image.conftest import Sample
 
 from troth.errors import Misuse, Unavailable
-from troth.image import rootfs
+from troth.image import interpreter, rootfs
 from troth.image.interpreter import Interpreter
 from troth.image.locking import ensure
 from troth.image.tree import Tree
@@ -18,6 +18,16 @@ files = [str(getattr(module, "__file__", None) or "") for module in sys.modules.
 with open("/proc/self/maps") as maps:
     loaded = {line.split(maxsplit=5)[5].strip() for line in maps if "/" in line and "x" in line.split()[1]}
 print(json.dumps({"loaded": sorted(loaded), "path": sys.path, "files": files, "said": sys.stdin.read(), "version": sys.version_info[:2]}))
+"""
+
+FORKS = """
+import json, os, pathlib, sys, time
+folder = pathlib.Path(json.loads(sys.stdin.readline())[0])
+if os.fork():
+    time.sleep(60)
+for _ in range(20):
+    time.sleep(0.1)
+(folder / "last").touch()
 """
 
 
@@ -52,6 +62,11 @@ def test_it_is_the_images_alone(
         root = str(tool.root)
         with pytest.raises(Unavailable, match="ended with"):
             tool.run(tmp_path / "absent.py", [])
+        worker.write_text(FORKS)
+        monkeypatch.setattr(interpreter, "_TIMEOUT", 1)
+        with pytest.raises(Unavailable, match="timed out"):
+            tool.run(worker, [(str(tool.root),)])
+        assert (tool.root / "last").exists(), "what it forked was not waited for"
     assert found["said"] == '["a", "b"]\n'
     assert found["version"] == [3, 13]
     assert all(place.startswith(f"{root}/usr/lib/python3") for place in found["path"])
