@@ -339,6 +339,12 @@ def test_a_key_that_is_none(state: Path, how: str, monkeypatch: pytest.MonkeyPat
     assert Memo.of_user() is None
 
 
+def test_another_users_key(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Memo.of_user() is not None
+    monkeypatch.setattr(os, "geteuid", lambda: state.stat().st_uid + 1)
+    assert Memo.of_user() is None
+
+
 @pytest.mark.network
 def test_an_image_is_the_same_with_a_memo_and_without(
     sample: Sample, built: Built, memo: Memo, tmp_path: Path
