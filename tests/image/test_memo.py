@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import resource
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -217,6 +218,18 @@ def test_what_lies_where_a_result_should(memo: Memo, tmp_path: Path, how: str) -
     memo.put("x", PARTS)
     assert memo.get("x") == (None if how == "a folder" else PARTS)
     assert {path.name for path in memo.folder.iterdir()} == {"x"}
+
+
+def test_a_full_disk_keeps_nothing(memo: Memo) -> None:
+    """A limit on the size of files stands for it: what is half written is gone, and no error."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        memo.put("x", [bytes(5000)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(memo.folder.iterdir()) == []
+    assert memo.get("x") is None
 
 
 def test_junk_keeps_nothing_from_being_pruned(memo: Memo) -> None:
