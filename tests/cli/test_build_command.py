@@ -78,9 +78,9 @@ def test_building_and_being_interrupted(tmp_path: Path) -> None:
     out.mkdir()
     variables = {**os.environ, "TMPDIR": str(out)}
     command = [sys.executable, "-m", "troth", "build", str(app), "-o", str(out / "x.eif")]
-    for wait in (1.0, 2.5):
+    for wait, more in ((1.0, ["--check"]), (2.5, ["--check"]), (1.5, [])):
         process = subprocess.Popen(
-            [*command, "--check"],
+            [*command, *more],
             env=variables,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -37,7 +37,7 @@ def test_wrong_syntax_is_told_and_the_rest_is_compiled(tmp_path: Path) -> None:
         jobs.append((tmp_path / f"{name}.py", f"/app/{name}.py", tmp_path / f"{name}.pyc"))
     done = _run(*jobs)
     assert done.returncode == 0
-    assert sorted(done.stdout.split()) == ["/app/b.py", "/app/c.py"]
+    assert sorted(map(json.loads, done.stdout.splitlines())) == ["/app/b.py", "/app/c.py"]
     assert {p.stem for p in tmp_path.glob("*.pyc")} == {"a", "d"}
 
 
@@ -50,3 +50,12 @@ def test_any_other_failure_ends_the_build(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = _run((tmp_path / "a.py", "/app/a.py", tmp_path / "file" / "a.pyc"))
     assert done.returncode == 1
+
+
+def test_a_name_of_several_lines_is_one_name(tmp_path: Path) -> None:
+    """Or a wheel with such a file could say of another's that it has no bytecode, which is remembered."""
+    source = tmp_path / "a.py"
+    source.write_text("def x(:\n", "utf-8")
+    name = "/lib/x\n/lib/other.py\u2028/lib/third.py"
+    done = _run((source, name, tmp_path / "a.pyc"))
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [name]

@@ -2,12 +2,19 @@
 
 import lzma
 import tarfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from tests.image.hardware.stand_in import deb
 from tests.image.made import member, package
 
 from troth.errors import Malformed
 from troth.image import kernel
+from troth.image.lock import Lock
+from troth.image.memo import Memo
+from troth.image.store import Store, digest
 
 VERSION = "6.12.0-cloud-amd64"
 FOLDER = f"./usr/lib/modules/{VERSION}/kernel"
@@ -65,6 +72,40 @@ def test_a_module_that_is_damaged() -> None:
     )
     with pytest.raises(Malformed, match="the module virtio_mmio is damaged"):
         kernel.take(damaged, name="linux.deb")
+
+
+@pytest.mark.parametrize("depends", ["virtio_mmio", "nsm", "\xff"])
+def test_a_module_that_depends_on_itself_or_on_what_has_no_name(depends: str) -> None:
+    """At once, or by way of another."""
+    data = package(
+        member(f"./boot/vmlinuz-{VERSION}", b"bzImage"),
+        _module("virtio_mmio", depends),
+        _module("nsm", "virtio_mmio"),
+    )
+    with pytest.raises(Malformed, match="lacks the module"):
+        kernel.take(data, name="linux.deb")
+
+
+def test_a_version_that_is_no_text() -> None:
+    with pytest.raises(Malformed, match="a kernel of the version"):
+        kernel.take(package(member("./boot/vmlinuz-6é", b"bzImage")), name="linux.deb")
+
+
+def test_it_is_the_same_from_memory(tmp_path: Path) -> None:
+    """Whether it must be raw is asked each time: what is remembered for one machine is no other's."""
+    data = _package()
+    store = Store(folder=tmp_path / "store")
+    store.put(data, sha256=digest(data), name="x")
+    memo = Memo(folder=tmp_path / "made", key=bytes(32))
+
+    def taken(memo: Memo | None, *, raw: bool) -> kernel.Kernel:
+        lock = SimpleNamespace(kernel=deb("linux", data), machine=SimpleNamespace(raw=raw))
+        return kernel.of_lock(cast("Lock", lock), store, memo)
+
+    for used in (None, memo, memo):
+        assert taken(used, raw=False) == kernel.take(data, name="x")
+        with pytest.raises(Malformed, match="a raw one alone"):
+            taken(used, raw=True)
 
 
 def test_the_command_line_has_nothing_at_its_end() -> None:

@@ -2,8 +2,10 @@
 
 import inspect
 import os
+import resource
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.image.conftest import Sample
 
+from troth.image import agent_parts
 from troth.image import build as builder
 from troth.image import memo as memos
 from troth.image.build import Built
@@ -74,18 +77,43 @@ def test_other_inputs_or_another_step(memo: Memo, step: str, inputs: tuple[bytes
 def test_another_code_makes_it_anew(memo: Memo, monkeypatch: pytest.MonkeyPatch) -> None:
     step = Step()
     recall(memo, "x", [(b"a",)], step)
-    monkeypatch.setattr(memos, "_code", lambda: b"another")
-    recall(memo, "x", [(b"a",)], step)
+    for name in ("_code", "_code_now"):
+        monkeypatch.setattr(memos, name, lambda: b"another")
+    for _ in range(2):
+        recall(memo, "x", [(b"a",)], step)
     assert step.done == [0, 0]
 
 
+def test_what_was_made_while_the_code_changed_is_not_kept(
+    memo: Memo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was made by what was loaded, or by a script that is read anew each time: nobody knows which."""
+    step = Step()
+    monkeypatch.setattr(memos, "_code_now", lambda: b"another")
+    assert recall(memo, "x", [(b"a",)], step) == [[b"0", *PARTS]]
+    assert not memo.folder.exists()
+
+
+def test_another_python_unpacks_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = memos._code_now()
+    monkeypatch.setattr(memos.sys, "version", "another")
+    assert memos._code_now() != before
+
+
 def test_the_code_is_that_of_the_steps() -> None:
-    """Every module that a step of a build is made of is among what decides a name."""
+    """Whatever of troth's a step of a build loads is among what decides a name, but the words of errors."""
+    todo = [f"troth.image.{name}" for name in ("bytecode", "squeeze", "packages", "kernel")]
+    seen: set[Path] = set()
+    while todo:
+        path = agent_parts._file(todo.pop())
+        if path is not None and path not in seen:
+            seen.add(path)
+            todo += agent_parts._imported(path.read_bytes(), everywhere=True)
     package = Path(memos.__file__).parents[1]
-    covered = [package / part for part in memos._CODE]
-    for name in ("bytecode", "squeeze", "packages", "kernel", "deb", "unpack_wheel", "interpreter"):
-        assert any((package / "image" / f"{name}.py").is_relative_to(folder) for folder in covered)
-    assert memos._code() == memos._code()
+    parts = {path.relative_to(package).parts[0] for path in seen}
+    assert parts <= {*memos._CODE, "errors.py", "__init__.py"}, parts
+    assert {"deb.py", "slim.py", "unpack_wheel.py", "interpreter.py"} <= {p.name for p in seen}
+    assert memos._code() == memos._code_now()
     assert len(memos._code()) == 32
 
 
@@ -168,6 +196,86 @@ def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"a", "c", "d", "e"}
 
 
+@pytest.mark.parametrize("how", ["a pipe", "a link", "a folder", "without end", "unreadable"])
+def test_what_lies_where_a_result_should(memo: Memo, tmp_path: Path, how: str) -> None:
+    """A cache that somebody else has filled: nothing is waited for, followed or read without end."""
+    memo.put("x", PARTS)
+    place = memo.folder / "x"
+    whole = place.rename(tmp_path / "whole")
+    match how:
+        case "a pipe":
+            os.mkfifo(place)
+        case "a link":
+            place.symlink_to(whole)
+        case "a folder":
+            place.mkdir()
+        case "without end":
+            with place.open("wb") as file:
+                file.truncate(1 << 43)
+        case _:
+            place.touch(mode=0)
+    assert memo.get("x") is None
+    memo.put("x", PARTS)
+    assert memo.get("x") == (None if how == "a folder" else PARTS)
+    assert {path.name for path in memo.folder.iterdir()} == {"x"}
+
+
+def test_a_full_disk_keeps_nothing(memo: Memo) -> None:
+    """A limit on the size of files stands for it: what is half written is gone, and no error."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        memo.put("x", [bytes(5000)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(memo.folder.iterdir()) == []
+    assert memo.get("x") is None
+
+
+def test_junk_keeps_nothing_from_being_pruned(memo: Memo) -> None:
+    memo.put("a", PARTS)
+    (memo.folder / "folder").mkdir()
+    (memo.folder / "nowhere").symlink_to("absent")
+    for name in ("folder", "nowhere"):
+        os.utime(memo.folder / name, (1, 1), follow_symlinks=False)
+    small = Memo(folder=memo.folder, key=KEY, most=5000)
+    for name in "bcdefg":
+        small.put(name, [bytes(1200)])
+    assert sum(path.lstat().st_size for path in memo.folder.glob("?")) <= 5000
+    assert small.get("g") == [bytes(1200)]
+
+
+def test_several_builds_at_once(tmp_path: Path) -> None:
+    """Each writes, reads and makes room beside the others: what one finds is whole, or not there."""
+    memo = Memo(folder=tmp_path, key=KEY, most=8000)
+
+    def work(seed: int) -> int:
+        found = 0
+        for number in range(80):
+            name = f"{number * seed % 11}"
+            memo.put(name, [name.encode() * 1000])
+            parts = memo.get(f"{number % 11}")
+            assert parts in (None, [f"{number % 11}".encode() * 1000])
+            found += parts is not None
+        return found
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, (1, 2, 3, 5)))
+    memo.put("last", [b""])
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 8000
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_what_is_interrupted_leaves_nothing(memo: Memo, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        memo.put("x", PARTS)
+    assert list(memo.folder.iterdir()) == []
+
+
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -195,7 +303,20 @@ def test_the_users_key(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (tmp_path / "home" / ".local" / "state" / "troth" / "memo.key").exists()
 
 
-@pytest.mark.parametrize("how", ["read by all", "short", "empty", "a link", "a folder", "no place"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "read by all",
+        "short",
+        "long",
+        "empty",
+        "a link",
+        "a pipe",
+        "a folder",
+        "no place",
+        "no home",
+    ],
+)
 def test_a_key_that_is_none(state: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     state.parent.mkdir(parents=True)
     state.write_bytes(KEY)
@@ -211,11 +332,29 @@ def test_a_key_that_is_none(state: Path, how: str, monkeypatch: pytest.MonkeyPat
         case "a link":
             state.rename(state.with_name("there"))
             state.symlink_to("there")
+        case "long":
+            state.write_bytes(KEY + b"x")
+        case "a pipe":
+            state.unlink()
+            os.mkfifo(state, 0o600)
         case "a folder":
             state.unlink()
             state.mkdir()
+        case "no home":  # the key has its place, and the rest none
+
+            def nobody(*_: object) -> Path:
+                raise RuntimeError("no home")
+
+            monkeypatch.setattr(Path, "home", nobody)
+            monkeypatch.delenv("XDG_CACHE_HOME")
         case _:
             monkeypatch.setenv("XDG_STATE_HOME", os.devnull)
+    assert Memo.of_user() is None
+
+
+def test_another_users_key(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Memo.of_user() is not None
+    monkeypatch.setattr(os, "geteuid", lambda: state.stat().st_uid + 1)
     assert Memo.of_user() is None
 
 

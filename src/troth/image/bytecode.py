@@ -4,6 +4,7 @@ The bytecode carries the source's hash and is never checked against it at run
 time: the file system is measured and read-only.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -75,7 +76,7 @@ def _compiled(sources: Sequence[_Source], interpreter: Interpreter) -> list[byte
             source, target = Path(name, f"{number}.py"), Path(name, f"{number}.pyc")
             source.write_bytes(data)
             jobs.append((str(source), f"/{path}", str(target)))
-        failed = frozenset(interpreter.run(_WORKER, jobs).splitlines())
+        failed = frozenset(map(json.loads, interpreter.run(_WORKER, jobs).splitlines()))
         return [b"" if path in failed else Path(made).read_bytes() for _, path, made in jobs]
 
 

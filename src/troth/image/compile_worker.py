@@ -1,7 +1,7 @@
 """Run by the image's own interpreter: compiles files to bytecode, each in a process of its own.
 
 Reads lines of JSON [source, name in the image, target] from standard input; prints the names of files
-that do not compile. Imports nothing of troth's, because it runs elsewhere.
+that do not compile, as JSON as well, for a name may hold a new line. Imports nothing of troth's, because it runs elsewhere.
 """
 
 import json
@@ -50,7 +50,7 @@ def main() -> None:
         name = running.pop(pid)
         code = os.waitstatus_to_exitcode(status)
         if code == _SYNTAX:
-            print(name)  # noqa: T201
+            print(json.dumps(name))  # noqa: T201
         elif code != _DONE:
             sys.exit(f"{name} could not be compiled ({code})")
 

@@ -19,6 +19,7 @@ MAX_MEMBERS: Final = 250_000
 """Names in one package, more than any that an image is made of has."""
 # What `tarfile` raises over damaged archives; it calls itself for each header that is about another.
 _DAMAGE: Final = (tarfile.TarError, EOFError, UnicodeDecodeError, RecursionError)
+_NAMES: Final = "utf-8"  # whatever the locale
 _FIELD: Final = re.compile(r"([!-9;-~]+):[ \t]*(.*)")
 
 
@@ -55,7 +56,7 @@ def members(deb: bytes, *, name: str) -> Iterator[Member]:
     """
     data = _archive(deb, name, part="data")
     try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:", encoding=_NAMES) as archive:
             for item in _items(archive, name):
                 yield _member(item, archive, name)
             # `tarfile` takes a damaged header in the middle for the end.
@@ -108,7 +109,7 @@ def control(deb: bytes, *, name: str) -> dict[str, str]:
     """
     data = _archive(deb, name, part="control")
     try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:", encoding=_NAMES) as archive:
             for item in _items(archive, name):
                 found = _member(item, archive, name)
                 if found.path == "control" and found.kind == "file":

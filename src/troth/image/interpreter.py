@@ -9,7 +9,7 @@ import json
 import subprocess
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +22,7 @@ from troth.image.tree import Node, Tree
 
 _LOADER: Final = "usr/lib64/ld-linux-x86-64.so.2"
 _TIMEOUT: Final = 600
+_END: Final = 10
 
 
 class Interpreter:
@@ -105,30 +106,44 @@ class Interpreter:
         ]
         lines = "".join(json.dumps(job) + "\n" for job in jobs)
         try:
-            done = subprocess.run(
+            with subprocess.Popen(
                 command,
-                input=lines,
                 env={
                     "PYTHONHASHSEED": "0",
                     "PYTHONHOME": str(root / "usr"),
                     "LC_ALL": "C.UTF-8",
                     "PATH": "/usr/bin:/bin",
                 },
-                capture_output=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 encoding="utf-8",
-                check=False,
-                timeout=_TIMEOUT,
-            )
+            ) as process:
+                said, wrong = _ended(process, lines)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise Unavailable(
                 f"the image's python{python} does not run here: {error}",
                 fix="build on an x86-64 Linux machine",
             ) from None
-        if done.returncode:
-            raise Unavailable(
-                f"the image's python{python} ended with: {done.stderr.strip()[-300:]}"
-            )
-        return done.stdout
+        if process.returncode:
+            raise Unavailable(f"the image's python{python} ended with: {wrong.strip()[-300:]}")
+        return said
+
+
+def _ended(process: "subprocess.Popen[str]", lines: str) -> tuple[str, str]:
+    """What it says and complains of, when it and all that it forked are at an end.
+
+    Raises:
+        TimeoutExpired: it takes too long.
+    """
+    try:
+        return process.communicate(lines, timeout=_TIMEOUT)
+    except BaseException:
+        process.kill()
+        # What it forked has these open, too, and still writes where its folder is about to be removed.
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=_END)
+        raise
 
 
 def _files(tree: Tree, python: str) -> Iterator[tuple[str, Node]]:

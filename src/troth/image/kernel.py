@@ -94,6 +94,8 @@ def take(package: bytes, *, name: str, raw: bool = False) -> Kernel:
             packed[match[2].replace("-", "_")] = member.data
     if not image:
         raise Malformed("holds no kernel", field=name)
+    if not version.isascii():
+        raise Malformed(f"holds a kernel of the version {version!r}", field=name)
     if raw and image[_ARM64_MAGIC_AT:][: len(_ARM64_MAGIC)] != _ARM64_MAGIC:
         kind = "compressed" if image[4:8] == _ZBOOT or image[:2] == _GZIP else "of another kind"
         raise Malformed(
@@ -114,11 +116,12 @@ def _load(module: str, packed: dict[str, bytes], ordered: dict[str, bytes], name
     if module not in packed:
         raise Malformed(f"lacks the module {module}", field=name)
     try:
-        data = lzma.LZMADecompressor().decompress(packed[module], _MAX_MODULE)
+        # Taken out, so that one that depends on itself is not looked for without end.
+        data = lzma.LZMADecompressor().decompress(packed.pop(module), _MAX_MODULE)
     except lzma.LZMAError as error:
         raise Malformed(f"the module {module} is damaged: {error}", field=name) from None
     match = _DEPENDS.search(data)
-    for needed in match[1].decode("ascii").split(",") if match else ():
+    for needed in match[1].decode("ascii", "replace").split(",") if match else ():
         if needed:
             _load(needed.replace("-", "_"), packed, ordered, name)
     ordered[module] = data

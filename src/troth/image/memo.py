@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import hmac
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -52,15 +53,15 @@ class Memo:
     def of_user(cls) -> "Memo | None":
         """The user's, or None where there is no place for it: then each step is done."""
         try:
-            key = _key(_state_folder() / "memo.key")
+            _code()  # as it is now, when a build begins
+            return cls(folder=cache_folder() / "made", key=_key(_state_folder() / "memo.key"))
         except (OSError, RuntimeError):  # without a home, too
             return None
-        return cls(folder=cache_folder() / "made", key=key)
 
     def get(self, name: str) -> list[bytes] | None:
         """A result's parts, or None where it is not there, or not as it was left."""
         try:
-            data = (self.folder / name).read_bytes()
+            data = _read(self.folder / name, most=self.most)
             with contextlib.suppress(OSError):
                 os.utime(self.folder / name)
         except OSError:
@@ -88,7 +89,7 @@ class Memo:
                 with os.fdopen(handle, "wb") as out:
                     out.writelines([self._mac(name, body), *body])
                 Path(temporary).replace(self.folder / name)
-            except OSError:
+            finally:
                 Path(temporary).unlink(missing_ok=True)
             self._prune()
 
@@ -99,10 +100,16 @@ class Memo:
         return running.digest()
 
     def _prune(self) -> None:
+        files = []
         with os.scandir(self.folder) as found:
-            files = sorted(((s := item.stat()).st_mtime_ns, s.st_size, item.path) for item in found)
+            for item in found:
+                # Another build may take it away; and what is no file nobody of us put there.
+                with contextlib.suppress(FileNotFoundError):
+                    said = item.stat(follow_symlinks=False)
+                    if S_ISREG(said.st_mode):
+                        files.append((said.st_mtime_ns, said.st_size, item.path))
         left = sum(size for _, size, _ in files)
-        for _, size, path in files:
+        for _, size, path in sorted(files):
             if left <= self.most:
                 break
             Path(path).unlink(missing_ok=True)
@@ -129,8 +136,11 @@ def recall(
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         found: list[Parts | None] = list(pool.map(memo.get, names))
     missing = [number for number, parts in enumerate(found) if parts is None]
-    for number, parts in zip(missing, make(missing) if missing else (), strict=True):
-        memo.put(names[number], parts)
+    made = make(missing) if missing else ()
+    same = bool(missing) and _code_now() == _code()  # or it may be of either
+    for number, parts in zip(missing, made, strict=True):
+        if same:
+            memo.put(names[number], parts)
         found[number] = parts
     return [parts for parts in found if parts is not None]
 
@@ -146,8 +156,13 @@ def _digest(step: str, inputs: Iterable[bytes | memoryview | str]) -> str:
 
 @cache
 def _code() -> bytes:
-    """A digest of the code that steps are made of: another troth makes them anew."""
-    running = hashlib.sha256()
+    """The same, as it was when it was first asked for: what is edited later is not what runs."""
+    return _code_now()
+
+
+def _code_now() -> bytes:
+    """A digest of the code that steps are made of, and the Python that unpacks: others make them anew."""
+    running = hashlib.sha256(sys.version.encode() + b"\0")
     package = Path(__file__).parent.parent
     for part in _CODE:
         for path in sorted((package / part).rglob("*.py")):
@@ -179,10 +194,28 @@ def _key(path: Path) -> bytes:
                 os.link(temporary, path)
         finally:
             Path(temporary).unlink()
-    said = path.lstat()
-    key = path.read_bytes()
-    if not S_ISREG(said.st_mode) or said.st_mode & 0o077 or said.st_uid != os.geteuid():
-        raise PermissionError(f"{path} is not its user's alone")
+    key = _read(path, most=_KEY_SIZE, secret=True)
     if len(key) != _KEY_SIZE:
         raise OSError(f"{path} holds no key")
     return key
+
+
+def _read(path: Path, *, most: int, secret: bool = False) -> bytes:
+    """A file's bytes: a pipe would be waited for, and a link may lead to what has no end.
+
+    Args:
+        path: of the file.
+        most: bytes that it may have.
+        secret: whether it must be this user's alone.
+
+    Raises:
+        OSError: it is not there, is no such file, or is larger.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        said = os.fstat(file.fileno())
+        if not S_ISREG(said.st_mode) or said.st_size > most:
+            raise OSError(f"{path} is no file of ours")
+        if secret and (said.st_mode & 0o077 or said.st_uid != os.geteuid()):
+            raise PermissionError(f"{path} is not its user's alone")
+        return file.read(most)

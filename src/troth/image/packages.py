@@ -88,7 +88,7 @@ def install_wheels(
 
     tasks = [(wheel.file, wheel.sha256) for wheel in wheels]
     for wheel, (table, *contents) in zip(wheels, recall(memo, "wheel", tasks, read), strict=True):
-        rows = json.parse(bytes(table), field="wheel")
+        rows = json.parse(bytes(table), field="wheel", limit=len(table))  # our own, of any size
         for (path, sha256), content in zip(rows, contents, strict=True):
             known = bytes.fromhex(sha256)
             tree.add_file(f"{into}/{path}", bytes(content), owner=wheel.name, known=known)
@@ -111,6 +111,10 @@ def kept(data: bytes, *, owner: str, base: bool) -> Iterator[tuple[str, deb.Memb
             raise Malformed(f"holds /{path}, which no package of Debian's has", field=owner)
         if not path or slim.unread(path) or (base and not slim.kept_of_base(path)):
             continue
+        try:
+            f"{path}{member.target}".encode()
+        except UnicodeEncodeError:
+            raise Malformed(f"has a name that is not UTF-8: {path!r}", field=owner) from None
         yield path, member
 
 
@@ -145,7 +149,8 @@ def _flat(members: Iterator[tuple[str, deb.Member]]) -> list[bytes]:
 
 def _members(parts: Parts) -> Iterator[tuple[str, deb.Member]]:
     """The same again."""
-    rows = json.parse(bytes(parts[0]), field="package")
+    # A table of our own, which for a package of many files is larger than what others may hand us.
+    rows = json.parse(bytes(parts[0]), field="package", limit=len(parts[0]))
     for (path, kind, target, executable, sha256), data in zip(rows, parts[1:], strict=True):
         member = deb.Member(
             path=path,

@@ -4,7 +4,8 @@ Compressors of different versions give different bytes, and a Python may have an
 locked one has the locked zlib.
 
 An archive is compressed in chunks that know nothing of each other, and they are put into one gzip member
-(RFC 1952): the two cores of a laptop share them, and an edit leaves most of them as they were.
+(RFC 1952): the two cores of a laptop share them, and an edit of a file leaves most of them as they were. One file
+more or less does not: all that follow have other numbers.
 """
 
 import hashlib
