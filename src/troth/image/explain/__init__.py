@@ -26,6 +26,9 @@ _SIMPLE: Final = {
     "target": causes.LINK,
     "only": causes.FILES,
     "layout": causes.PACKING,
+    "compression": causes.COMPRESSOR,
+    "owner": causes.OWNER,
+    "time": causes.TIME,
 }
 
 
