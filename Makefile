@@ -6,7 +6,7 @@ BIN := .venv/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check kernel bench docs rebuilds qemu mutants fuzz tlog-kill release clean
+.PHONY: help setup demo test check kernel bench docs rebuilds qemu mutants fuzz hostile tlog-kill release clean
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ fuzz: .venv/ready ## throw mutants at all that reads; goes on where it was: FUZZ
 	@$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements/fuzz.txt \
 	  || echo 'note: atheris could not be installed' >&2
 	@$(BIN)/python -m fuzz $(FUZZ)
+
+hostile: .venv/ready ## a million hostile messages to the vsock device; some minutes
+	@$(BIN)/python -m fuzz.vsock
 
 tlog-kill: .venv/ready ## kill 200 processes that append to a log; nothing may be lost
 	@$(BIN)/python -m tests.tlog.kill 200

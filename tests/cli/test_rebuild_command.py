@@ -130,6 +130,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "app").mkdir()
     (tmp_path / "x.eif").write_bytes(eif.pack(image()))
     (tmp_path / "junk").write_bytes(b"junk")
+    (tmp_path / "cut.build.json").write_bytes(b'{"cut')
     (tmp_path / "r.build.json").write_text(json.dumps(RECORD))
     (tmp_path / "s.build.json").write_text(json.dumps({**RECORD, "source": SOURCE}))
     old = {k: v for k, v in RECORD.items() if k not in ("recipe", "lock")}
@@ -143,7 +144,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("words", "code", "said"),
     [
         (["nothing"], 5, "cannot read nothing"),
-        (["junk"], 3, "is not JSON"),
+        (["junk"], 3, "is neither an image nor a build record"),
+        (["cut.build.json"], 3, "is not JSON"),
         # What is compared is not written over by what it is compared with.
         (["r.build.json", "--source", "app", "--image", "x.eif", "-o", "x.eif"], 2, "x.eif exists"),
         (["r.build.json", "--source", "app", "-o", "r.eif"], 2, "r.build.json exists"),

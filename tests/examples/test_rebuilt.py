@@ -6,7 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -206,23 +207,80 @@ def test_by_another_python(name: str, published: Path) -> None:
     assert said["equal"] is True
 
 
+Made = Callable[[str], tuple[Path, Path]]
+
+
+@pytest.fixture(scope="module")
+def made(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Of each example that is compiled: a folder with its image, and a second clone that was compiled for itself."""
+
+    @cache
+    def of(name: str) -> tuple[Path, Path]:
+        folder = tmp_path_factory.mktemp(name)
+        apps = []
+        for clone in (folder / "first", folder / "a second clone"):
+            subprocess.run(["git", "clone", "-q", repository.as_uri(), str(clone)], check=True)
+            apps.append(clone / "examples" / name)
+            done = _run([str(apps[-1] / "compile")], apps[-1])
+            assert done.returncode == 0, done.stderr
+        here, there = apps
+        if not (here / locks.FILE).is_file():  # of a container image, which it pins
+            _troth(folder, "lock", str(here))
+            shutil.copy(here / locks.FILE, there / locks.FILE)
+        _troth(folder, "build", str(here))
+        return folder, there
+
+    return of
+
+
 @pytest.mark.toolchains
 @pytest.mark.parametrize("name", MADE)
-def test_what_is_compiled_is_compiled_by_whoever_rebuilds(
-    name: str, repository: Path, tmp_path: Path
-) -> None:
+def test_what_is_compiled_is_compiled_by_whoever_rebuilds(name: str, made: Made) -> None:
     """Nothing of a checkout is run by troth: a record alone is refused with what is to be done."""
-    first, second = (tmp_path / word for word in ("first", "a second clone"))
-    for clone in (first, second):
-        subprocess.run(["git", "clone", "-q", repository.as_uri(), str(clone)], check=True)
-    here, there = (clone / "examples" / name for clone in (first, second))
-    for app in (here, there):
-        done = _run([str(app / "compile")], app)
-        assert done.returncode == 0, done.stderr
-        if not (app / locks.FILE).is_file():
-            _troth(app, "lock", str(app))
-    if (lock := (here / locks.FILE)).read_bytes() != (there / locks.FILE).read_bytes():
-        shutil.copy(lock, there / locks.FILE)
-    _troth(tmp_path, "build", str(here))
-    said = json.loads(_troth(tmp_path, "rebuild", str(there), "--image", f"{name}.eif", "--json"))
+    folder, there = made(name)
+    said = json.loads(_troth(folder, "rebuild", str(there), "--image", f"{name}.eif", "--json"))
     assert said["equal"] is True
+
+
+@pytest.mark.toolchains
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.skipif(
+    shutil.which("setpriv") is None, reason="setpriv (Debian: util-linux) is absent"
+)
+@pytest.mark.parametrize("name", MADE)
+def test_what_is_compiled_on_a_second_users_account(name: str, made: Made) -> None:
+    program, packages = _python_of_nobody()
+    folder, there = made(name)
+    words = [program, "-m", "troth", "rebuild", f"clone/{name}", "--image", f"{name}.eif"]
+    with _home() as home:
+        shutil.copytree(there, home / "clone" / name, symlinks=True)
+        for path in folder.glob(f"{name}.*"):
+            shutil.copy(path, home / path.name)
+        _packages(there, home / ".cache" / "troth" / "store" / "sha256")
+        for path in (home, *home.rglob("*")):
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+        done = _as_nobody([*words, "--json"], packages, home=home, folder=home)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["equal"] is True
+
+
+@pytest.mark.toolchains
+@pytest.mark.variation
+@pytest.mark.parametrize("name", MADE)
+def test_what_is_compiled_in_a_mount_with_shuffled_folders(name: str, made: Made) -> None:
+    folder, there = made(name)
+    with _shuffled(there.parents[1]) as mount:
+        app = str(mount / "examples" / name)
+        said = _troth(folder, "rebuild", app, "--image", f"{name}.eif", "--json")
+    assert json.loads(said)["equal"] is True
+
+
+@pytest.mark.toolchains
+@pytest.mark.parametrize("name", MADE)
+def test_what_is_compiled_by_another_python(name: str, made: Made) -> None:
+    program = _other_python()
+    if not program:
+        pytest.skip(f"none of {', '.join(OTHERS)} is here beside the one that runs this")
+    folder, there = made(name)
+    words = ("rebuild", str(there), "--image", f"{name}.eif", "--python", program)
+    assert json.loads(_troth(folder, *words, "--json"))["equal"] is True

@@ -1,5 +1,6 @@
 """Two images that differ: the section, the file and the bytes are named, and nothing more than was asked."""
 
+import gzip
 from pathlib import Path
 from stat import S_IFCHR, S_IFDIR, S_IFLNK, S_IFREG
 from typing import Any
@@ -249,13 +250,16 @@ def test_it_finds_something_exactly_where_bytes_differ(
     assert found == {n for n in "abcd" if one.get(n) != other.get(n)}
 
 
-def _owned(made: Eif, path: bytes, owner: int) -> Eif:
-    """The image with another owner of a file, for which an entry has no place."""
+def _stamped(made: Eif, path: bytes, field: int, value: int) -> Eif:
+    """The image with another number in a file's header, for which an entry has no place."""
     section = made.ramdisks[0]
     data = bytearray(bytes(section.data))
-    at = data.index(path + b"\0") - cpio.HEADER_SIZE + 6 + 2 * 8
-    data[at : at + 8] = b"%08x" % owner
+    at = data.index(path + b"\0") - cpio.HEADER_SIZE + 6 + field * 8
+    data[at : at + 8] = b"%08x" % value
     return _with_ramdisk(made, bytes(data))
+
+
+NUMBER, USER, GROUP, TIME = 0, 2, 3, 5
 
 
 def _with_ramdisk(made: Eif, data: bytes) -> Eif:
@@ -265,18 +269,45 @@ def _with_ramdisk(made: Eif, data: bytes) -> Eif:
     return Eif(sections=tuple(sections))
 
 
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "compressed"])
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        (TIME, 1700000000, "/d/b: time: none and 2023-11-14 22:13:20Z"),
+        (TIME, 0xFFFFFFFF, "/d/b: time: none and 2106-02-07 06:28:15Z"),
+        (USER, 1000, "/d/b: owner: 0:0 and 1000:0"),
+        (GROUP, 100, "/d/b: owner: 0:0 and 0:100"),
+    ],
+)
+def test_a_planted_time_or_owner_is_named_with_its_file(
+    field: int, value: int, words: str, *, packed: bool
+) -> None:
+    images = [_image(FILES), _stamped(_image(FILES), b"d/b", field, value)]
+    if packed:
+        images = [_with_ramdisk(i, gzip.compress(bytes(i.ramdisks[0].data))) for i in images]
+    assert _words(*images) == (f"ramdisk 0: {words}",)
+
+
 def test_one_difference_does_not_hide_another_that_no_file_shows() -> None:
     one = _image(FILES)
-    other = _owned(_image(FILES | {"b": b"2"}), b"d/a", 1000)
-    content, layout = _found(one, other)
-    assert (content.path, content.what) == ("/d/b", "content")
+    other = _stamped(_image(FILES | {"b": b"2"}), b"d/a", TIME, 1000)
+    assert [(d.path, d.what) for d in _found(one, other)] == [("/d/b", "content"), ("/d/a", "time")]
+    content, time, layout = _found(one, _stamped(other, b"d/a", NUMBER, 77))
+    assert (content.path, content.what, time.what) == ("/d/b", "content", "time")
     assert (layout.section, layout.path, layout.what) == ("ramdisk 0", "", "layout")
-    assert "owners, times or order are its own" in layout.words()
+    assert "order or numbers are its own" in layout.words()
+    time, layout = _found(one, _stamped(_stamped(one, b"d/a", TIME, 1), b"d/a", NUMBER, 77))
+    assert (time.what, layout.what) == ("time", "layout")
+
+
+def test_the_same_archive_compressed_otherwise() -> None:
+    one = _image(FILES)
+    packed = _with_ramdisk(one, gzip.compress(bytes(one.ramdisks[0].data), mtime=0))
+    (found,) = _found(one, packed)
+    assert (found.section, found.path, found.what) == ("ramdisk 0", "", "compression")
 
 
 def test_nothing_is_said_of_a_layout_that_is_ours() -> None:
-    import gzip
-
     one, other = _image(FILES), _image(FILES | {"b": b"2"})
     packed = _with_ramdisk(other, gzip.compress(bytes(other.ramdisks[0].data), mtime=0))
     assert [d.what for d in _found(one, packed)] == ["content"]

@@ -134,6 +134,7 @@ def test_links_that_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(foreign, "MAX_ENTRIES", 10)
-    with pytest.raises(Malformed, match="more than 5 files"):
+    with pytest.raises(Malformed, match="more than 5 files") as refused:
         made(a__b__c__d__e=b"", f=b"")
+    assert "leave some out" in refused.value.fix
     made(a__b__c=b"", d=b"", e=None)

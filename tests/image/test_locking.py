@@ -13,7 +13,7 @@ from troth.image.apt import Mirrors
 from troth.image.fetched import Gone
 from troth.image.lock import Lock
 from troth.image.recipe import load
-from troth.image.store import Store
+from troth.image.store import Store, digest
 
 needs_apt = pytest.mark.skipif(shutil.which("apt-get") is None, reason="apt is absent")
 SAMPLE = Path(__file__).parents[1] / "data" / "app"
@@ -56,9 +56,28 @@ def test_a_vanished_package_is_named_with_ways_on(tmp_path: Path, empty: Store) 
 @needs_apt
 def test_other_bytes_than_the_locks_are_refused(tmp_path: Path, empty: Store) -> None:
     lock = only(locks.load(SAMPLE), "netbase")
-    with pytest.raises(Malformed, match="other bytes than the lock says"):
+    with pytest.raises(Malformed, match="other bytes than the lock says") as caught:
         locking.fetch(lock, store=empty, mirrors=archive(tmp_path, lock, b"forged"))
+    assert "another mirror" in caught.value.fix
     assert not empty.has(sha256=lock.kernel.sha256, name=lock.kernel.file)
+
+
+@needs_apt
+def test_a_digest_that_somebody_edited_is_not_fetched_for(tmp_path: Path, empty: Store) -> None:
+    """The mirror has the package as it was locked, and a lock of the right form says otherwise."""
+    lock, data = only(locks.load(SAMPLE), "netbase"), b"as it was"
+    true = replace(lock.kernel, sha256=digest(data), size=len(data))
+    locking.fetch(
+        replace(lock, kernel=true),
+        store=Store(folder=tmp_path / "true"),
+        mirrors=archive(tmp_path, lock, data),
+    )
+    edited = replace(lock, kernel=replace(true, sha256="0" * 64))
+    with pytest.raises(Malformed, match="other bytes than the lock says") as caught:
+        locking.fetch(edited, store=empty, mirrors=archive(tmp_path / "again", lock, data))
+    assert caught.value.field == lock.kernel.file
+    assert "If troth.lock was edited, take it back as it was" in caught.value.fix
+    assert not empty.folder.exists() or not list(empty.folder.iterdir())
 
 
 @needs_apt

@@ -1,6 +1,8 @@
 """Built again: equal is said only of equal bytes and true records; a planted difference is named."""
 
+import gzip
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from troth.image.explain import causes, explain
 from troth.image.rebuild import Rebuilt
 from troth.image.stated import Stated
 from troth.image.store import Store, digest
-from troth.wire import eif
+from troth.wire import cpio, eif, ramdisk
 from troth.wire.json import canonical
 
 pytestmark = pytest.mark.network
@@ -128,6 +130,39 @@ def test_a_source_that_is_not_the_records(sample: Sample, built: Built, tmp_path
 def test_what_is_no_image(again: Rebuilt) -> None:
     with pytest.raises(Malformed):
         rebuild.of_image(b"junk", again)
+
+
+def planted_in(image: eif.Eif, kind: eif.Kind, change: Callable[[bytes], bytes]) -> bytes:
+    """The image with its first section of a kind changed."""
+    sections = list(image.sections)
+    at = next(i for i, section in enumerate(sections) if section.kind is kind)
+    sections[at] = eif.Section(kind=kind, pieces=(change(bytes(sections[at].data)),))
+    return eif.pack(replace(image, sections=tuple(sections)))
+
+
+def test_a_word_of_the_command_line(built: Built, again: Rebuilt) -> None:
+    data = planted_in(built.image, eif.Kind.COMMAND_LINE, lambda line: line + b" debug")
+    comparison, _ = rebuild.of_image(data, again)
+    assert comparison is not None
+    (found,) = comparison.differences
+    assert explain(found).told == ("the word debug is only in the first",)
+    assert explain(found).cause is causes.COMMAND_LINE
+
+
+def test_a_time_in_a_ramdisk(built: Built, again: Rebuilt) -> None:
+    def dated(data: bytes) -> bytes:
+        archive = bytearray(ramdisk.plain(data))
+        stamps = cpio.stamps(archive)
+        at = stamps["usr/lib"].at + 46  # mtime, in hexadecimal
+        archive[at : at + 8] = b"%08x" % 1700000000
+        return ramdisk.padded([gzip.compress(archive, 1, mtime=0)])
+
+    comparison, _ = rebuild.of_image(planted_in(built.image, eif.Kind.RAMDISK, dated), again)
+    assert comparison is not None
+    (found,) = comparison.differences
+    assert (found.path, found.what) == ("/usr/lib", "time")
+    assert (found.first, found.second) == ("2023-11-14 22:13:20Z", "none")
+    assert explain(found).cause is causes.TIME
 
 
 @pytest.fixture(scope="module")

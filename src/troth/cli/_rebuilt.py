@@ -10,7 +10,7 @@ from troth.cli import _console, _diff, _image
 from troth.cli._against import elsewhere
 from troth.cli._console import out as data_out
 from troth.cli._console import read_source
-from troth.errors import Misuse
+from troth.errors import Malformed, Misuse
 from troth.render.escape import visible
 
 if TYPE_CHECKING:
@@ -80,7 +80,14 @@ def target(name: str, image: Path | None) -> "tuple[str, memoryview | None, Stat
         record = stated.read(_small(beside), field=str(beside)) if beside.is_file() else None
         return shown(image), _eif(image), record
     if not _image.begins(path):
-        record = stated.read(_small(path), field=name)
+        data = _small(path)
+        if not data.lstrip().startswith(b"{"):
+            raise Malformed(
+                "is neither an image nor a build record",
+                field=name,
+                fix="name an image that has its build record beside it, or a build record (NAME.build.json)",
+            )
+        record = stated.read(data, field=name)
         return ("", None, record) if image is None else (shown(image), _eif(image), record)
     if image is not None:
         raise Misuse("the target is an image already", fix="leave --image away")

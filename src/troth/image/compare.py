@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from stat import S_IFMT, S_ISBLK, S_ISCHR, S_ISLNK, S_ISREG, filemode
@@ -25,8 +26,8 @@ _LONGEST_TEXT: Final = 1 << 20
 _LONGEST_LINE: Final = 200
 _LONGEST_VALUE: Final = 1000
 _BEFORE: Final = 40
-_PLAIN: Final = "owners, times and order are as troth packs them"
-_OWN: Final = "owners, times or order are its own, and are not compared"
+_PLAIN: Final = "order and numbers are as troth packs them"
+_OWN: Final = "order or numbers are its own, and are not compared"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +38,8 @@ class Difference:
         section: such as `kernel` or `ramdisk 1`; `header` for what stands before them.
         path: of a file, `/etc/hosts`, or of a value in JSON, `BuildMetadata.BuildTime`; empty for the
             whole section.
-        what: `content`, `mode`, `target`, `device`, `value`, `text`, `order`, `layout`, or `only` where
-            one of the two lacks it.
+        what: `content`, `mode`, `target`, `device`, `owner`, `time`, `value`, `text`, `order`, `layout`,
+            `compression`, or `only` where one of the two lacks it.
         first, second: what each has, in words; None in the one that lacks it.
         offset: of content, the first byte that differs.
         bytes: of content, 32 bytes of each from the row of 16 that holds that byte.
@@ -183,24 +184,50 @@ def _files(name: str, left: Section, right: Section) -> Iterator[Difference]:
         for difference in _entries(name, path, mine.get(path), theirs.get(path)):
             some = True
             yield difference
-    if not some:
+    archives = [ramdisk.plain(s.data) for s in (left, right)]
+    if some:
+        packed = [memoryview(b"".join(cpio.pack(each.values()))) for each in (mine, theirs)]
+        if archives == packed:
+            return
+    stamps = [cpio.stamps(archive) for archive in archives]
+    rest = [
+        cpio.unstamped(*each) for each in zip(archives, (s.values() for s in stamps), strict=True)
+    ]
+    told = False
+    for difference in _stamps(name, *stamps):
+        told = True
+        yield difference
+    if not some and not (told and rest[0] == rest[1]):
         found = _bytes(name, "", left.data, right.data)
-        yield Difference(
-            section=name,
-            what="layout",
-            first=found.first,
-            second=found.second,
-            offset=found.offset,
-            bytes=found.bytes,
-        )
-    elif _OWN in (layouts := [_layout(s, e) for s, e in ((left, mine), (right, theirs))]):
+        what = "compression" if archives[0] == archives[1] else "layout"
+        yield replace(found, what=what, data=None)
+    elif some and rest != packed:
+        layouts = [_PLAIN if r == p else _OWN for r, p in zip(rest, packed, strict=True)]
         yield Difference(section=name, what="layout", first=layouts[0], second=layouts[1])
 
 
-def _layout(section: Section, entries: dict[str, cpio.Entry]) -> str:
-    """Whether an archive says of its files what an entry here does not hold."""
-    packed = memoryview(b"".join(cpio.pack(entries.values())))
-    return _PLAIN if ramdisk.plain(section.data) == packed else _OWN
+def _stamps(
+    name: str, mine: dict[str, cpio.Stamp], theirs: dict[str, cpio.Stamp]
+) -> Iterator[Difference]:
+    for path in sorted(mine.keys() & theirs.keys()):
+        a, b = mine[path], theirs[path]
+        for what, first, second in (
+            ("owner", _owner(a), _owner(b)),
+            ("time", instant(a.time), instant(b.time)),
+        ):
+            if first != second:
+                yield Difference(
+                    section=name, path=f"/{path}", what=what, first=first, second=second
+                )
+
+
+def _owner(stamp: cpio.Stamp) -> str:
+    return f"{stamp.owner[0]}:{stamp.owner[1]}"
+
+
+def instant(seconds: int) -> str:
+    """A time of a file, in words."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}Z" if seconds else "none"
 
 
 def _entries(

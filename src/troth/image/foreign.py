@@ -189,7 +189,10 @@ class Foreign:
         """Bounds what is made, folders that nobody named among it."""
         self._count += before is None
         if self._count > MAX_ENTRIES // 2:
-            raise self.malformed(f"has more than {MAX_ENTRIES // 2} files")
+            raise self.malformed(
+                f"has more than {MAX_ENTRIES // 2} files",
+                fix="leave some out of it: sources, caches and documentation are seldom needed to run",
+            )
 
     def settle(self) -> tuple[str, ...]:
         """Makes it fit to run: mount points are there and empty, and the container's own files plain.

@@ -279,7 +279,8 @@ def _complain(troubles: list[tuple[Deb | Wheel, Trouble]]) -> None:
             raise Malformed(
                 f"what the mirror gave has other bytes than the lock says ({trouble.said})",
                 field=item.file,
-                fix="do not use this file; try another mirror with --mirror URL",
+                fix="do not use this file; try another mirror with --mirror URL. If troth.lock was edited, "
+                "take it back as it was, or make it anew with `troth lock --update`",
             )
     for item, trouble in troubles:
         if "No space left" in trouble.said:

@@ -73,6 +73,21 @@ class Chunk:
     pieces: tuple[bytes | memoryview, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """What an archive says of a file beside what an `Entry` holds.
+
+    Attributes:
+        at: where its header begins.
+        owner: numbers of its user and its group.
+        time: seconds since 1970.
+    """
+
+    at: int
+    owner: tuple[int, int]
+    time: int
+
+
 def pack(entries: Iterable[Entry]) -> tuple[bytes | memoryview, ...]:
     """The archive in pieces: large files are not copied.
 
@@ -193,6 +208,39 @@ def read(
     if view[begin:].tobytes().strip(b"\0"):
         raise Malformed("something follows the trailer", field="cpio.end", offset=base + begin)
     return tuple(entries)
+
+
+def stamps(data: bytes | memoryview) -> dict[str, Stamp]:
+    """Owner and time of each path of an archive that `read` took.
+
+    Raises:
+        Malformed: `read` would not have taken it.
+    """
+    view = memoryview(data)
+    found: dict[str, Stamp] = {}
+    at = 0
+    while True:
+        values, name, begin = _entry_header(view, at, 0)
+        if name == TRAILER:
+            return found
+        owner = values["uid"], values["gid"]
+        found[name] = Stamp(at=at, owner=owner, time=values["mtime"])
+        at = _padded(view, begin + values["filesize"], 0)
+
+
+def unstamped(data: bytes | memoryview, found: Iterable[Stamp]) -> bytes:
+    """The archive with zeros for every owner and time, as `pack` writes it.
+
+    Args:
+        data: an archive.
+        found: its stamps.
+    """
+    copy = bytearray(data)
+    for stamp in found:
+        for name in ("uid", "gid", "mtime"):
+            at = stamp.at + len(MAGIC) + 8 * _FIELDS.index(name)
+            copy[at : at + 8] = b"0" * 8
+    return bytes(copy)
 
 
 def _entry_header(view: memoryview, at: int, base: int) -> tuple[dict[str, int], str, int]:

@@ -106,6 +106,14 @@ def zipped(*members: tuple[str, bytes, tuple[int, ...]], stored: bool = False) -
 EARLY, LATE = (1980, 1, 1, 0, 0, 0), (2026, 11, 26, 3, 10, 2)
 
 
+@pytest.mark.parametrize(("section", "lines"), [("signature", 1), ("ramdisk 2", 0)])
+def test_a_section_that_one_of_them_lacks_is_no_leftover_file(section: str, lines: int) -> None:
+    told = explain(Difference(section=section, what="only", first=None, second="9 bytes"))
+    assert (told.cause, len(told.told)) == (None, lines)
+    file = Difference(section="ramdisk 2", path="/a", what="only", first=None, second="x")
+    assert explain(file).cause is causes.FILES
+
+
 def test_a_time_in_a_zip_member() -> None:
     one, other = zipped(("m", b"x", EARLY)), zipped(("m", b"x", LATE))
     found = the_one(image({"a.zip": (0o644, one)}), image({"a.zip": (0o644, other)}))

@@ -21,8 +21,20 @@ def test_the_table_that_ships_has_what_an_enclave_can_not_do_without() -> None:
     assert {found[name] for name in needed.split()} == {"y"}
     absent = "MODULES ACPI PCI BLOCK KEXEC DEVMEM DEBUG_FS BPF_SYSCALL"
     assert {found[name] for name in absent.split()} == {"n"}
-    assert sum(name.startswith("MITIGATION_") for name in found) >= 23
     assert list(found) == sorted(found)
+
+
+def test_every_mitigation_is_on_and_so_is_what_hardens() -> None:
+    """The kernel's smallest configuration has none of them. One is off: only a command line that ours is not would use it."""
+    found = options.wanted(options.table())
+    mitigations = {name: value for name, value in found.items() if "MITIGATION" in name}
+    assert mitigations.pop("MITIGATION_CALL_DEPTH_TRACKING") == "n"
+    assert len(mitigations) >= 23
+    assert set(mitigations.values()) == {"y"}
+    hardened = """STACKPROTECTOR_STRONG RANDOMIZE_BASE RANDOMIZE_MEMORY RANDOMIZE_KSTACK_OFFSET_DEFAULT FORTIFY_SOURCE
+        HARDENED_USERCOPY INIT_ON_ALLOC_DEFAULT_ON INIT_STACK_ALL_ZERO VMAP_STACK SLAB_FREELIST_RANDOM
+        SLAB_FREELIST_HARDENED LIST_HARDENED BUG_ON_DATA_CORRUPTION SECURITY_DMESG_RESTRICT LEGACY_VSYSCALL_NONE"""
+    assert {found[name] for name in hardened.split()} == {"y"}
 
 
 def test_every_option_has_a_reason_that_reads_as_one() -> None:

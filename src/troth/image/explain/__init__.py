@@ -26,6 +26,9 @@ _SIMPLE: Final = {
     "target": causes.LINK,
     "only": causes.FILES,
     "layout": causes.PACKING,
+    "compression": causes.COMPRESSOR,
+    "owner": causes.OWNER,
+    "time": causes.TIME,
 }
 
 
@@ -98,6 +101,10 @@ def _of(difference: Difference) -> Told:
         if difference.section == "kernel":
             return _kernel(a, b)
         return contents(difference.path, a, b)
+    if difference.what == "only" and not difference.path:  # a section, and no file
+        signed = difference.section == "signature"
+        told = ("one of the two is signed, which changes PCR8 and nothing that was built",)
+        return Told(told=told if signed else ())
     cause = _SIMPLE.get(difference.what)
     if difference.section == "metadata":
         cause = _VALUES.get(difference.path.rpartition(".")[2], cause)

@@ -7,11 +7,11 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from troth.errors import Malformed
 from troth.image import unpack_wheel
+from troth.image.compare import instant
 from troth.image.explain.causes import COMPRESSOR, FILES, MODE, ORDER, OWNER, TIME, Cause
 from troth.image.explain.told import Told, short
 from troth.wire.reader import Reader
@@ -89,7 +89,7 @@ def _gzip(a: bytes, b: bytes, told: list[str]) -> Cause | None:
         heads.append((time, name, extra, system))
     (time, name, *rest), (other_time, other_name, *other) = heads
     if time != other_time:
-        told.append(f"the header's time is {_instant(time)} and {_instant(other_time)}")
+        told.append(f"the header's time is {instant(time)} and {instant(other_time)}")
     if name != other_name:
         told.append(
             f"the header names {short(name) or 'no file'} and {short(other_name) or 'no file'}"
@@ -101,12 +101,6 @@ def _gzip(a: bytes, b: bytes, told: list[str]) -> Cause | None:
     if time != other_time or name != other_name:
         return TIME
     return COMPRESSOR if rest != other else None
-
-
-def _instant(seconds: int) -> str:
-    if not seconds:
-        return "none"
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def _unpacked(kind: str, data: bytes) -> bytes:
@@ -140,7 +134,7 @@ def _of_zip(item: zipfile.ZipInfo) -> Fields:
 
 def _of_tar(item: tarfile.TarInfo) -> Fields:
     return {
-        "time": (_instant(max(0, min(int(item.mtime), _LAST_SECOND))), TIME),
+        "time": (instant(max(0, min(int(item.mtime), _LAST_SECOND))), TIME),
         "mode": (f"{item.mode:06o}", MODE),
         "owner": (f"{item.uid}:{item.gid} {item.uname}:{item.gname}", OWNER),
         "kind": (item.type, None),

@@ -133,7 +133,7 @@ LINK: Final = Cause(
 )
 PACKING: Final = Cause(
     name="another-packing",
-    words="the same files, packed in another way: owners, times, order or numbers of the archive's own",
+    words="the same files, packed in another way: order or numbers of the archive's own",
     fix="pack with troth's own writer: `troth build`",
 )
 
