@@ -25,6 +25,13 @@ SIZE = 300 << 20
 LAYERS = 4
 ROUNDS = 2
 PIECE = 1 << 20
+# A process of its own: the largest of what it has started is then this command alone.
+_MEASURED = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
 
 
 def _packages() -> list[bytes]:
@@ -166,12 +173,31 @@ def becoming() -> list[Line] | str:
             text=True,
             check=True,
         )
-    memory, size = (int(word) for word in done.stdout.split())
+        memory, size = (int(word) for word in done.stdout.split())
+        whole = _whole(archive, folder / "whole")
     what = f"a container image of {size >> 20} MiB becomes an EIF"
-    return [
+    lines = [
         Line(what, taken, "reading and hashing the EIF", floor, 8.0),
         Line("peak memory", memory, "the image's files", size, 2.0, unit="bytes"),
     ]
+    if isinstance(whole, str):
+        print(f"  without the whole command: {whole}")
+        return lines
+    title = "peak memory of `troth build --from-oci`, Python and the agent's packages in it"
+    return [*lines, Line(title, whole, "the image's files", size, 2.0, unit="bytes")]
+
+
+def _whole(archive: Path, folder: Path) -> int | str:
+    """Peak memory of the command and of what it starts, or why there is none: it locks the agent's packages."""
+    folder.mkdir()
+    command = (
+        *(sys.executable, "-c", _MEASURED, sys.executable, "-m", "troth", "build"),
+        *("--from-oci", str(archive), "--name", "large", "--kernel", "debian", "-o", "large.eif"),
+    )
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return done.stderr.strip()[-300:]
+    return int(done.stdout.split()[-1]) * 1024
 
 
 if __name__ == "__main__":

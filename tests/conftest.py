@@ -241,7 +241,8 @@ def why_not(part: str) -> str:
         return f"the probe {late.cmd[0]} did not end"
 
 
-def _leave_out(part: str, reason: str) -> None:
+def leave_out(part: str, reason: str) -> None:
+    """Skips the test for want of a part, or fails it where that part is required."""
     if part in os.environ.get("TROTH_REQUIRE", "").replace(",", " ").split():
         pytest.fail(f"TROTH_REQUIRE names {part}, and {reason}", pytrace=False)
     pytest.skip(f"{part}: {reason} ({HOW_TO_GET_IT})")
@@ -251,7 +252,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip, or where `TROTH_REQUIRE` says so fail, what can't run on this machine."""
     for part in _PROBES:
         if item.get_closest_marker(part) is not None and (reason := why_not(part)):
-            _leave_out(part, reason)
+            leave_out(part, reason)
 
 
 @pytest.fixture(scope="session")
@@ -260,7 +261,7 @@ def vectors() -> Path:
     named = os.environ.get("TROTH_VECTORS")
     folder = Path(named) if named else REPOSITORY.parent / "shared" / "vectors"
     if not (folder / "nitro" / "MANIFEST.tsv").is_file():
-        _leave_out("vectors", f"{folder} holds none; name the folder with TROTH_VECTORS")
+        leave_out("vectors", f"{folder} holds none; name the folder with TROTH_VECTORS")
     return folder
 
 

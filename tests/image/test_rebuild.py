@@ -11,7 +11,7 @@ from tests.image import planted
 from tests.image.conftest import Sample
 from tests.platforms.nitro.signer import identity, signature, with_section
 
-from troth.errors import Malformed
+from troth.errors import Malformed, Unavailable
 from troth.image import build as builder
 from troth.image import check, compare, owners, rebuild, stated
 from troth.image import lock as locks
@@ -48,6 +48,21 @@ def test_equal_to_image_and_record(
     names = {"kept.eif", "kept.measurements.json", "kept.build.json"}
     assert {p.name for p in tmp_path.iterdir()} == names
     assert digest((tmp_path / "kept.eif").read_bytes()) == built.sha256
+
+
+@pytest.mark.parametrize("alone", [(), ("true",)])
+def test_a_network_that_stays_is_told(
+    sample: Sample, alone: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(*_: object, **__: object) -> None:
+        raise Unavailable("enough")
+
+    said: list[str] = []
+    monkeypatch.setattr(rebuild, "apart", lambda: alone)
+    monkeypatch.setattr(check, "start", start)
+    with pytest.raises(Unavailable, match="enough"):
+        rebuild.build(sample.folder, store=sample.store, say=said.append)
+    assert any("take the network away" in line for line in said) == (not alone)
 
 
 def test_the_record_carries_recipe_and_lock(sample: Sample, built: Built) -> None:

@@ -93,8 +93,10 @@ def build(
     if recipe.brings:
         root = (root or folder / recipe.brings).resolve()
     say(f"building {recipe.name}")
-    strange = check.strange()
-    environment = replace(strange, prefix=(*apart(), *strange.prefix))
+    strange, alone = check.strange(), apart()
+    if not alone:
+        say("note: this machine lets nobody take the network away, so the build could reach it")
+    environment = replace(strange, prefix=(*alone, *strange.prefix))
     with disk("building"), TemporaryDirectory(prefix="troth-rebuild-") as name:
         copy = Path(name, "a-copy-of-the-source", "app")
         check.copy_app(folder, copy, reverse=True, but=root)
