@@ -106,7 +106,7 @@ def test_a_port_is_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("", "there is nothing to build"),
         ("--from-oci web.tar --from-rootfs root", "both given"),
-        ("--from-oci absent.tar", "there is no absent.tar"),
+        ("--from-oci absent.tar", "fix: name what `docker save` wrote"),
         ("--from-oci web.tar --name Web", "app.name is 'Web'"),
         ("--from-rootfs root --entry x", "root is what is brought"),
         ("--from-rootfs root --name a", "app.entry is missing"),

@@ -205,6 +205,9 @@ def test_a_size_beyond_the_end_allocates_nothing(size: int) -> None:
         data[at : at + 8] = size.to_bytes(8, "big")
     message = f"is {size}, but 14 bytes are left"
     _refused(_sealed(data), "eif.sections[4].size", message, header + 4)
+    with pytest.raises(Malformed) as caught:
+        eif.read(_sealed(data))
+    assert "copy it again" in caught.value.fix
 
 
 @pytest.mark.parametrize(

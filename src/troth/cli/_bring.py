@@ -132,7 +132,10 @@ def _name(source: Path) -> str:
 def _recipe(source: Path, bring: Bring, folder: Path, kernel: str | None) -> str:
     """A recipe in TOML."""
     if not source.exists():
-        raise Misuse(f"there is no {source}")
+        raise Misuse(
+            f"there is no {source}",
+            fix="name what `docker save` wrote, an OCI layout, or a folder",
+        )
     path = os.path.relpath(source.resolve(), folder.resolve())
     key = "from_oci" if bring.from_oci else "from_rootfs"
     try:

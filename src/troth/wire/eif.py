@@ -229,6 +229,7 @@ def _walk(view: memoryview, table: _Table, count: int, version: int) -> tuple[Se
                 f"is {size}, but {len(view) - begin} bytes are left",
                 field=f"{name}.size",
                 offset=at + 4,
+                fix="the file ends too early: copy it again, or build it again",
             )
         kind = Kind(number)
         limit = _LIMITS.get(kind)
