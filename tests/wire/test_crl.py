@@ -83,13 +83,23 @@ def test_a_number_is_not_found_inside_of_another() -> None:
 
 @given(
     serials=st.lists(st.integers(1, (1 << 159) - 1), max_size=20, unique=True),
-    asked=st.integers(0, 1 << 159),
+    asked=st.integers(-1 << 159, 1 << 159),
 )
 def test_the_quick_search_agrees_with_the_walk(serials: list[int], asked: int) -> None:
     found = crl.read(made(*serials))
     for serial in (*serials, asked):
         assert found.revokes(serial) is (serial in serials)
     assert found.revoked() == set(serials)
+
+
+@pytest.mark.parametrize("serial", [-1, -0x80, -0x81, -1 << 150])
+def test_a_number_below_zero(serial: int) -> None:
+    """Certificates may have one, and lists may not: who is on such a list is not passed over."""
+    assert not crl.read(made(*SERIALS)).revokes(serial)
+    size = (~serial).bit_length() // 8 + 1
+    found = crl.read(with_entry(der(0x02, serial.to_bytes(size, "big", signed=True)), DATE))
+    with pytest.raises(Malformed):
+        found.revokes(serial)
 
 
 CRITICAL = seq(b"\6\3\x55\x1d\x1c", b"\1\1\xff", der(0x04, seq()))

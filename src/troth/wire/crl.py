@@ -47,10 +47,10 @@ class RevocationList:
         not in it, and only where it does occur is the list walked.
 
         Raises:
-            Malformed: an entry is no DER, or has a critical extension.
+            Malformed: an entry is no DER, has a critical extension, or is below zero.
         """
-        size = serial.bit_length() // 8 + 1
-        if bytes((INTEGER, size)) + serial.to_bytes(size, "big") not in self.entries:
+        size = (serial if serial >= 0 else ~serial).bit_length() // 8 + 1
+        if bytes((INTEGER, size)) + serial.to_bytes(size, "big", signed=True) not in self.entries:
             return False
         return serial in self.revoked()
 
