@@ -146,6 +146,20 @@ def _as_nobody(
     )  # fmt: skip
 
 
+def _rebuilt_by_nobody(home: Path, app: str, *, source: Path, built: Path) -> None:
+    """Rebuilds an app below a home of nobody's, who has the packages at hand and what was built elsewhere."""
+    program, packages = _python_of_nobody()
+    for path in built.glob(f"{source.name}.*"):
+        shutil.copy(path, home / path.name)
+    _packages(source, home / ".cache" / "troth" / "store" / "sha256")
+    for path in (home, *home.rglob("*")):
+        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    words = [program, "-m", "troth", "rebuild", app, "--image", f"{source.name}.eif", "--json"]
+    done = _as_nobody(words, packages, home=home, folder=home)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["equal"] is True
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 @pytest.mark.skipif(
     shutil.which("setpriv") is None, reason="setpriv (Debian: util-linux) is absent"
@@ -153,18 +167,10 @@ def _as_nobody(
 @pytest.mark.parametrize("name", KEPT)
 def test_on_a_second_users_account(name: str, repository: Path, published: Path) -> None:
     """With a home of its own and no privilege, from a clone of its own."""
-    program, packages = _python_of_nobody()
-    words = [program, "-m", "troth", "rebuild", f"clone/examples/{name}", "--image", f"{name}.eif"]
     with _home() as home:
         subprocess.run(["git", "clone", "-q", repository.as_uri(), str(home / "clone")], check=True)
-        for path in published.glob(f"{name}.*"):
-            shutil.copy(path, home / path.name)
-        _packages(repository / "examples" / name, home / ".cache" / "troth" / "store" / "sha256")
-        for path in (home, *home.rglob("*")):
-            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
-        done = _as_nobody([*words, "--json"], packages, home=home, folder=home)
-        assert done.returncode == 0, done.stdout + done.stderr
-    assert json.loads(done.stdout)["equal"] is True
+        app = f"clone/examples/{name}"
+        _rebuilt_by_nobody(home, app, source=repository / "examples" / name, built=published)
 
 
 @pytest.mark.variation
@@ -249,19 +255,10 @@ def test_what_is_compiled_is_compiled_by_whoever_rebuilds(name: str, made: Made)
 )
 @pytest.mark.parametrize("name", MADE)
 def test_what_is_compiled_on_a_second_users_account(name: str, made: Made) -> None:
-    program, packages = _python_of_nobody()
     folder, there = made(name)
-    words = [program, "-m", "troth", "rebuild", f"clone/{name}", "--image", f"{name}.eif"]
     with _home() as home:
         shutil.copytree(there, home / "clone" / name, symlinks=True)
-        for path in folder.glob(f"{name}.*"):
-            shutil.copy(path, home / path.name)
-        _packages(there, home / ".cache" / "troth" / "store" / "sha256")
-        for path in (home, *home.rglob("*")):
-            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
-        done = _as_nobody([*words, "--json"], packages, home=home, folder=home)
-        assert done.returncode == 0, done.stdout + done.stderr
-    assert json.loads(done.stdout)["equal"] is True
+        _rebuilt_by_nobody(home, f"clone/{name}", source=there, built=folder)
 
 
 @pytest.mark.toolchains

@@ -29,8 +29,17 @@ def disk(doing: str) -> Iterator[None]:
 
 def cache_folder() -> Path:
     """Where troth keeps what can be had again."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "troth"
+    return _folder("XDG_CACHE_HOME", ".cache")
+
+
+def state_folder() -> Path:
+    """Where troth keeps what is of this machine alone, apart from what can be had again."""
+    return _folder("XDG_STATE_HOME", ".local/state")
+
+
+def _folder(variable: str, otherwise: str) -> Path:
+    named = Path(os.environ.get(variable, ""))
+    return (named if named.is_absolute() else Path.home() / otherwise) / "troth"
 
 
 def write_together(folder: Path, files: Mapping[str, Content]) -> None:

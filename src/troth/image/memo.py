@@ -22,7 +22,7 @@ from stat import S_ISREG
 from typing import Final
 
 from troth.errors import Malformed
-from troth.image.files import cache_folder
+from troth.image.files import cache_folder, state_folder
 from troth.wire.reader import Reader
 
 MOST: Final = 2 << 30
@@ -54,7 +54,7 @@ class Memo:
         """The user's, or None where there is no place for it: then each step is done."""
         try:
             _code()  # as it is now, when a build begins
-            return cls(folder=cache_folder() / "made", key=_key(_state_folder() / "memo.key"))
+            return cls(folder=cache_folder() / "made", key=_key(state_folder() / "memo.key"))
         except (OSError, RuntimeError):  # without a home, too
             return None
 
@@ -170,12 +170,6 @@ def _code_now() -> bytes:
             running.update(f"{path.relative_to(package)}\0{len(data)}\0".encode())
             running.update(data)
     return running.digest()
-
-
-def _state_folder() -> Path:
-    """Where a user's programs keep what is of this machine alone."""
-    base = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "state") / "troth"
 
 
 def _key(path: Path) -> bytes:

@@ -54,7 +54,7 @@ COMPILE: Final = "compile"
 
 @dataclass(frozen=True, slots=True)
 class Rootfs:
-    """What goes into an image; to be closed, for the interpreter is unpacked on disk.
+    """What goes into an image, and what works on it: for as long as `make` is entered.
 
     Attributes:
         tree: all files, but those of a root that is brought.

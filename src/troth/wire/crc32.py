@@ -31,7 +31,7 @@ def joined(first: int, second: int, size: int) -> int:
 
 @cache
 def _power(exponent: int) -> int:
-    """X to the 2 to the `exponent`."""
+    """The power of x whose exponent is 2 to the `exponent`."""
     if exponent == 0:
         return _X
     root = _power(exponent - 1)
