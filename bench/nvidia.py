@@ -13,10 +13,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from bench.timing import Line, best
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 import troth
 from troth.crypto import issued, keys
-from troth.crypto.signature import ecdsa_p384_raw
 from troth.platforms.nvidia.device import HOPPER
 from troth.platforms.nvidia.format import parse
 from troth.platforms.nvidia.simulate import DRIVER_VERSION, VBIOS_VERSION, Device, collateral
@@ -45,18 +46,22 @@ def _bare(device: Device, evidence: bytes) -> tuple[Callable[[], object], Callab
     above = (*device.pki.rim_signers["GH100"], device.pki.rim_root)
     signers = [issued.read(member.der) for member in above]
     jobs = [
-        (keys.load(issuer.key), child.algorithm, child.signature, child.signed)
+        (keys.load(issuer.key), child.signature, child.signed)
         for child, issuer in (*pairwise(document.chain), *pairwise(signers))
     ]
+    assert all(child.algorithm == keys.ECDSA_SHA384 for child in (*document.chain, *signers))
     leaf = keys.load(document.chain[0].key)
     assert isinstance(leaf, keys.EllipticCurveKey)
+    r, s = (int.from_bytes(document.signature[at : at + 48], "big") for at in (0, 48))
+    made, algorithm = utils.encode_dss_signature(r, s), ec.ECDSA(hashes.SHA384())
 
     def own() -> None:
-        assert not ecdsa_p384_raw(leaf, document.signature, document.signed)
+        leaf.verify(made, document.signed, algorithm)
 
     def all_of_them() -> None:
-        for job in jobs:
-            assert not keys.verify(*job)
+        for key, signature, signed in jobs:
+            assert isinstance(key, keys.EllipticCurveKey)
+            key.verify(signature, signed, algorithm)
         own()
 
     return all_of_them, own

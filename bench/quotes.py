@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench.timing import Line, best
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.asymmetric import ec, padding, utils
 
 import troth
 from troth.crypto import issued, keys
@@ -109,7 +109,7 @@ def _ours(
 
     def new_key() -> object:
         who.forget()
-        keys.p256_point.cache_clear()
+        keys.load.cache_clear()
         return warm()
 
     for report in (cold(), warm(), new_key()):
@@ -146,7 +146,7 @@ def _bare(evidence: bytes, raw: bytes) -> tuple[Callable[[], object], Callable[[
     jobs += [(keys.load(signer.key), _der(signature), body) for _, body, signature in signed]
     own = [
         (keys.load(leaf.key), _der(quote.qe_signature), quote.qe_body),
-        (keys.p256_point(quote.attestation_key), _der(quote.signature), quote.signed),
+        (keys.load(keys.p256(quote.attestation_key)), _der(quote.signature), quote.signed),
     ]
     algorithm = ec.ECDSA(hashes.SHA256())
 
@@ -240,11 +240,13 @@ def amd(vectors: Path) -> list[Line]:
     r, s = (int.from_bytes(evidence[at : at + 72], "little") for at in (0x2A0, 0x2E8))
     signature, body = utils.encode_dss_signature(r, s), evidence[:0x2A0]
     algorithm = ec.ECDSA(hashes.SHA384())
+    salt = padding.PSS(padding.MGF1(hashes.SHA384()), salt_length=48)
 
     def three() -> None:
         key.verify(signature, body, algorithm)
         for above, below in ((ask, leaf), (ark, ask)):
-            keys.verify(keys.load(above.key), below.algorithm, below.signature, below.signed)
+            rsa_key = keys.load(above.key)
+            rsa_key.verify(below.signature, below.signed, salt, hashes.SHA384())
 
     def one() -> None:
         key.verify(signature, body, algorithm)

@@ -8,10 +8,10 @@ import pytest
 from cryptography import x509 as library
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
-from troth.crypto import issued, keys
+from troth.crypto import issued, keys, signature
 from troth.wire import x509
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -310,17 +310,18 @@ def test_raw_signatures() -> None:
     numbers = key.public_key().public_numbers()
     point = numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big")
     r, s = decode_dss_signature(key.sign(b"text", ec.ECDSA(hashes.SHA256())))
-    signature = r.to_bytes(32, "big") + s.to_bytes(32, "big")
-    public = keys.p256_point(point)
-    assert keys.ecdsa_p256_raw(public, signature, b"text") == ""
-    assert keys.ecdsa_p256_raw(public, signature, b"texts")
-    for wrong in (b"", signature[:-1], signature + b"\0", bytes(64), b"\xff" * 64):
-        assert keys.ecdsa_p256_raw(public, wrong, b"text")
-    assert keys.ecdsa_p256_raw(None, signature, b"text")
-    assert keys.p256_point(bytes(64)) is None
-    assert keys.p256_point(point[:-1]) is None
-    other = ec.generate_private_key(ec.SECP384R1()).public_key()
-    assert keys.ecdsa_p256_raw(other, signature, b"text")
+    signed = r.to_bytes(32, "big") + s.to_bytes(32, "big")
+    public = keys.p256(point)
+    assert public == _spki(key)
+    assert signature.ecdsa_p256_raw(public, signed, b"text") == ""
+    assert signature.ecdsa_p256_raw(public, signed, b"texts") == "the signature does not verify"
+    for wrong in (b"", signed[:-1], signed + b"\0", bytes(64), b"\xff" * 64):
+        assert signature.ecdsa_p256_raw(public, wrong, b"text")
+    for none in (b"", keys.p256(bytes(64)), keys.p256(point[:-1]), keys.p256(point + b"\0")):
+        assert keys.load(none) is None
+        assert signature.ecdsa_p256_raw(none, signed, b"text") == "the key is not on P-256"
+    other = ec.generate_private_key(ec.SECP384R1())
+    assert signature.ecdsa_p256_raw(_spki(other), signed, b"text") == "the key is not on P-256"
 
 
 def test_signatures_of_certificates_by_their_algorithm() -> None:
@@ -330,26 +331,26 @@ def test_signatures_of_certificates_by_their_algorithm() -> None:
         keys.ECDSA_SHA256: (small, small.sign(b"a", ec.ECDSA(hashes.SHA256()))),
         keys.ECDSA_SHA384: (large, large.sign(b"a", ec.ECDSA(hashes.SHA384()))),
     }
-    for algorithm, (key, signature) in ends.items():
-        assert keys.verify(key.public_key(), algorithm, signature, b"a") == ""
-        assert keys.verify(key.public_key(), algorithm, signature, b"b")
-        assert keys.verify(None, algorithm, signature, b"a")
+    for algorithm, (key, made) in ends.items():
+        assert signature.verify(_spki(key), algorithm, made, b"a") == ""
+        assert signature.verify(_spki(key), algorithm, made, b"b")
+        assert signature.verify(b"", algorithm, made, b"a")
         for another in {*ends, keys.PSS_SHA384, keys.PSS_SHA384_SHORT, b"\x30\0"} - {algorithm}:
-            assert keys.verify(key.public_key(), another, signature, b"a")
+            assert signature.verify(_spki(key), another, made, b"a")
     with_rsa = rsa.generate_private_key(65537, 4096)
     salt = padding.PSS(padding.MGF1(hashes.SHA384()), salt_length=48)
-    signature = with_rsa.sign(b"a", salt, hashes.SHA384())
+    made = with_rsa.sign(b"a", salt, hashes.SHA384())
     for algorithm in (keys.PSS_SHA384, keys.PSS_SHA384_SHORT):
-        assert keys.verify(with_rsa.public_key(), algorithm, signature, b"a") == ""
-        assert keys.verify(with_rsa.public_key(), algorithm, signature, b"b")
-        assert keys.verify(small.public_key(), algorithm, signature, b"a")
+        assert signature.verify(_spki(with_rsa), algorithm, made, b"a") == ""
+        assert signature.verify(_spki(with_rsa), algorithm, made, b"b")
+        assert signature.verify(_spki(small), algorithm, made, b"a")
     short = padding.PSS(padding.MGF1(hashes.SHA384()), salt_length=20)
-    assert keys.verify(
-        with_rsa.public_key(), keys.PSS_SHA384, with_rsa.sign(b"a", short, hashes.SHA384()), b"a"
+    assert signature.verify(
+        _spki(with_rsa), keys.PSS_SHA384, with_rsa.sign(b"a", short, hashes.SHA384()), b"a"
     )
     smaller = rsa.generate_private_key(65537, 3072)
-    assert keys.verify(
-        smaller.public_key(), keys.PSS_SHA384, smaller.sign(b"a", salt, hashes.SHA384()), b"a"
+    assert signature.verify(
+        _spki(smaller), keys.PSS_SHA384, smaller.sign(b"a", salt, hashes.SHA384()), b"a"
     )
 
 
@@ -361,11 +362,15 @@ def test_signatures_with_pkcs1() -> None:
         keys.RSA_SHA512: hashes.SHA512(),
     }
     for algorithm, digest in ends.items():
-        signature = key.sign(b"a", padding.PKCS1v15(), digest)
-        assert keys.verify(key.public_key(), algorithm, signature, b"a") == ""
-        assert keys.verify(key.public_key(), algorithm, signature, b"b")
+        made = key.sign(b"a", padding.PKCS1v15(), digest)
+        assert signature.verify(_spki(key), algorithm, made, b"a") == ""
+        assert signature.verify(_spki(key), algorithm, made, b"b")
         for another in {*ends, keys.PSS_SHA384, keys.ECDSA_SHA256} - {algorithm}:
-            assert keys.verify(key.public_key(), another, signature, b"a")
-        small = ec.generate_private_key(ec.SECP256R1()).public_key()
-        assert keys.verify(small, algorithm, signature, b"a")
-        assert keys.verify(None, algorithm, signature, b"a")
+            assert signature.verify(_spki(key), another, made, b"a")
+        small = ec.generate_private_key(ec.SECP256R1())
+        assert signature.verify(_spki(small), algorithm, made, b"a")
+        assert signature.verify(b"", algorithm, made, b"a")
+
+
+def _spki(key: Any) -> bytes:
+    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -2,6 +2,7 @@
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,11 +10,15 @@ from troth.crypto.signature import ecdsa_p384_raw, ed25519_raw
 from troth.errors import Misuse
 
 # RFC 6979 appendix A.2.6: P-384, SHA-384, message «sample».
-KEY = ec.EllipticCurvePublicNumbers(
-    x=0xEC3A4E415B4E19A4568618029F427FA5DA9A8BC4AE92E02E06AAE5286B300C64DEF8F0EA9055866064A254515480BC13,
-    y=0x8015D9B72D7D57244EA8EF9AC0C621896708A59367F9DFB9F54CA84B3F1C9DB1288B231C3AE0D4FE7344FD2533264720,
-    curve=ec.SECP384R1(),
-).public_key()
+KEY = (
+    ec.EllipticCurvePublicNumbers(
+        x=0xEC3A4E415B4E19A4568618029F427FA5DA9A8BC4AE92E02E06AAE5286B300C64DEF8F0EA9055866064A254515480BC13,
+        y=0x8015D9B72D7D57244EA8EF9AC0C621896708A59367F9DFB9F54CA84B3F1C9DB1288B231C3AE0D4FE7344FD2533264720,
+        curve=ec.SECP384R1(),
+    )
+    .public_key()
+    .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+)
 R = bytes.fromhex(
     "94edbb92a5ecb8aad4736e56c691916b3f88140666ce9fa73d64c4ea95ad133c81a648152e44acf96e36dd1e80fabe46"
 )
@@ -48,8 +53,7 @@ def test_ecdsa_outside_the_order(value: int) -> None:
 
 
 def test_ecdsa_on_another_curve() -> None:
-    other = ec.generate_private_key(ec.SECP256R1()).public_key()
-    assert "should be on P-384" in ecdsa_p384_raw(other, R + S, b"sample")
+    assert ecdsa_p384_raw(_new(ec.SECP256R1()), R + S, b"sample") == "the key is not on P-384"
 
 
 @settings(max_examples=100)
@@ -84,8 +88,12 @@ def test_ed25519_any_key(key: bytes) -> None:
 
 
 def test_a_raw_signature_is_of_the_profile() -> None:
-    key = ec.generate_private_key(ec.SECP256R1()).public_key()
-    assert ecdsa_p384_raw(key, bytes(96), b"") == "the key is on secp256r1, should be on P-384"
-    key = ec.generate_private_key(ec.SECP384R1()).public_key()
+    key = _new(ec.SECP384R1())
     assert ecdsa_p384_raw(key, bytes(95), b"") == "the signature is 95 bytes, should be 96"
     assert ecdsa_p384_raw(key, bytes(96), b"") == "the signature does not verify"
+    assert ecdsa_p384_raw(b"", bytes(96), b"") == "the key is not on P-384"
+
+
+def _new(curve: ec.EllipticCurve) -> bytes:
+    key = ec.generate_private_key(curve).public_key()
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -8,13 +8,16 @@ Does not verify: that the first key is one you trust, times, and revocation: the
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
-from troth.crypto import keys
+from troth.crypto import beside, keys, signature
+from troth.crypto.beside import Asked
+from troth.crypto.remembered import Remembered
 from troth.errors import Malformed
 from troth.wire import x509
 from troth.wire.der import INTEGER, SEQUENCE, span
@@ -23,6 +26,8 @@ from troth.wire.x509 import BASIC_CONSTRAINTS, KEY_USAGE, Certificate
 _SIGNS_DATA: Final = 0x80
 _SIGNS_CERTIFICATES: Final = 0x04
 _KNOWN_CRITICAL: Final = frozenset({BASIC_CONSTRAINTS, KEY_USAGE})
+
+_links: Remembered[tuple[bytes, bytes], tuple[str, ...]] = Remembered(512)
 
 
 class Leaf(StrEnum):
@@ -94,6 +99,7 @@ def _problems(
     if len(ders) < 2:
         return ("the path needs a root and a leaf",)
     path = [read(der) for der in ders]
+    beside.begin(asked(path))
     last = len(path) - 1
     found = []
     for index, certificate in enumerate(path):
@@ -156,25 +162,39 @@ def of_leaf(certificate: Certificate, rule: Leaf, known: frozenset[bytes]) -> li
     return wrong
 
 
-@lru_cache(maxsize=512)
+def asked(path: Sequence[Certificate]) -> Iterator[Asked]:
+    """What `link` will ask along a path, root first, and of which nothing is known yet."""
+    for issuer, child in pairwise(path):
+        if child.issuer == issuer.subject and (child.der, issuer.der) not in _links:
+            yield Asked(issuer.key, child.algorithm, child.signature, child.signed)
+
+
 def link(child_der: bytes, issuer_der: bytes) -> tuple[str, ...]:
     """What is wrong between two neighbours; a pure function of their bytes, remembered for speed."""
+    found = _links.get((child_der, issuer_der))
+    return (
+        _links.keep((child_der, issuer_der), _link(child_der, issuer_der))
+        if found is None
+        else found
+    )
+
+
+def _link(child_der: bytes, issuer_der: bytes) -> tuple[str, ...]:
     child, issuer = read(child_der), read(issuer_der)
     if child.issuer != issuer.subject:
         return ("its issuer's name is not the next subject",)
-    wrong = keys.verify(keys.load(issuer.key), child.algorithm, child.signature, child.signed)
+    wrong = signature.verify(issuer.key, child.algorithm, child.signature, child.signed)
     return (wrong,) if wrong else ()
 
 
 def forget() -> None:
     """Empties what is remembered, for benchmarks that measure the first time."""
     read.cache_clear()
-    link.cache_clear()
+    _links.clear()
     _problems.cache_clear()
     _sha256.cache_clear()
     x509.forget()
     keys.load.cache_clear()
-    keys.p256_point.cache_clear()
 
 
 def _strange(certificate: Certificate, known: frozenset[bytes]) -> list[str]:

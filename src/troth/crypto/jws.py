@@ -45,7 +45,7 @@ def verify(alg: str, spki: bytes, signature: bytes, signed: bytes) -> str:
     if trouble:
         return f"the key {trouble}"
     if isinstance(key, ec.EllipticCurvePublicKey):
-        return ecdsa_p384_raw(key, signature, signed)
+        return ecdsa_p384_raw(spki, signature, signed)
     if not isinstance(key, rsa.RSAPublicKey):
         return "there is no key"
     if len(signature) != (key.key_size + 7) // 8:

@@ -1,12 +1,10 @@
-"""Public keys out of their DER, and the signature algorithms that vendors' certificates use."""
+"""Public keys out of their DER, and names of the signature algorithms that vendors use."""
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 ECDSA_SHA256: Final = bytes.fromhex("300a06082a8648ce3d040302")
@@ -26,12 +24,19 @@ RSA_SHA256: Final = bytes.fromhex("300d06092a864886f70d01010b0500")
 RSA_SHA384: Final = bytes.fromhex("300d06092a864886f70d01010c0500")
 RSA_SHA512: Final = bytes.fromhex("300d06092a864886f70d01010d0500")
 
-_P256: Final = ec.ECDSA(hashes.SHA256())
-_P384: Final = ec.ECDSA(hashes.SHA384())
-_SALT: Final = padding.PSS(padding.MGF1(hashes.SHA384()), salt_length=48)
-_PKCS1: Final = padding.PKCS1v15()
-_MODULUS: Final = 4096
-_MODULI: Final = (2048, 3072, _MODULUS)
+# Evidence is signed in r ‖ s, of one curve and its digest; these two are names of ours.
+P256_RAW: Final = b"r, s on P-256 with SHA-256"
+P384_RAW: Final = b"r, s on P-384 with SHA-384"
+
+# How a SubjectPublicKeyInfo begins that holds an uncompressed point, or a modulus of 4,096 bits.
+P256_HEAD: Final = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")
+P384_HEAD: Final = bytes.fromhex("3076301006072a8648ce3d020106052b8104002203620004")
+RSA4096_HEAD: Final = bytes.fromhex(
+    "30820222300d06092a864886f70d01010105000382020f003082020a0282020100"
+)
+RSA4096_TAIL: Final = bytes.fromhex("0203010001")
+
+_MODULI: Final = (2048, 3072, 4096)
 _EXPONENT: Final = 65537
 _CURVES: Final = (ec.SECP256R1, ec.SECP384R1)
 
@@ -60,99 +65,6 @@ def load(spki: bytes) -> Key | None:
     return None
 
 
-@lru_cache(maxsize=512)
-def p256_point(point: bytes) -> ec.EllipticCurvePublicKey | None:
-    """The P-256 key whose coordinates are x ‖ y (64 bytes, big-endian), or None if it is no point.
-
-    A pure function of its bytes, remembered for speed.
-    """
-    if len(point) != 64:
-        return None
-    try:
-        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + point)
-    except ValueError:
-        return None
-
-
-def verify(key: Key | None, algorithm: bytes, signature: bytes, signed: bytes) -> str:
-    """Checks a certificate's or a CRL's signature.
-
-    Args:
-        key: the issuer's.
-        algorithm: AlgorithmIdentifier, DER; one of this module's.
-        signature: content of the BIT STRING.
-        signed: the bytes that are signed.
-
-    Returns:
-        An empty string if it verifies, else what is wrong, in words.
-    """
-    check = _CHECKS.get(algorithm)
-    if check is None:
-        return f"is signed with an algorithm that is not used here ({algorithm.hex()})"
-    try:
-        return check(key, signature, signed)
-    except InvalidSignature:
-        return "its signature does not verify"
-
-
-def ecdsa_p256_raw(key: ec.EllipticCurvePublicKey | None, signature: bytes, signed: bytes) -> str:
-    """Checks a raw r ‖ s signature (2 × 32 bytes, big-endian) with SHA-256 on P-256.
-
-    Returns:
-        An empty string if it verifies, else what is wrong, in words.
-
-    Does not verify: that s is the smaller of its two forms; never name evidence by its signature.
-    """
-    if key is None or not isinstance(key.curve, ec.SECP256R1):
-        return "the key is not on P-256"
-    if len(signature) != 64:
-        return f"the signature is {len(signature)} bytes, should be 64"
-    r = int.from_bytes(signature[:32], "big")
-    s = int.from_bytes(signature[32:], "big")
-    try:
-        key.verify(utils.encode_dss_signature(r, s), signed, _P256)
-    except InvalidSignature:
-        return "the signature does not verify"
-    return ""
-
-
-def _ecdsa256(key: Key | None, signature: bytes, signed: bytes) -> str:
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        return "its issuer has no P-256 key"
-    key.verify(signature, signed, _P256)
-    return ""
-
-
-def _ecdsa384(key: Key | None, signature: bytes, signed: bytes) -> str:
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
-        return "its issuer has no P-384 key"
-    key.verify(signature, signed, _P384)
-    return ""
-
-
-def _pss(key: Key | None, signature: bytes, signed: bytes) -> str:
-    if not isinstance(key, rsa.RSAPublicKey) or key.key_size != _MODULUS:
-        return "its issuer has no RSA-4096 key"
-    key.verify(signature, signed, _SALT, hashes.SHA384())
-    return ""
-
-
-def _pkcs1(digest: hashes.HashAlgorithm) -> Callable[[Key | None, bytes, bytes], str]:
-    def check(key: Key | None, signature: bytes, signed: bytes) -> str:
-        if not isinstance(key, rsa.RSAPublicKey):
-            return "its issuer has no RSA key of 2048 to 4096 bits"
-        key.verify(signature, signed, _PKCS1, digest)
-        return ""
-
-    return check
-
-
-_CHECKS: Final[dict[bytes, Callable[[Key | None, bytes, bytes], str]]] = {
-    ECDSA_SHA256: _ecdsa256,
-    ECDSA_SHA384: _ecdsa384,
-    PSS_SHA384: _pss,
-    PSS_SHA384_SHORT: _pss,
-    RSA_SHA256: _pkcs1(hashes.SHA256()),
-    RSA_SHA384: _pkcs1(hashes.SHA384()),
-    RSA_SHA512: _pkcs1(hashes.SHA512()),
-}
+def p256(point: bytes) -> bytes:
+    """The SubjectPublicKeyInfo of the point x ‖ y (64 bytes, big-endian); one of another length is no key."""
+    return P256_HEAD + point

@@ -114,6 +114,7 @@ def vouched(item: Item, roots: Sequence[Root]) -> bool:
     """
     # Imported when it is asked for: files of collateral are read without cryptography.
     from troth.crypto import issued, keys
+    from troth.crypto.signature import ecdsa_p256_raw
     from troth.platforms.dcap.collateral import cut
 
     try:
@@ -131,10 +132,7 @@ def vouched(item: Item, roots: Sequence[Root]) -> bool:
         for root in roots
     ):
         return False
-    key = keys.load(path[-1].key)
-    return isinstance(key, keys.EllipticCurveKey) and not keys.ecdsa_p256_raw(
-        key, signature, signed
-    )
+    return not ecdsa_p256_raw(path[-1].key, signature, signed)
 
 
 def _parse(data: bytes, field: str) -> dict[str, int]:

@@ -169,7 +169,7 @@ def test_anything_anywhere(index: int, data: st.DataObject) -> None:
     item = PKI.document(
         "tcbInfo" if read is collateral.tcb_info else "enclaveIdentity", documents.written(changed)
     )
-    endorsed.Prepared(Collateral(items=(item,)))
+    endorsed.Prepared(Collateral(items=(item,))).others(tdx=True)
 
 
 @given(data=st.binary(max_size=300), chain=st.binary(max_size=100), kind=st.sampled_from(Kind))
@@ -177,6 +177,8 @@ def test_random_items(data: bytes, chain: bytes, kind: Kind) -> None:
     prepared = endorsed.Prepared(Collateral(items=(Item(kind=kind, data=data, chain=chain),)))
     assert not prepared.root_lists
     assert not prepared.pck_lists
+    assert not prepared.others(tdx=True)
+    assert not prepared.others(tdx=False)
 
 
 @given(where=st.integers(0, 5000), new=st.binary(max_size=6), which=st.integers(0, 5))

@@ -12,7 +12,7 @@ from tests.platforms.dcap.made import NOW, PKI, accepted, good, refused, swapped
 
 from troth.model.collateral import Item, Kind
 from troth.platforms.dcap import simulate_documents as documents
-from troth.platforms.dcap.endorsed import List, _remember
+from troth.platforms.dcap.endorsed import List
 from troth.platforms.dcap.simulate import QuoteKind
 from troth.platforms.dcap.simulate_pki import Holder
 from troth.wire import crl
@@ -72,14 +72,3 @@ def test_a_list_is_of_whom_it_names() -> None:
     assert found.problem(PKI.platform_ca.der) == ""
     for other in (PKI.processor_ca, PKI.root):
         assert found.problem(other.der) == "is another authority's"
-
-
-def test_what_is_remembered_is_bounded() -> None:
-    """Whoever sends new quotes all day costs no memory; what is forgotten is found again."""
-    answers: dict[int, bool] = {}
-    most = 0
-    for question in range(20):
-        _remember(answers, question, True, limit=4)
-        assert answers[question]
-        most = max(most, len(answers))
-    assert most == 4

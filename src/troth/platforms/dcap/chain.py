@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 
-from troth.crypto import issued, keys
+from troth.crypto import beside, issued, keys
+from troth.crypto.signature import ecdsa_p256_raw
 from troth.model.check import Check, failed, passed, stamp, undecided
 from troth.model.codes.fresh import R202
 from troth.model.codes.genuine import G101, G102, G103, G201, G202, G203, G204, G205, G206
@@ -42,10 +43,15 @@ def genuine(
         collateral: TCB Info, QE identity and CRLs, and the PCK chain where the quote brings none.
         at: the instant of judgement, aware.
     """
+    platform, certificate = who.find(quote, collateral)  # (1)
     prepared = endorsed.prepare(collateral)
-    platform, certificate = who.find(quote, prepared)  # (1)
+    found, missing = None, None
+    if platform is not None:
+        beside.begin((*who.asked(quote, platform), *revocation.asked(prepared, platform)))
+        found, missing = documents.find(prepared, platform, td=td is not None, at=at)
+        beside.begin(documents.asked(found, platform.root))
     checks = [certificate, _attestation_key(quote, platform), _signature(quote)]  # (2) (3)
-    if platform is None:
+    if platform is None or missing is None:
         why = "no certificate names the platform"
         wanted = codes.TDX if td else codes.SGX
         open_codes = [code for code in wanted if code not in (G206, G202, G201)]
@@ -54,7 +60,6 @@ def genuine(
         )
     root, vouched, path = _stands(platform, tuple(roots))
     checks += [vouched, _review(root, at), path]  # (4) (5) (6)
-    found, missing = documents.find(prepared, platform, td=td is not None, at=at)
     checks.append(missing)  # (7)
     signer = documents.signers(found)
     checks.append(_validity((*platform.chain, *signer), at))  # (8)
@@ -115,9 +120,7 @@ def _attestation_key(quote: Quote, platform: Platform | None) -> Check:
 
 
 def _signature(quote: Quote) -> Check:
-    wrong = keys.ecdsa_p256_raw(
-        keys.p256_point(quote.attestation_key), quote.signature, quote.signed
-    )
+    wrong = ecdsa_p256_raw(keys.p256(quote.attestation_key), quote.signature, quote.signed)
     return failed(G201, "quote", why=wrong) if wrong else passed(G201, "quote")
 
 

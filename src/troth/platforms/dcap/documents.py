@@ -1,11 +1,13 @@
 """Do Intel's documents speak of this platform, now, and in Intel's name? What do they say of enclave and module?"""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Final, TypeVar
 
 from troth.crypto import issued, keys
+from troth.crypto.beside import Asked
 from troth.model.check import Check, Outcome, failed, passed, stamp, undecided
 from troth.model.codes.fresh import R201, R202
 from troth.model.codes.genuine import G203, G204
@@ -55,6 +57,15 @@ def signers(found: Documents | None) -> tuple[Certificate, ...]:
         return ()
     first, second = found.info.chain[0], found.identity.chain[0]
     return (first,) if first.der == second.der else (first, second)
+
+
+def asked(found: Documents | None, root: Certificate) -> Iterator[Asked]:
+    """The signatures that `signed` will ask about, and of which nothing is known yet."""
+    for signer in signers(found):
+        yield from issued.asked((root, signer))
+    if found is not None:
+        yield from found.info.asked
+        yield from found.identity.asked
 
 
 def _newest(candidates: list[Signed[_D]], root: Certificate, at: datetime) -> Signed[_D] | None:

@@ -11,7 +11,10 @@ from functools import cached_property
 from typing import Final, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-from troth.crypto import issued, keys
+from troth.crypto import issued, keys, signature
+from troth.crypto.beside import Asked
+from troth.crypto.remembered import Remembered
+from troth.crypto.signature import ecdsa_p256_raw
 from troth.errors import Malformed
 from troth.model.collateral import Collateral, Item, Kind, name
 from troth.platforms.dcap import collateral as documents
@@ -24,8 +27,6 @@ SIGNER: Final = "Intel SGX TCB Signing"
 
 
 _D = TypeVar("_D", TcbInfo, EnclaveIdentity)
-_K = TypeVar("_K")
-_V = TypeVar("_V")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,10 +50,13 @@ class Signed(Generic[_D]):
     @cached_property
     def wrong(self) -> str:
         """What is wrong with the signature by the signer's key, in words; empty if it verifies."""
-        key = keys.load(self.chain[0].key)
-        if not isinstance(key, keys.EllipticCurveKey):
-            return "the signer's key is not on P-256"
-        return keys.ecdsa_p256_raw(key, self.signature, self.signed)
+        return ecdsa_p256_raw(self.chain[0].key, self.signature, self.signed)
+
+    @property
+    def asked(self) -> Iterator[Asked]:
+        """What `wrong` will ask, if it has not been asked yet."""
+        if "wrong" not in self.__dict__:
+            yield Asked(self.chain[0].key, keys.P256_RAW, self.signature, self.signed)
 
     @cached_property
     def name(self) -> str:
@@ -73,8 +77,8 @@ class List:
     item: Item
     content: RevocationList
     name: str = field(init=False)
-    _problems: dict[bytes, str] = field(default_factory=dict, init=False)
-    _revoked: dict[int, bool] = field(default_factory=dict, init=False)
+    _problems: Remembered[bytes, str] = field(default_factory=lambda: Remembered(16), init=False)
+    _revoked: Remembered[int, bool] = field(default_factory=lambda: Remembered(4096), init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", name(self.item))
@@ -82,10 +86,13 @@ class List:
     def problem(self, issuer: bytes) -> str:
         """What is wrong with its signature by the authority with this certificate (DER)."""
         found = self._problems.get(issuer)
-        if found is None:
-            found = _problem(self.content, issuer)
-            _remember(self._problems, issuer, found, limit=16)
-        return found
+        return (
+            self._problems.keep(issuer, _problem(self.content, issuer)) if found is None else found
+        )
+
+    def known(self, issuer: bytes) -> bool:
+        """Whether `problem` has been asked of this authority."""
+        return issuer in self._problems
 
     def revokes(self, serial: int) -> bool:
         """Whether it names this serial number.
@@ -94,30 +101,26 @@ class List:
             Malformed: as `RevocationList.revokes`.
         """
         found = self._revoked.get(serial)
-        if found is None:
-            found = self.content.revokes(serial)
-            _remember(self._revoked, serial, found, limit=4096)
-        return found
+        return self._revoked.keep(serial, self.content.revokes(serial)) if found is None else found
 
 
-def _remember(answers: dict[_K, _V], question: _K, answer: _V, *, limit: int) -> None:
-    if len(answers) >= limit:
-        answers.clear()
-    answers[question] = answer
+_Tcb = dict[tuple[bool, bool, bytes, bytes], list[Signed[TcbInfo]]]
+_Identities = dict[tuple[bool, bool], list[Signed[EnclaveIdentity]]]
 
 
 class Prepared:
-    """What a collateral object holds for Intel's platforms. Items that cannot be read are `troubles`."""
+    """What a collateral object holds for Intel's platforms.
+
+    Lists and chains are read at once, documents when the first of them is asked for: that takes longest,
+    and what the others ask can be checked meanwhile.
+
+    Attributes:
+        troubles: what is wrong with items that cannot be read, in words.
+    """
 
     def __init__(self, collateral: Collateral) -> None:
         self.troubles: list[str] = []
-        self._tcb: dict[tuple[bool, bool, bytes, bytes], list[Signed[TcbInfo]]] = {}
-        self._identities: dict[tuple[bool, bool], list[Signed[EnclaveIdentity]]] = {}
-        for early in (False, True):
-            for item in collateral.of(Kind.INTEL_TCB_INFO, early=early):
-                self._add_tcb(item)
-            for item in collateral.of(Kind.INTEL_QE_IDENTITY, early=early):
-                self._add_identity(item)
+        self._collateral = collateral
         self.root_lists = list(self._lists(collateral, Kind.INTEL_ROOT_CRL))
         self.pck_lists = list(self._lists(collateral, Kind.INTEL_PCK_CRL))
         self.pck_chains = [
@@ -126,21 +129,32 @@ class Prepared:
             if (chain := self._pem(item.data, item))
         ]
 
+    @cached_property
+    def _documents(self) -> tuple[_Tcb, _Identities]:
+        tcb: _Tcb = {}
+        identities: _Identities = {}
+        for early in (False, True):
+            for item in self._collateral.of(Kind.INTEL_TCB_INFO, early=early):
+                self._add_tcb(item, tcb)
+            for item in self._collateral.of(Kind.INTEL_QE_IDENTITY, early=early):
+                self._add_identity(item, identities)
+        return tcb, identities
+
     def tcb_infos(
         self, *, tdx: bool, fmspc: bytes, pce_id: bytes, early: bool
     ) -> list[Signed[TcbInfo]]:
         """All TCB Infos for this platform."""
-        return self._tcb.get((early, tdx, fmspc, pce_id), [])
+        return self._documents[0].get((early, tdx, fmspc, pce_id), [])
 
     def identities(self, *, tdx: bool, early: bool) -> list[Signed[EnclaveIdentity]]:
         """All identities of the quoting enclave that signs such quotes."""
-        return self._identities.get((early, tdx), [])
+        return self._documents[1].get((early, tdx), [])
 
     def others(self, *, tdx: bool) -> list[str]:
         """FMSPCs that there is TCB Info for, as text."""
-        return sorted({k[2].hex() for k in self._tcb if k[1] is tdx and not k[0]})
+        return sorted({k[2].hex() for k in self._documents[0] if k[1] is tdx and not k[0]})
 
-    def _add_tcb(self, item: Item) -> None:
+    def _add_tcb(self, item: Item, found: _Tcb) -> None:
         try:
             value, signed, signature = documents.cut(item.data, "tcbInfo")
             info = documents.tcb_info(value)
@@ -150,11 +164,11 @@ class Prepared:
         chain = self._pem(item.chain, item)
         if chain:
             key = (item.early, info.tdx, info.fmspc, info.pce_id)
-            self._tcb.setdefault(key, []).append(
+            found.setdefault(key, []).append(
                 Signed(item=item, document=info, signed=signed, signature=signature, chain=chain)
             )
 
-    def _add_identity(self, item: Item) -> None:
+    def _add_identity(self, item: Item, found: _Identities) -> None:
         try:
             value, signed, signature = documents.cut(item.data, "enclaveIdentity")
             identity = documents.enclave_identity(value)
@@ -163,7 +177,7 @@ class Prepared:
             return
         chain = self._pem(item.chain, item)
         if chain:
-            self._identities.setdefault((item.early, identity.tdx), []).append(
+            found.setdefault((item.early, identity.tdx), []).append(
                 Signed(
                     item=item, document=identity, signed=signed, signature=signature, chain=chain
                 )
@@ -212,9 +226,7 @@ def _problem(content: RevocationList, issuer: bytes) -> str:
     authority = issued.read(issuer)
     if content.issuer != authority.subject:
         return "is another authority's"
-    return keys.verify(
-        keys.load(authority.key), content.algorithm, content.signature, content.signed
-    )
+    return signature.verify(authority.key, content.algorithm, content.signature, content.signed)
 
 
 def of_authority(lists: list[List], issuer: Certificate) -> tuple[list[List], str]:

@@ -1,9 +1,10 @@
 """Is a certificate of the chain revoked, and does something current say so?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from troth.crypto import issued
+from troth.crypto.beside import Asked
 from troth.errors import Malformed
 from troth.model.check import Check, failed, passed, undecided
 from troth.model.codes.fresh import R203, R204
@@ -11,6 +12,18 @@ from troth.platforms.dcap import endorsed
 from troth.platforms.dcap.endorsed import Prepared
 from troth.platforms.dcap.who import Platform
 from troth.wire.x509 import Certificate
+
+
+def asked(prepared: Prepared, platform: Platform) -> Iterator[Asked]:
+    """The signatures of lists that `checks` will ask about, and of which nothing is known yet."""
+    for lists, issuer in (
+        (prepared.root_lists, platform.root),
+        (prepared.pck_lists, platform.authority),
+    ):
+        for one in lists:
+            held = one.content
+            if held.issuer == issuer.subject and not one.known(issuer.der):
+                yield Asked(issuer.key, held.algorithm, held.signature, held.signed)
 
 
 def checks(

@@ -1,14 +1,19 @@
 """Who is the platform that made a quote? Its PCK chain, out of the quote or out of collateral."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 from troth.crypto import issued, keys
+from troth.crypto.beside import Asked
+from troth.crypto.remembered import Remembered
+from troth.crypto.signature import ecdsa_p256_raw
 from troth.errors import Malformed
 from troth.model.check import Check, failed, passed, undecided
 from troth.model.codes.genuine import G206
-from troth.platforms.dcap import pck
+from troth.model.collateral import Collateral
+from troth.platforms.dcap import endorsed, pck
 from troth.platforms.dcap.endorsed import Prepared
 from troth.platforms.dcap.pck import Pck
 from troth.platforms.dcap.quote import Quote
@@ -19,6 +24,9 @@ CHAIN: Final = 3  # leaf, authority, root
 LEAF: Final = "Intel SGX PCK Certificate"
 # Whether certificates of this authority name a platform instance and its configuration.
 _AUTHORITIES: Final = {"Intel SGX PCK Processor CA": False, "Intel SGX PCK Platform CA": True}
+
+# All quotes of a platform carry one QE report until its quoting enclave makes a new key.
+_vouched: Remembered[Asked, str] = Remembered(1024)
 
 
 # Compared by identity: `find` gives one object for one chain.
@@ -45,7 +53,7 @@ class Platform:
         return self.chain[2]
 
 
-def find(quote: Quote, prepared: Prepared) -> tuple[Platform | None, Check]:
+def find(quote: Quote, collateral: Collateral) -> tuple[Platform | None, Check]:
     """The PCK chain out of the quote, or out of the collateral where the quote only asks for one."""
     if len(quote.pck_chain) == CHAIN:
         return _named(quote.pck_chain, quote.certification)
@@ -53,7 +61,7 @@ def find(quote: Quote, prepared: Prepared) -> tuple[Platform | None, Check]:
     try:
         for der in quote.pck_chain:
             issued.read(der)
-        chain = _supplied(quote, prepared)
+        chain = _supplied(quote, endorsed.prepare(collateral))
     except Malformed as error:
         return None, failed(G206, subject, why=str(error))
     if not chain:
@@ -88,7 +96,7 @@ def _named(ders: tuple[bytes, ...], certification: int) -> tuple[Platform | None
 def forget() -> None:
     """Empties what is remembered, for benchmarks that measure the first time."""
     _named.cache_clear()
-    _vouches.cache_clear()
+    _vouched.clear()
 
 
 def _supplied(quote: Quote, prepared: Prepared) -> tuple[bytes, ...]:
@@ -103,16 +111,22 @@ def _supplied(quote: Quote, prepared: Prepared) -> tuple[bytes, ...]:
 
 def qe_signature(quote: Quote, leaf: Certificate) -> str:
     """What is wrong with the PCK key's signature over the QE report, in words; empty if it verifies."""
-    return _vouches(leaf.key, quote.qe_signature, quote.qe_body)
+    question = _of_enclave(quote, leaf)
+    found = _vouched.get(question)
+    if found is None:
+        found = _vouched.keep(question, ecdsa_p256_raw(leaf.key, quote.qe_signature, quote.qe_body))
+    return found
 
 
-@lru_cache(maxsize=1024)
-def _vouches(spki: bytes, signature: bytes, body: bytes) -> str:
-    """A pure function of its bytes, remembered for speed.
+def asked(quote: Quote, platform: Platform) -> Iterator[Asked]:
+    """The quote's signature, and of those above it what is not known yet."""
+    key = keys.p256(quote.attestation_key)
+    yield Asked(key, keys.P256_RAW, quote.signature, quote.signed)
+    own = _of_enclave(quote, platform.leaf)
+    if own not in _vouched:
+        yield own
+    yield from issued.asked(platform.chain)
 
-    All quotes of a platform carry one QE report until its quoting enclave makes a new key.
-    """
-    key = keys.load(spki)
-    if not isinstance(key, keys.EllipticCurveKey):
-        return "the PCK certificate has no P-256 key"
-    return keys.ecdsa_p256_raw(key, signature, body)
+
+def _of_enclave(quote: Quote, leaf: Certificate) -> Asked:
+    return Asked(leaf.key, keys.P256_RAW, quote.qe_signature, quote.qe_body)

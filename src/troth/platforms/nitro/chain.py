@@ -5,11 +5,12 @@ check CRLs for attestation; the platform lists it as something it has not).
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
-from troth.crypto import issued, keys
+from troth.crypto import beside, issued, keys
+from troth.crypto.beside import Asked
 from troth.crypto.signature import ecdsa_p384_raw
 from troth.errors import Malformed
 from troth.model.check import Check, failed, passed, stamp, undecided
@@ -40,6 +41,7 @@ def genuine(
     presented = hashlib.sha256(document.cabundle[0]).hexdigest()
     root = next((r for r in roots if r.sha256 == presented), None)
     chain, trouble = _read_chain(document)
+    beside.begin(_asked(document, chain))
     return Genuineness(
         checks=(
             _algorithm(document),  # (1)
@@ -60,6 +62,14 @@ def _read_chain(document: Document) -> tuple[tuple[Certificate, ...], str]:
         return tuple(issued.read(der) for der in (*document.cabundle, document.certificate)), ""
     except Malformed as error:
         return (), str(error)
+
+
+def _asked(document: Document, chain: Sequence[Certificate]) -> Iterator[Asked]:
+    """The signatures that are asked about below: the document's, and the chain's."""
+    if chain:
+        sign1 = document.sign1
+        yield Asked(chain[-1].key, keys.P384_RAW, sign1.signature, sign1.to_be_signed())
+        yield from issued.asked(chain)
 
 
 def _algorithm(document: Document) -> Check:
@@ -94,11 +104,10 @@ def _validity(chain: Sequence[Certificate], at: datetime) -> Check:
 
 
 def _signature(document: Document, chain: Sequence[Certificate]) -> Check:
-    key = keys.load(chain[-1].key) if chain else None
-    if not isinstance(key, keys.EllipticCurveKey):
+    if not chain:
         return undecided(G104, "signature", why="the leaf certificate gives no key on a curve")
     sign1 = document.sign1
-    wrong = ecdsa_p384_raw(key, sign1.signature, sign1.to_be_signed())
+    wrong = ecdsa_p384_raw(chain[-1].key, sign1.signature, sign1.to_be_signed())
     return failed(G104, "signature", why=wrong) if wrong else passed(G104, "signature")
 
 

@@ -21,7 +21,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import ocsp
 
-from troth.crypto import issued, keys
+from troth.crypto import issued, keys, signature
 from troth.errors import Malformed
 from troth.wire.der import SEQUENCE, span
 from troth.wire.x509 import Certificate
@@ -168,8 +168,8 @@ def trouble(der: bytes, issuer: bytes, at: datetime) -> str:
         if isinstance(signer, str):
             wrong.append(signer)
             continue
-        problem = keys.verify(
-            keys.load(signer.key), answer.algorithm, answer.signature, answer.signed
+        problem = signature.verify(
+            signer.key, answer.algorithm, answer.signature, answer.signed
         ) or "; ".join(issued.not_valid([signer], at) if signer.der != issuer else ())
         if not problem:
             return ""

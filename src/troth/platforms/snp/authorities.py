@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from troth.crypto import issued
+from troth.crypto import beside, issued
 from troth.model.collateral import Item
 from troth.model.roots import Root
 from troth.platforms._review import vouching
@@ -61,19 +61,20 @@ def path_of(leaf: Certificate, shelves: Sequence[Shelf], roots: Sequence[Root]) 
     trusts few are, so that the time grows with what is at hand and not with its square.
     """
     at_hand = [held for shelf in shelves for held in shelf.authorities]
-    beside: dict[int, list[_Held]] = {}
+    together: dict[int, list[_Held]] = {}
     for held in at_hand:
-        beside.setdefault(id(held[0]), []).append(held)
+        together.setdefault(id(held[0]), []).append(held)
     above = _by_name(at_hand, roots)
     best: tuple[int, Path] | None = None
     for ask_item, ask in at_hand:
         if ask.subject != leaf.issuer or ask.subject == ask.issuer:
             continue
         # From the same item first, so that reports name no more items than are needed.
-        for ark_item, ark in (*beside[id(ask_item)], *above.get(ask.issuer, ())):
+        for ark_item, ark in (*together[id(ask_item)], *above.get(ask.issuer, ())):
             if ark.subject != ask.issuer:
                 continue
             path = Path(ark=ark, ask=ask, root=vouching(ark, roots), items=(ask_item, ark_item))
+            beside.begin(issued.asked((ark, ask, leaf)))
             wrong = bool(issued.link(leaf.der, ask.der)) + bool(issued.link(ask.der, ark.der))
             rank = 3 * (path.root is None) + wrong
             if rank == 0:

@@ -77,6 +77,8 @@ def genuine(
     """
     shelves = gather(document, collateral)
     held = fits.pick(document, shelves, at)
+    if held is not None:
+        fits.begin(document, held[1])
     path = None if held is None else path_of(held[1].certificate, shelves, roots)
     judged = _Judged(
         document=document, held=held, path=path, root=None if path is None else path.root

@@ -7,9 +7,8 @@ no other report.
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
-from troth.crypto import keys
+from troth.crypto import beside, keys
+from troth.crypto.beside import Asked
 from troth.crypto.signature import ecdsa_p384_raw
 from troth.platforms.snp.collateral import Held, Shelf, chip_of
 from troth.platforms.snp.endorsement import Endorsement
@@ -85,12 +84,15 @@ def _signer(document: Document, fitting: Iterable[Held], at: datetime) -> Held:
     return min(fitting, key=rank)
 
 
+def begin(document: Document, found: Endorsement) -> None:
+    """Begins what `unsigned` will ask."""
+    key = found.certificate.key
+    beside.begin((Asked(key, keys.P384_RAW, document.signature, document.signed),))
+
+
 def unsigned(document: Document, found: Endorsement) -> str:
     """Why the report is not signed by this key; empty where it is."""
-    key = keys.load(found.certificate.key)
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        return "the key is not on P-384"
-    return ecdsa_p384_raw(key, document.signature, document.signed)
+    return ecdsa_p384_raw(found.certificate.key, document.signature, document.signed)
 
 
 def _versions(document: Document, found: Endorsement) -> list[str]:

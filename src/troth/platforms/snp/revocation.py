@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 
-from troth.crypto import issued, keys
+from troth.crypto import issued, signature
 from troth.errors import Malformed
 from troth.model.check import Check, failed, passed, stamp, undecided
 from troth.model.codes.fresh import R203, R204
@@ -79,4 +79,4 @@ def _trouble(der: bytes, issuer: bytes, key: bytes) -> str:
     found = crl.read(der)
     if found.issuer != issuer:
         return "a list of another issuer"
-    return keys.verify(keys.load(key), found.algorithm, found.signature, found.signed)
+    return signature.verify(key, found.algorithm, found.signature, found.signed)
