@@ -15,7 +15,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from packaging.tags import platform_tags
 
 HERE = Path(__file__).parent
-LIBRARY = "libtroth_native.so"
+MADE = {"darwin": "libtroth_native.dylib", "win32": "troth_native.dll"}
+LIBRARY = "libtroth_native.so"  # how it is packed, wherever: what loads it names the file
 
 
 class CargoHook(BuildHookInterface[Any]):
@@ -33,7 +34,8 @@ class CargoHook(BuildHookInterface[Any]):
         fix_versions(crates())
         cargo("build", "--release", "--locked")
         target = Path(os.environ.get("CARGO_TARGET_DIR", HERE / "target"))
-        build_data["force_include"][str(target / "release" / LIBRARY)] = f"troth_native/{LIBRARY}"
+        made = target / "release" / MADE.get(sys.platform, LIBRARY)
+        build_data["force_include"][str(made)] = f"troth_native/{LIBRARY}"
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{next(platform_tags())}"
 
