@@ -19,7 +19,9 @@ def test_every_crate_is_pinned_by_its_hash() -> None:
 
 
 def test_it_has_one_version() -> None:
-    assert _toml("Cargo.toml")["package"]["version"] == _toml("pyproject.toml")["project"]["version"]
+    assert (
+        _toml("Cargo.toml")["package"]["version"] == _toml("pyproject.toml")["project"]["version"]
+    )
 
 
 def test_the_number_of_its_functions_is_the_same_in_all_three() -> None:
@@ -28,5 +30,5 @@ def test_the_number_of_its_functions_is_the_same_in_all_three() -> None:
     library = (NATIVE / "src" / "lib.rs").read_text(encoding="utf-8")
     python = (NATIVE / "troth_native" / "__init__.py").read_text(encoding="utf-8")
     (number,) = re.findall(r"fn troth_version\(\) -> u32 \{\s*(\d+)\s*\}", library)
-    assert re.findall(r"^VERSION: Final = (\d+)$", python, re.M) == [number]
-    assert beside._VERSION == int(number)
+    assert re.findall(r"^VERSION: Final = (\d+)$", python, re.MULTILINE) == [number]
+    assert int(number) == beside._VERSION
