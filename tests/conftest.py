@@ -59,6 +59,10 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join(paths)
 
 
+def _without_native() -> bool:
+    return "troth_native" in sys.modules and sys.modules["troth_native"] is None
+
+
 def _run(*argv: str, timeout: float = 20) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False)
 
@@ -241,7 +245,7 @@ def _why_no_toolchains() -> str:
 
 def _why_no_native() -> str:
     """Import it, and ask whether it is of the version that is used."""
-    if "troth_native" in sys.modules and sys.modules["troth_native"] is None:
+    if _without_native():
         return "--without-native was asked for"
     try:
         from troth_native import VERSION
@@ -279,7 +283,8 @@ def why_not(part: str) -> str:
 
 def leave_out(part: str, reason: str) -> None:
     """Skips the test for want of a part, or fails it where that part is required."""
-    if part in os.environ.get("TROTH_REQUIRE", "").replace(",", " ").split():
+    asked_for = part == "native" and _without_native()
+    if not asked_for and part in os.environ.get("TROTH_REQUIRE", "").replace(",", " ").split():
         pytest.fail(f"TROTH_REQUIRE names {part}, and {reason}", pytrace=False)
     pytest.skip(f"{part}: {reason} ({HOW_TO_GET_IT})")
 

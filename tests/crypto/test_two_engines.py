@@ -300,3 +300,58 @@ def test_another_exponent(monkeypatch: pytest.MonkeyPatch) -> None:
     assert beside._check(Asked(spki(key), keys.PSS_SHA384, b"", b"")) is None
     said = both(Asked(spki(key), keys.PSS_SHA384, PSS[GOOD](key), TEXT), monkeypatch)
     assert said == "its issuer has no RSA-4096 key"
+
+
+def test_an_exponent_of_the_same_length(
+    large: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS-LC would take this key, and nobody else's verdict would: the whole tail of a key is looked at."""
+    numbers = large.private_numbers()
+    p, q, e = numbers.p, numbers.q, 65539
+    d = pow(e, -1, (p - 1) * (q - 1))
+    public = rsa.RSAPublicNumbers(e, p * q)
+    key = rsa.RSAPrivateNumbers(
+        p, q, d, rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q), public
+    ).private_key()
+    assert len(spki(key)) == len(spki(large))
+    said = both(Asked(spki(key), keys.PSS_SHA384, PSS[GOOD](key), TEXT), monkeypatch)
+    assert said == "its issuer has no RSA-4096 key"
+
+
+P256, P384 = (spki(ec.generate_private_key(curve)) for curve, *_ in EC.values())
+
+
+def test_keys_that_the_library_is_not_asked_about(large: rsa.RSAPrivateKey) -> None:
+    """All but the point and the modulus is compared, to the bit; a key of each form is for its own schemes."""
+    forms = {
+        (keys.ECDSA_SHA256, keys.P256_RAW): (P256, range(len(P256) - 64)),
+        (keys.ECDSA_SHA384, keys.P384_RAW): (P384, range(len(P384) - 96)),
+        (keys.PSS_SHA384, keys.PSS_SHA384_SHORT): (
+            spki(large),
+            (*range(len(keys.RSA4096_HEAD)), *range(-len(keys.RSA4096_TAIL), 0)),
+        ),
+    }
+    others = (keys.RSA_SHA256, keys.RSA_SHA384, keys.RSA_SHA512, b"", b"\x30\0")
+    known = [algorithm for pair in forms for algorithm in pair]
+    for mine, (good, fixed) in forms.items():
+        for algorithm in mine:
+
+            def asked(public: bytes, algorithm: bytes = algorithm) -> object:
+                return beside._check(Asked(public, algorithm, b"signature", TEXT))
+
+            assert asked(good) is not None
+            for at in fixed:
+                wrong = bytearray(good)
+                wrong[at] ^= 1
+                assert asked(bytes(wrong)) is None, at
+            for wrong_size in (b"", good[:-1], good + b"\0", good + keys.RSA4096_TAIL, good * 2):
+                assert asked(wrong_size) is None
+            assert asked(good[: len(good) // 2] + good[len(good) // 2 + 1 :]) is None
+            assert asked(good[:40] + b"\0" + good[40:]) is None
+        for algorithm in (*others, *known):
+            answer = beside._check(Asked(good, algorithm, b"signature", TEXT))
+            assert (answer is not None) is (algorithm in mine)
+    # A modulus of fewer bits, with a zero that DER does not have.
+    at = len(keys.RSA4096_HEAD)
+    short = spki(large)[:at] + b"\x7f" + spki(large)[at + 1 :]
+    assert beside._check(Asked(short, keys.PSS_SHA384, b"signature", TEXT)) is None

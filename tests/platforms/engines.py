@@ -200,7 +200,9 @@ def same(case: Case, totals: Counter[str]) -> Run:
         if mode is Mode.NATIVE:
             totals["yes"] += said[True]
             totals["no"] += said[False]
-            totals["not its own"] += said[None]
+            totals["not its own"] += sum(
+                said is None and len(asked.signed) <= beside._LONG for asked, said in run.asked
+            )
     totals["cases"] += 1
     totals["asked"] += len(alone.asked)
     totals["accepted"] += alone.report is not None and alone.report.verdict.value == "accepted"

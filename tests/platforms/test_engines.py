@@ -53,8 +53,8 @@ def each_was_asked(platform: str, totals: Counter[str]) -> None:
         assert totals["yes"], totals
         assert totals["no"], totals
         assert not totals["not its own"], totals
-        assert totals["yes"] + totals["no"] == totals["asked"], totals
-        assert totals["answered, UNBEGUN"] == totals["answered, SILENT"] == totals["asked"]
+        answered = totals["yes"] + totals["no"]
+        assert totals["answered, UNBEGUN"] == totals["answered, SILENT"] == answered, totals
         assert totals["begun, UNASKED"] == totals["begun, NATIVE"] > 0
     assert totals["begun, UNBEGUN"] == totals["answered, UNASKED"] == 0
 
