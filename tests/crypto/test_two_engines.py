@@ -11,6 +11,8 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from troth.crypto import beside, keys, signature
 from troth.crypto.beside import Asked
@@ -355,3 +357,40 @@ def test_keys_that_the_library_is_not_asked_about(large: rsa.RSAPrivateKey) -> N
     at = len(keys.RSA4096_HEAD)
     short = spki(large)[:at] + b"\x7f" + spki(large)[at + 1 :]
     assert beside._check(Asked(short, keys.PSS_SHA384, b"signature", TEXT)) is None
+
+
+ENDS = tuple(
+    Asked(spki(key), algorithm, key.sign(TEXT, ec.ECDSA(digest)), TEXT)
+    for curve, digest, algorithm, _, _ in EC.values()
+    for key in (ec.generate_private_key(curve),)
+)
+EDITS = st.lists(
+    st.tuples(st.floats(0, 1), st.sampled_from(("set", "insert", "remove")), st.integers(0, 255)),
+    min_size=1,
+    max_size=3,
+)
+
+
+def edited(data: bytes, edits: list[tuple[float, str, int]]) -> bytes:
+    changed = bytearray(data)
+    for where, how, byte in edits:
+        at = min(int(where * len(changed)), len(changed) - 1)
+        if how == "set":
+            changed[at] = byte
+        elif how == "insert":
+            changed.insert(at, byte)
+        else:
+            del changed[at]
+    return bytes(changed)
+
+
+@settings(max_examples=400)
+@given(good=st.sampled_from(ENDS), part=st.sampled_from(Asked._fields), edits=EDITS)
+def test_any_change_of_any_part(
+    good: Asked, part: str, edits: list[tuple[float, str, int]]
+) -> None:
+    """Whatever is changed, both say the same; and hardly anything is accepted: what reads as the same."""
+    asked = good._replace(**{part: edited(getattr(good, part), edits)})
+    with pytest.MonkeyPatch.context() as patch:
+        said = both(asked, patch)
+    assert said or asked == good or part == "spki"
