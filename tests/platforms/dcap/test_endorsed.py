@@ -1,5 +1,7 @@
 """Signers and lists that are of the right name, and of which nothing can be checked."""
 
+import gc
+import weakref
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from tests.platforms.dcap.made import NOW, PKI, accepted, good, refused, swapped, unverifiable
 
-from troth.model.collateral import Item, Kind
+from troth.model.collateral import Collateral, Item, Kind
 from troth.platforms.dcap import simulate_documents as documents
 from troth.platforms.dcap.endorsed import List
 from troth.platforms.dcap.simulate import QuoteKind
@@ -72,3 +74,15 @@ def test_a_list_is_of_whom_it_names() -> None:
     assert found.problem(PKI.platform_ca.der) == ""
     for other in (PKI.processor_ca, PKI.root):
         assert found.problem(other.der) == "is another authority's"
+
+
+@BOTH
+def test_collateral_is_forgotten_with_its_object(kind: QuoteKind) -> None:
+    """A server that takes new collateral with each quote does not keep the old."""
+    case = good(kind)
+    own = Collateral(items=case.collateral.items)
+    accepted(replace(case, collateral=own))
+    held = weakref.ref(own)
+    del own
+    gc.collect()
+    assert held() is None

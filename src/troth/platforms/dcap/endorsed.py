@@ -120,7 +120,14 @@ class Prepared:
 
     def __init__(self, collateral: Collateral) -> None:
         self.troubles: list[str] = []
-        self._collateral = collateral
+        # Their items and not the object, which is forgotten only when nothing here holds it.
+        self._unread = [
+            (
+                collateral.of(Kind.INTEL_TCB_INFO, early=early),
+                collateral.of(Kind.INTEL_QE_IDENTITY, early=early),
+            )
+            for early in (False, True)
+        ]
         self.root_lists = list(self._lists(collateral, Kind.INTEL_ROOT_CRL))
         self.pck_lists = list(self._lists(collateral, Kind.INTEL_PCK_CRL))
         self.pck_chains = [
@@ -133,10 +140,10 @@ class Prepared:
     def _documents(self) -> tuple[_Tcb, _Identities]:
         tcb: _Tcb = {}
         identities: _Identities = {}
-        for early in (False, True):
-            for item in self._collateral.of(Kind.INTEL_TCB_INFO, early=early):
+        for of_tcb, of_identity in self._unread:
+            for item in of_tcb:
                 self._add_tcb(item, tcb)
-            for item in self._collateral.of(Kind.INTEL_QE_IDENTITY, early=early):
+            for item in of_identity:
                 self._add_identity(item, identities)
         return tcb, identities
 
