@@ -253,6 +253,13 @@ def test_moduli() -> None:
             assert not pss(made, spki)
 
 
+def test_a_modulus_whose_maker_can_sign_though_it_is_no_product_of_two_primes() -> None:
+    p = rsa_key()[0].private_numbers().p
+    made = pow(masked(salt=48), pow(65537, -1, p * (p - 1)), p * p).to_bytes(512, "big")
+    spki = keys.RSA4096_HEAD + (p * p).to_bytes(512, "big") + keys.RSA4096_TAIL
+    assert pss(made, spki)
+
+
 def test_keys_of_rsa_that_are_not_handed_over() -> None:
     n = rsa_key()[0].public_key().public_numbers().n
     right = keys.RSA4096_HEAD + n.to_bytes(512, "big") + keys.RSA4096_TAIL
