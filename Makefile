@@ -6,7 +6,7 @@ BIN := .venv/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check kernel bench docs rebuilds qemu mutants fuzz hostile tlog-kill release clean
+.PHONY: help setup demo test check native kernel bench docs rebuilds qemu mutants fuzz hostile tlog-kill release clean
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,12 +37,19 @@ check: .venv/ready ## lint, format, types, architecture, house rules
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest --quiet -m "not slow" tests/house
 
+native: .venv/ready ## signatures checked beside Python, by AWS-LC; needs cargo and a C compiler
+	@command -v cargo >/dev/null \
+	  || { echo 'error: cargo is missing (Rust 1.80 or newer); troth works without, slower' >&2; exit 5; }
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --force-reinstall ./native
+
 kernel: .venv/ready ## the hardware kernel, built twice and compared; some minutes
 	$(BIN)/troth kernel build --check
 
 bench: .venv/ready ## ratios to the unavoidable work, and to a peer, in one run
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bench.txt \
 	  || echo 'note: the peer could not be installed and will be left out' >&2
+	@$(BIN)/python -c 'import troth_native' 2>/dev/null || $(MAKE) --no-print-directory native \
+	  || echo 'note: without troth-native, limits of what is verified for the first time are broken' >&2
 	@$(BIN)/python -m bench
 
 docs: .venv/ready ## make docs/reference again from the code
@@ -76,5 +83,5 @@ release: .venv/ready ## wheel and kernel rebuilt, signed, logged: KEYS=folder VE
 	  --repository '$(REPOSITORY)' --commit "$${COMMIT:-$$(git rev-parse HEAD)}" $(RELEASE)
 
 clean: ## everything that can be made again
-	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv dist build native/target native/Cargo.lock .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests scripts bench examples fuzz -name __pycache__ -type d -prune -exec rm -rf {} +

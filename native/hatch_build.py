@@ -15,7 +15,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from packaging.tags import platform_tags
 
 HERE = Path(__file__).parent
-LIBRARY = "libtroth_native.so"
+MADE = {"darwin": "libtroth_native.dylib", "win32": "troth_native.dll"}
+LIBRARY = "libtroth_native.so"  # how it is packed, wherever: what loads it names the file
 OURS = "troth-native"
 
 
@@ -33,14 +34,14 @@ class CargoHook(BuildHookInterface[Any]):
             raise SystemExit("error: cargo is missing; troth works without this library, slower")
         fix_versions(crates())
         target = HERE / os.environ.get("CARGO_TARGET_DIR", "target")
-        library = target / "release" / LIBRARY
-        library.unlink(
+        made = target / "release" / MADE.get(sys.platform, LIBRARY)
+        made.unlink(
             missing_ok=True
-        )  # an older one must not be packed where cargo builds elsewhere
+        )  # where cargo builds elsewhere, an older one must not be packed
         cargo("build", "--release", "--locked", "--target-dir", str(target))
-        if not library.is_file():
-            raise SystemExit(f"error: cargo made no {library}; is CARGO_BUILD_TARGET set?")
-        build_data["force_include"][str(library)] = f"troth_native/{LIBRARY}"
+        if not made.is_file():
+            raise SystemExit(f"error: cargo made no {made}; is CARGO_BUILD_TARGET set?")
+        build_data["force_include"][str(made)] = f"troth_native/{LIBRARY}"
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{next(platform_tags())}"
 

@@ -23,6 +23,9 @@ want unshare util-linux "probes user namespaces"
 [ -e /usr/share/ovmf/OVMF.fd ] || want OVMF.fd ovmf "tests measure real firmware for SEV-SNP and TDX"
 want swtpm swtpm "a software TPM answers our commands in tests"
 want softhsm2-util softhsm2 "a software token signs images in tests"
+if [ "${mode:-}" = check ] && ! "$(dirname "$0")/../.venv/bin/python" -c 'import troth_native' 2>/dev/null; then
+    echo "optional: troth-native is missing (new platforms verify faster); make native installs it, with cargo" >&2
+fi
 want apt-get apt "troth lock and troth build read Debian packages through it"
 
 # Bookworm's own QEMU is 7.2; what boots our images is tried with 10, which its backports have.

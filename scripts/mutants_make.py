@@ -26,7 +26,7 @@ SILENT: Final[dict[str, str | bool | tuple[()]]] = {
     **dict.fromkeys(("included", "consistent", "wrong"), ""),
     **dict.fromkeys(("qe_signature", "problem", "unsigned", "_trouble"), ""),
     **dict.fromkeys(("problems", "link", "not_valid", "misfits", "_unknown"), ()),
-    **dict.fromkeys(("vouches_for", "carries", "hold"), True),
+    **dict.fromkeys(("vouches_for", "carries", "hold", "verifies"), True),
     "revokes": False,
 }
 FLIPS: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {

@@ -1,8 +1,10 @@
 """What all tests share: the vectors, an empty home, and the parts of a machine that tests may need.
 
 A test that needs a part carries its marker and is skipped, with a reason, where the part is absent.
-`TROTH_REQUIRE=namespaces,network,variation,firmware,swtpm,softhsm,microvm,peers,toolchains,vectors` turns
-such skips into failures; CI sets it, so that a machine which lost a part can't go green by running less.
+`TROTH_REQUIRE=namespaces,network,variation,firmware,swtpm,softhsm,microvm,peers,toolchains,native,vectors`
+turns such skips into failures; CI sets it, so that a machine which lost a part can't go green by running less.
+
+`--without-native` runs everything on OpenSSL alone, also where troth-native is installed.
 """
 
 import functools
@@ -35,6 +37,30 @@ os.environ["XDG_STATE_HOME"] = os.devnull
 
 REPOSITORY = Path(__file__).parents[1]
 HOW_TO_GET_IT = "scripts/install_optional.sh installs what can be installed"
+
+
+# Found before the installed one by the programs that tests start: it refuses to be imported.
+WITHOUT_NATIVE = REPOSITORY / "tests" / "data" / "without_native"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--without-native",
+        action="store_true",
+        help="check signatures with OpenSSL alone, as where troth-native is not installed",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--without-native"):
+        sys.modules["troth_native"] = None  # type: ignore[assignment] # so that an import fails
+        behind = os.environ.get("PYTHONPATH")
+        paths = [str(WITHOUT_NATIVE), *([behind] if behind else ())]
+        os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+
+
+def _without_native() -> bool:
+    return "troth_native" in sys.modules and sys.modules["troth_native"] is None
 
 
 def _run(*argv: str, timeout: float = 20) -> subprocess.CompletedProcess[str]:
@@ -217,6 +243,19 @@ def _why_no_toolchains() -> str:
     return ""
 
 
+def _why_no_native() -> str:
+    """Import it, and ask whether it is of the version that is used."""
+    if _without_native():
+        return "--without-native was asked for"
+    try:
+        from troth_native import VERSION
+    except (ImportError, OSError) as error:
+        return f"troth-native can't be imported: {error} (make native)"
+    from troth.crypto import beside
+
+    return "" if beside.native() else f"troth-native is of version {VERSION} (make native)"
+
+
 _PROBES: dict[str, Callable[[], str]] = {
     "namespaces": _why_no_namespaces,
     "network": _why_no_network,
@@ -229,6 +268,7 @@ _PROBES: dict[str, Callable[[], str]] = {
     "peers": _why_no_peers,
     "toolchains": _why_no_toolchains,
     "qemu_nitro": _why_no_qemu_nitro,
+    "native": _why_no_native,
 }
 
 
@@ -243,7 +283,8 @@ def why_not(part: str) -> str:
 
 def leave_out(part: str, reason: str) -> None:
     """Skips the test for want of a part, or fails it where that part is required."""
-    if part in os.environ.get("TROTH_REQUIRE", "").replace(",", " ").split():
+    asked_for = part == "native" and _without_native()
+    if not asked_for and part in os.environ.get("TROTH_REQUIRE", "").replace(",", " ").split():
         pytest.fail(f"TROTH_REQUIRE names {part}, and {reason}", pytrace=False)
     pytest.skip(f"{part}: {reason} ({HOW_TO_GET_IT})")
 

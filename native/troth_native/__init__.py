@@ -37,7 +37,8 @@ _answer.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 _answer.restype = ctypes.c_uint32
 _end.argtypes = (ctypes.c_void_p,)
 _end.restype = None
-os.register_at_fork(after_in_child=_library.troth_forked)
+if hasattr(os, "register_at_fork"):  # Windows has no forks
+    os.register_at_fork(after_in_child=_library.troth_forked)
 
 
 class Batch:

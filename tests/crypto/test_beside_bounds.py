@@ -21,7 +21,7 @@ KEY = ec.derive_private_key(0x5EED << 200, ec.SECP384R1())
 SPKI = KEY.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 MADE = KEY.sign(b"signed", ec.ECDSA(hashes.SHA384()))
 GOOD = Asked(SPKI, keys.ECDSA_SHA384, MADE, b"signed")
-needs_native = pytest.mark.skipif(beside.native() is None, reason="troth-native is not installed")
+needs_native = pytest.mark.native
 
 
 @pytest.fixture(autouse=True)

@@ -20,8 +20,7 @@ from hypothesis import strategies as st
 from troth.crypto import beside, keys, signature
 from troth.crypto.beside import Asked
 
-if beside.native() is None:
-    pytest.skip("troth-native is not installed", allow_module_level=True)
+pytestmark = pytest.mark.native
 
 MESSAGE = b"what is signed"
 P256 = 2**256 - 2**224 + 2**192 + 2**96 - 1
@@ -232,6 +231,18 @@ def test_numbers_of_pss() -> None:
     whole = right.to_bytes(512, "big")
     for made in (b"", b"\0" + whole, whole + b"\0", whole[:-1], whole[1:], whole.lstrip(b"\0")):
         assert pss(made) is (made == whole)
+
+
+def test_a_signature_without_its_leading_zero() -> None:
+    """RFC 8017, 8.1.2: its length is the modulus's. OpenSSL by itself takes a shorter one."""
+    key, spki = rsa_key()
+    salted = padding.PSS(padding.MGF1(hashes.SHA384()), salt_length=48)
+    made = b"\1"
+    while made[0]:  # one in 256 begins so
+        made = key.sign(MESSAGE, salted, hashes.SHA384())
+    assert pss(made, spki)
+    for shorter in (made[1:], made.lstrip(b"\0")):
+        assert not pss(shorter, spki)
 
 
 def test_moduli() -> None:

@@ -52,6 +52,19 @@ def test_each_scheme_with_each_hash(number: int) -> None:
         assert quoted.unsigned(spki(key), zero, SIGNED)
 
 
+def test_a_signature_has_one_length() -> None:
+    """OpenSSL takes one of RSA-PSS that lost its leading zero."""
+    short = next(
+        good
+        for good in (made(tpm.RSAPSS, tpm.SHA256) for _ in range(20_000))
+        if good.values[0][0] == 0
+    )
+    assert quoted.unsigned(spki(RSA), short, SIGNED) == ""
+    for value in (short.values[0][1:], bytes(1) + short.values[0]):
+        changed = tpm.Signature(scheme=tpm.RSAPSS, hash=tpm.SHA256, values=(value,))
+        assert "should be 256" in quoted.unsigned(spki(RSA), changed, SIGNED)
+
+
 def test_another_hash_than_the_signatures() -> None:
     good = made(tpm.RSASSA, tpm.SHA256)
     for number in (tpm.SHA384, tpm.SHA1):

@@ -172,11 +172,9 @@ def asked(path: Sequence[Certificate]) -> Iterator[Asked]:
 def link(child_der: bytes, issuer_der: bytes) -> tuple[str, ...]:
     """What is wrong between two neighbours; a pure function of their bytes, remembered for speed."""
     found = _links.get((child_der, issuer_der))
-    return (
-        _links.keep((child_der, issuer_der), _link(child_der, issuer_der))
-        if found is None
-        else found
-    )
+    if found is None:
+        found = _links.keep((child_der, issuer_der), _link(child_der, issuer_der))
+    return found
 
 
 def _link(child_der: bytes, issuer_der: bytes) -> tuple[str, ...]:

@@ -52,6 +52,9 @@ def _rsa(
 ) -> str:
     if signature.scheme == tpm.ECDSA:
         return "the key is RSA, the scheme is not"
+    size = (key.key_size + 7) // 8  # OpenSSL would take a shorter one (RFC 8017, 8.1.2, refuses it)
+    if len(signature.values[0]) != size:
+        return f"the signature is {len(signature.values[0])} bytes, should be {size}"
     # How long a TPM's salt is depends on its version and mode, and is told by the signature.
     pss = padding.PSS(padding.MGF1(chosen), padding.PSS.AUTO)
     how = pss if signature.scheme == tpm.RSAPSS else padding.PKCS1v15()

@@ -123,6 +123,9 @@ def _ecdsa384(key: keys.Key | None, signature: bytes, signed: bytes) -> str:
 def _pss(key: keys.Key | None, signature: bytes, signed: bytes) -> str:
     if not isinstance(key, rsa.RSAPublicKey) or key.key_size != _MODULUS:
         return "its issuer has no RSA-4096 key"
+    if len(signature) != _MODULUS // 8:
+        # RFC 8017, 8.1.2, step 1: OpenSSL takes one without its leading zeros, too.
+        return "its signature does not verify"
     key.verify(signature, signed, _SALT, hashes.SHA384())
     return ""
 

@@ -44,20 +44,14 @@ def genuine(
         at: the instant of judgement, aware.
     """
     platform, certificate = who.find(quote, collateral)  # (1)
+    if platform is None:
+        return _unnamed(quote, td, certificate)
     prepared = endorsed.prepare(collateral)
-    found, missing = None, None
-    if platform is not None:
-        beside.begin((*who.asked(quote, platform), *revocation.asked(prepared, platform)))
-        found, missing = documents.find(prepared, platform, td=td is not None, at=at)
-        beside.begin(documents.asked(found, platform.root))
+    # What is asked below is checked meanwhile, where something is there to do it: documents take long to read.
+    beside.begin((*who.asked(quote, platform), *revocation.asked(prepared, platform)))
+    found, missing = documents.find(prepared, platform, td=td is not None, at=at)
+    beside.begin(documents.asked(found, platform.root))
     checks = [certificate, _attestation_key(quote, platform), _signature(quote)]  # (2) (3)
-    if platform is None or missing is None:
-        why = "no certificate names the platform"
-        wanted = codes.TDX if td else codes.SGX
-        open_codes = [code for code in wanted if code not in (G206, G202, G201)]
-        return Genuineness(
-            checks=(*checks, *(undecided(code, why=why) for code in open_codes)), root_class=None
-        )
     root, vouched, path = _stands(platform, tuple(roots))
     checks += [vouched, _review(root, at), path]  # (4) (5) (6)
     checks.append(missing)  # (7)
@@ -96,6 +90,17 @@ def genuine(
         tcb=joined,
         collateral=lists,
         notes=notes,
+    )
+
+
+def _unnamed(quote: Quote, td: Td | None, certificate: Check) -> Genuineness:
+    """What can be said where no certificate names the platform."""
+    checks = [certificate, _attestation_key(quote, None), _signature(quote)]
+    wanted = codes.TDX if td else codes.SGX
+    open_codes = [code for code in wanted if code not in (G206, G202, G201)]
+    why = "no certificate names the platform"
+    return Genuineness(
+        checks=(*checks, *(undecided(code, why=why) for code in open_codes)), root_class=None
     )
 
 

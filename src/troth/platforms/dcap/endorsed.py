@@ -86,9 +86,9 @@ class List:
     def problem(self, issuer: bytes) -> str:
         """What is wrong with its signature by the authority with this certificate (DER)."""
         found = self._problems.get(issuer)
-        return (
-            self._problems.keep(issuer, _problem(self.content, issuer)) if found is None else found
-        )
+        if found is None:
+            found = self._problems.keep(issuer, _problem(self.content, issuer))
+        return found
 
     def known(self, issuer: bytes) -> bool:
         """Whether `problem` has been asked of this authority."""
@@ -101,7 +101,9 @@ class List:
             Malformed: as `RevocationList.revokes`.
         """
         found = self._revoked.get(serial)
-        return self._revoked.keep(serial, self.content.revokes(serial)) if found is None else found
+        if found is None:
+            found = self._revoked.keep(serial, self.content.revokes(serial))
+        return found
 
 
 _Tcb = dict[tuple[bool, bool, bytes, bytes], list[Signed[TcbInfo]]]
@@ -120,14 +122,11 @@ class Prepared:
 
     def __init__(self, collateral: Collateral) -> None:
         self.troubles: list[str] = []
-        # Their items and not the object, which is forgotten only when nothing here holds it.
-        self._unread = [
-            (
-                collateral.of(Kind.INTEL_TCB_INFO, early=early),
-                collateral.of(Kind.INTEL_QE_IDENTITY, early=early),
-            )
-            for early in (False, True)
-        ]
+        # The items and not the object: it would never be forgotten if what is remembered with it held it.
+        self._infos, self._identities = (
+            [item for early in (False, True) for item in collateral.of(kind, early=early)]
+            for kind in (Kind.INTEL_TCB_INFO, Kind.INTEL_QE_IDENTITY)
+        )
         self.root_lists = list(self._lists(collateral, Kind.INTEL_ROOT_CRL))
         self.pck_lists = list(self._lists(collateral, Kind.INTEL_PCK_CRL))
         self.pck_chains = [
@@ -140,11 +139,10 @@ class Prepared:
     def _documents(self) -> tuple[_Tcb, _Identities]:
         tcb: _Tcb = {}
         identities: _Identities = {}
-        for of_tcb, of_identity in self._unread:
-            for item in of_tcb:
-                self._add_tcb(item, tcb)
-            for item in of_identity:
-                self._add_identity(item, identities)
+        for item in self._infos:
+            self._add_tcb(item, tcb)
+        for item in self._identities:
+            self._add_identity(item, identities)
         return tcb, identities
 
     def tcb_infos(

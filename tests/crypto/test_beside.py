@@ -1,0 +1,209 @@
+"""Checks that go on beside Python: each answer is of the very bytes that were asked, and of nothing else."""
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from troth.crypto import beside, keys, signature
+from troth.crypto.beside import Asked
+
+pytestmark = pytest.mark.native
+
+SALT = padding.PSS(padding.MGF1(hashes.SHA384()), salt_length=48)
+
+
+def spki(key: Any) -> bytes:
+    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def raw(made: bytes, size: int) -> bytes:
+    return b"".join(number.to_bytes(size, "big") for number in utils.decode_dss_signature(made))
+
+
+@pytest.fixture(scope="module")
+def asked() -> dict[str, Asked]:
+    small, large = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP384R1())
+    modulus = rsa.generate_private_key(65537, 4096)
+    text = b"what is signed"
+    by_small = small.sign(text, ec.ECDSA(hashes.SHA256()))
+    by_large = large.sign(text, ec.ECDSA(hashes.SHA384()))
+    by_modulus = modulus.sign(text, SALT, hashes.SHA384())
+    return {
+        "P-256": Asked(spki(small), keys.ECDSA_SHA256, by_small, text),
+        "P-256, r and s": Asked(spki(small), keys.P256_RAW, raw(by_small, 32), text),
+        "P-384": Asked(spki(large), keys.ECDSA_SHA384, by_large, text),
+        "P-384, r and s": Asked(spki(large), keys.P384_RAW, raw(by_large, 48), text),
+        "PSS": Asked(spki(modulus), keys.PSS_SHA384, by_modulus, text),
+        "PSS, short": Asked(spki(modulus), keys.PSS_SHA384_SHORT, by_modulus, text),
+    }
+
+
+@pytest.fixture(autouse=True)
+def nothing_begun() -> Iterator[None]:
+    beside._begun.clear()
+    yield
+    beside._begun.clear()
+
+
+def words(one: Asked) -> str:
+    check = {
+        keys.P256_RAW: lambda: signature.ecdsa_p256_raw(one.spki, one.signature, one.signed),
+        keys.P384_RAW: lambda: signature.ecdsa_p384_raw(one.spki, one.signature, one.signed),
+    }.get(one.algorithm, lambda: signature.verify(*one))
+    return check()
+
+
+def test_each_kind_is_answered_asked_early_or_not(asked: dict[str, Asked]) -> None:
+    for one in asked.values():
+        assert beside.verifies(one) is True
+    beside.begin(asked.values())
+    assert len(beside._begun) == len(asked)
+    for one in asked.values():
+        assert beside.verifies(one) is True
+    assert not beside._begun
+
+
+def test_any_other_byte_is_another_question(asked: dict[str, Asked]) -> None:
+    beside.begin(asked.values())
+    for one in asked.values():
+        changes = [
+            one._replace(signed=one.signed + b"."),
+            one._replace(signature=one.signature[:-1] + bytes((one.signature[-1] ^ 1,))),
+            one._replace(spki=one.spki[:-9] + bytes((one.spki[-9] ^ 1,)) + one.spki[-8:]),
+        ]
+        beside.begin(changes)
+        for change in changes:
+            assert beside.verifies(change) is False
+            assert "verif" in words(change) or "no" in words(change)
+        assert beside.verifies(one) is True
+
+
+def test_an_answer_is_given_once_and_a_check_is_begun_once(asked: dict[str, Asked]) -> None:
+    one = asked["P-384"]
+    beside.begin((one, one))
+    (held,) = beside._begun.values()
+    beside.begin((one,))
+    assert list(beside._begun.values()) == [held]
+    assert beside.verifies(one) is True
+    assert one not in beside._begun
+
+
+def test_one_small_check_is_not_worth_a_thread(asked: dict[str, Asked]) -> None:
+    beside.begin((asked["P-256"],))
+    assert not beside._begun
+    beside.begin((asked["P-256"], asked["P-256, r and s"]))
+    assert len(beside._begun) == 2
+
+
+def test_keys_of_another_form_are_left_to_openssl(asked: dict[str, Asked]) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    made = key.sign(b"a", ec.ECDSA(hashes.SHA256()))
+    point = key.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    compressed = bytes.fromhex("3039301306072a8648ce3d020106082a8648ce3d030107032200") + point
+    smaller = rsa.generate_private_key(65537, 3072)
+    odd = rsa.generate_private_key(3, 4096)
+    for one in (
+        Asked(compressed, keys.ECDSA_SHA256, made, b"a"),
+        Asked(spki(key) + b"\0", keys.ECDSA_SHA256, made, b"a"),
+        Asked(spki(key)[:-1], keys.ECDSA_SHA256, made, b"a"),
+        Asked(b"", keys.ECDSA_SHA256, made, b"a"),
+        Asked(spki(key), keys.ECDSA_SHA384, made, b"a"),
+        Asked(spki(key), keys.RSA_SHA256, made, b"a"),
+        Asked(spki(key), b"\x30\0", made, b"a"),
+        Asked(asked["PSS"].spki, keys.RSA_SHA384, asked["PSS"].signature, asked["PSS"].signed),
+        Asked(spki(smaller), keys.PSS_SHA384, smaller.sign(b"a", SALT, hashes.SHA384()), b"a"),
+        Asked(spki(odd), keys.PSS_SHA384, odd.sign(b"a", SALT, hashes.SHA384()), b"a"),
+    ):
+        beside.begin((one,))
+        assert not beside._begun
+        assert beside.verifies(one) is None
+    assert words(Asked(compressed, keys.ECDSA_SHA256, made, b"a")) == ""
+    assert words(Asked(spki(odd), keys.PSS_SHA384, b"", b"a")) == "its issuer has no RSA-4096 key"
+
+
+def test_what_is_never_asked_for_costs_little(asked: dict[str, Asked]) -> None:
+    one = asked["P-384"]
+    for number in range(300):
+        beside.begin((one._replace(signed=b"%d" % number),))
+        assert 1 <= len(beside._begun) <= 256
+    beside._begun.clear()
+    long = one._replace(signed=bytes(64 * 1024 + 1))
+    beside.begin((long,))
+    assert not beside._begun
+    assert beside.verifies(long) is None
+
+
+def test_a_fork_asks_anew(asked: dict[str, Asked]) -> None:
+    beside.begin(asked.values())
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            there = list(asked.values())
+            begun = [beside.verifies(one) for one in there]  # the parent's threads are not here
+            beside.begin(there)
+            anew = [beside.verifies(one) for one in there]
+            code = 0 if begun == [None] * len(there) and anew == [True] * len(there) else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert [beside.verifies(one) for one in asked.values()] == [True] * len(asked)
+
+
+def test_threads_get_their_own_answers(asked: dict[str, Asked]) -> None:
+    good = list(asked.values())
+    wrong: list[object] = []
+
+    def ask(number: int) -> None:
+        for turn in range(10):
+            bad = [one._replace(signed=b"%d, %d" % (number, turn)) for one in good]
+            beside.begin((*good, *bad))
+            said = [beside.verifies(one) for one in (*good, *bad)]
+            if said != [True] * len(good) + [False] * len(bad):
+                wrong.append(said)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+@pytest.mark.parametrize("answer", [True, False, None])
+def test_what_the_library_says_is_taken_or_doubted(
+    answer: bool | None, asked: dict[str, Asked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A yes counts; a no is refused whatever OpenSSL says, and said; without an answer OpenSSL's counts."""
+
+    class Batch:
+        def __init__(self, checks: Any, *, beside: bool) -> None: ...
+        def answer(self, index: int) -> bool | None:
+            del index
+            return answer
+
+    monkeypatch.setattr(beside, "native", lambda: Batch)
+    for one in asked.values():
+        bad = one._replace(signed=b"another")
+        assert words(one) == ("" if answer is not False else signature._TWO_MINDS)
+        assert (words(bad) == "") is (answer is True)
+        assert answer or words(bad).endswith("signature does not verify")
+
+
+def test_a_library_that_is_absent_or_of_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    asking = beside.native.__wrapped__
+    assert asking() is not None
+    strange = ModuleType("troth_native")
+    strange.VERSION, strange.Batch = beside._VERSION + 1, object  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "troth_native", strange)
+    assert asking() is None
+    monkeypatch.setitem(sys.modules, "troth_native", None)
+    assert asking() is None
