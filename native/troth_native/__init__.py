@@ -9,7 +9,7 @@ key may sign what is the caller's.
 import ctypes
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -75,6 +75,7 @@ class Batch:
     def __reduce__(self) -> NoReturn:
         raise TypeError("checks under way are given back once, so they cannot be copied")
 
-    def __del__(self) -> None:
+    # Bound here, because this module's names may be gone when the process ends.
+    def __del__(self, _end: Callable[[int], object] = _end) -> None:
         if getattr(self, "_at", None):
             _end(self._at)

@@ -47,6 +47,7 @@ def python(text: str, *paths: Path) -> str:
         env={**os.environ, "PYTHONPATH": path},
     )
     assert done.returncode == 0, done.stderr
+    assert not done.stderr
     return done.stdout.strip()
 
 
@@ -196,6 +197,17 @@ def test_a_process_that_ends_with_checks_under_way() -> None:
         "print(len(beside._begun))\n"
     )
     assert said == "200"
+
+
+@needs_native
+def test_checks_that_are_given_back_when_names_are_gone() -> None:
+    said = python(
+        "import os, troth_native\n"
+        "os.module = troth_native  # which is emptied before what was there earlier\n"
+        "os.kept = troth_native.Batch([(1, b'', b'', b'')], beside=True)\n"
+        "print(os.kept.answer(0))\n"
+    )
+    assert said == "False"
 
 
 @pytest.mark.parametrize(
