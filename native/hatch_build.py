@@ -17,6 +17,7 @@ from packaging.tags import platform_tags
 HERE = Path(__file__).parent
 MADE = {"darwin": "libtroth_native.dylib", "win32": "troth_native.dll"}
 LIBRARY = "libtroth_native.so"  # how it is packed, wherever: what loads it names the file
+OURS = "troth-native"
 
 
 class CargoHook(BuildHookInterface[Any]):
@@ -32,9 +33,14 @@ class CargoHook(BuildHookInterface[Any]):
         if shutil.which("cargo") is None:
             raise SystemExit("error: cargo is missing; troth works without this library, slower")
         fix_versions(crates())
-        cargo("build", "--release", "--locked")
-        target = Path(os.environ.get("CARGO_TARGET_DIR", HERE / "target"))
+        target = HERE / os.environ.get("CARGO_TARGET_DIR", "target")
         made = target / "release" / MADE.get(sys.platform, LIBRARY)
+        made.unlink(
+            missing_ok=True
+        )  # where cargo builds elsewhere, an older one must not be packed
+        cargo("build", "--release", "--locked", "--target-dir", str(target))
+        if not made.is_file():
+            raise SystemExit(f"error: cargo made no {made}; is CARGO_BUILD_TARGET set?")
         build_data["force_include"][str(made)] = f"troth_native/{LIBRARY}"
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{next(platform_tags())}"
@@ -54,9 +60,16 @@ def crates() -> set[tuple[str, str, str]]:
 
 
 def locked() -> set[tuple[str, str, str]]:
-    """The same, as Cargo.lock has them; that file holds addresses, and is made anew by each clone."""
+    """The same, as Cargo.lock has them; that file holds addresses, and is made anew by each clone.
+
+    A crate out of a folder or a repository has no hash there, and so is none of those that are pinned.
+    """
     packages = tomllib.loads((HERE / "Cargo.lock").read_text(encoding="utf-8"))["package"]
-    return {(p["name"], p["version"], p["checksum"]) for p in packages if "checksum" in p}
+    return {
+        (p["name"], p["version"], p.get("checksum", "without a hash"))
+        for p in packages
+        if p["name"] != OURS or "source" in p
+    }
 
 
 def fix_versions(wanted: set[tuple[str, str, str]]) -> None:
@@ -68,11 +81,16 @@ def fix_versions(wanted: set[tuple[str, str, str]]) -> None:
     if not (HERE / "Cargo.lock").is_file():
         cargo("generate-lockfile")
     pinned = {name: version for name, version, _ in wanted}
-    for name, version, _ in sorted(locked()):
-        if name in pinned and version != pinned[name]:
-            cargo("update", "--package", f"{name}@{version}", "--precise", pinned[name])
+    for _ in wanted:  # each may change others, so that the file is read anew
+        others = [(n, v) for n, v, _ in sorted(locked()) if pinned.get(n, v) != v]
+        if not others:
+            break
+        name, version = others[0]
+        cargo("update", "--package", f"{name}@{version}", "--precise", pinned[name])
     if strange := sorted(locked() ^ wanted):
-        raise SystemExit(f"error: crates.txt and Cargo.lock differ in {strange[0][0]}")
+        raise SystemExit(
+            f"error: crates.txt and Cargo.lock differ in {strange[0][0]}; remove Cargo.lock to have it made anew"
+        )
 
 
 if __name__ == "__main__":

@@ -121,3 +121,90 @@ impl Batch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+
+    fn head(numbers: [u32; 4]) -> Vec<u8> {
+        numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+    }
+
+    fn check(scheme: u32, parts: [&[u8]; 3]) -> Vec<u8> {
+        let mut whole = head([scheme, parts[0].len() as u32, parts[1].len() as u32, parts[2].len() as u32]);
+        parts.iter().for_each(|part| whole.extend_from_slice(part));
+        whole
+    }
+
+    #[test]
+    fn only_whole_checks_are_read() {
+        let one = check(1, [b"key", b"signature", b"signed"]);
+        let two = [one.clone(), check(255, [b"", b"", b""])].concat();
+        assert_eq!(Batch::read(b"").unwrap().len(), 0);
+        for end in 0..=two.len() {
+            let whole = end == 0 || end == one.len() || end == two.len();
+            assert_eq!(Batch::read(&two[..end]).is_some(), whole, "{end} bytes");
+        }
+        for at in 0..4 {
+            for number in [256, 1 << 31, u32::MAX] {
+                let mut numbers = [1, 0, 0, 0];
+                numbers[at] = number;
+                assert!(Batch::read(&head(numbers)).is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn hostile_bytes_are_answered_with_no() {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut draw = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        let mut read = 0;
+        for _ in 0..20_000 {
+            let mut bytes = Vec::new();
+            for _ in 0..draw() % 4 {
+                let parts: Vec<Vec<u8>> =
+                    (0..3).map(|_| (0..draw() % 100).map(|_| draw() as u8).collect()).collect();
+                bytes.extend(check(draw() as u32 % 7, [&parts[0], &parts[1], &parts[2]]));
+            }
+            if !bytes.is_empty() && draw() % 2 == 0 {
+                let at = draw() as usize % bytes.len();
+                bytes[at] = draw() as u8;
+            }
+            if let Some(batch) = Batch::read(&bytes) {
+                read += 1;
+                assert!((0..=batch.len()).all(|index| batch.answer(index) == DOES_NOT));
+            }
+        }
+        assert!(read > 10_000);
+    }
+
+    #[test]
+    fn whoever_asks_is_answered_whatever_others_take() {
+        let one = check(3, [&[4; 97], &[0x30; 100], b"signed"]);
+        for _ in 0..200 {
+            let batch = Arc::new(Batch::read(&one.repeat(20)).unwrap());
+            let asking: Vec<_> = (0..6)
+                .map(|first| {
+                    let batch = Arc::clone(&batch);
+                    if first == 0 {
+                        crate::pool::hand_over(&batch);
+                    }
+                    thread::spawn(move || {
+                        (0..20).for_each(|index| {
+                            assert_eq!(batch.answer((first + index) % 20), DOES_NOT);
+                        });
+                    })
+                })
+                .collect();
+            asking.into_iter().for_each(|thread| thread.join().unwrap());
+        }
+    }
+}

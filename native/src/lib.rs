@@ -1,6 +1,6 @@
 //! Signatures of certificates and of evidence, checked by AWS-LC on threads of their own.
 //!
-//! Four functions for Python's `ctypes`. What they are handed are bytes and lengths; a batch is an address that
+//! Five functions for Python's `ctypes`. What they are handed are bytes and lengths; a batch is an address that
 //! `troth_begin` gave and that `troth_end` takes back once. Nothing here reads certificates: keys come as
 //! points and moduli.
 
@@ -8,21 +8,27 @@ mod batch;
 mod check;
 mod pool;
 
+use std::slice;
 use std::sync::Arc;
-use std::{process, slice};
 
 pub use batch::Batch;
 pub use check::verifies;
 
 struct Begun {
-    process: u32,
+    process: pool::Process,
     batch: Arc<Batch>,
 }
 
 /// Counts up when a function, a scheme or the form of a batch changes.
 #[no_mangle]
 pub extern "C" fn troth_version() -> u32 {
-    1
+    2
+}
+
+/// To be called in each child after a fork: a child may have its parent's number.
+#[no_mangle]
+pub extern "C" fn troth_forked() {
+    pool::forked();
 }
 
 /// Begins the checks of a batch, or with `beside` 0 keeps them for whoever asks. Null where its bytes are none.
@@ -42,7 +48,7 @@ pub unsafe extern "C" fn troth_begin(
     if beside != 0 {
         pool::hand_over(&batch);
     }
-    Box::into_raw(Box::new(Begun { process: process::id(), batch })).cast()
+    Box::into_raw(Box::new(Begun { process: pool::here(), batch })).cast()
 }
 
 /// Waits for one answer: 1 it verifies, 2 it does not, 0 another process began this batch.
@@ -52,7 +58,7 @@ pub unsafe extern "C" fn troth_begin(
 #[no_mangle]
 pub unsafe extern "C" fn troth_answer(begun: *mut core::ffi::c_void, index: usize) -> u32 {
     let begun = &*begun.cast::<Begun>();
-    if begun.process != process::id() {
+    if begun.process != pool::here() {
         return u32::from(batch::NOT_YET);
     }
     u32::from(begun.batch.answer(index))

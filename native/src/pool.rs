@@ -1,16 +1,33 @@
 //! Threads that take checks: one fewer than there are processors, so that the caller has one.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::{process, ptr, thread};
 
 use crate::batch::Batch;
 
 const MOST: usize = 7;
+/// Where threads are slower than who begins, or could not be made, what waits for them must not grow.
+const MOST_WAITING: usize = 64;
+
+/// Which process this is: its number, and how often it is a child. The first process in a container has the
+/// number 1, and so has a child of its child in a namespace of its own.
+pub type Process = (u32, u32);
+
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+pub fn here() -> Process {
+    (process::id(), FORKS.load(Ordering::Acquire))
+}
+
+/// To be called in each child after a fork.
+pub fn forked() {
+    FORKS.fetch_add(1, Ordering::AcqRel);
+}
 
 struct Pool {
-    process: u32,
+    process: Process,
     threads: usize,
     waiting: Mutex<VecDeque<Arc<Batch>>>,
     something: Condvar,
@@ -23,13 +40,13 @@ fn pool() -> &'static Pool {
     let held = POOL.load(Ordering::Acquire);
     // SAFETY: what is stored here came out of `Box::leak`, and lives as long as the process.
     if let Some(pool) = unsafe { held.as_ref() } {
-        if pool.process == process::id() {
+        if pool.process == here() {
             return pool;
         }
     }
     let wanted = thread::available_parallelism().map_or(0, |all| all.get() - 1).min(MOST);
     let made: &'static mut Pool = Box::leak(Box::new(Pool {
-        process: process::id(),
+        process: here(),
         threads: wanted,
         waiting: Mutex::new(VecDeque::new()),
         something: Condvar::new(),
@@ -80,7 +97,8 @@ fn serve(pool: &'static Pool) {
     }
 }
 
-/// Hands a batch to as many threads as can be of use, and returns at once.
+/// Hands a batch to as many threads as can be of use, and returns at once. Where too many wait already, whoever
+/// asks for this one's answers does its work.
 pub fn hand_over(batch: &Arc<Batch>) {
     let pool = pool();
     let useful = pool.threads.min(batch.len());
@@ -90,6 +108,9 @@ pub fn hand_over(batch: &Arc<Batch>) {
     let Ok(mut waiting) = pool.waiting.lock() else {
         return;
     };
+    if waiting.len() >= MOST_WAITING {
+        return;
+    }
     for _ in 0..useful {
         waiting.push_back(Arc::clone(batch));
     }

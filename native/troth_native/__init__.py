@@ -7,12 +7,13 @@ key may sign what is the caller's.
 """
 
 import ctypes
+import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 # What a check is made with: numbers that the library knows. Keys on curves are points, x ‖ y behind a byte 4;
 # keys of RSA are RSAPublicKey (RFC 8017, A.1.1), DER. FIXED signatures are r ‖ s, the others DER.
@@ -27,6 +28,8 @@ _HEAD: Final = struct.Struct("<4I")
 _ANSWERS: Final = (None, True, False)
 
 _library = ctypes.CDLL(str(Path(__file__).with_name("libtroth_native.so")))
+if _library.troth_version() != VERSION:
+    raise ImportError("libtroth_native.so is of another version than what loads it")
 _begin, _answer, _end = _library.troth_begin, _library.troth_answer, _library.troth_end
 _begin.argtypes = (ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint32)
 _begin.restype = ctypes.c_void_p
@@ -34,8 +37,8 @@ _answer.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 _answer.restype = ctypes.c_uint32
 _end.argtypes = (ctypes.c_void_p,)
 _end.restype = None
-if _library.troth_version() != VERSION:
-    raise ImportError("libtroth_native.so is of another version than what loads it")
+if hasattr(os, "register_at_fork"):  # Windows has no forks
+    os.register_at_fork(after_in_child=_library.troth_forked)
 
 
 class Batch:
@@ -69,6 +72,10 @@ class Batch:
             raise IndexError(index)
         return _ANSWERS[_answer(self._at, index)]
 
-    def __del__(self) -> None:
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("checks under way are given back once, so they cannot be copied")
+
+    # Bound here, because this module's names may be gone when the process ends.
+    def __del__(self, _end: Callable[[int], object] = _end) -> None:
         if getattr(self, "_at", None):
             _end(self._at)

@@ -27,11 +27,13 @@ from troth.crypto.keys import (
 if TYPE_CHECKING:
     from troth_native import Batch
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _MOST: Final = 256
-# Longer texts (lists of revoked certificates, mostly) are checked when asked: those begun and never asked
-# for must not hold much memory.
+# Longer texts (lists of revoked certificates, mostly) are left to `cryptography`, which copies nothing; and no
+# more than twice as many bytes are begun at once. What is begun and never asked for must not hold much memory,
+# and one check of several that is not asked for holds the bytes of all.
 _LONG: Final = 64 * 1024
+_LONGEST_SIGNATURE: Final = 1024
 _POINT: Final = len(P256_HEAD) - 1  # keys are handed over from the byte 4 on
 _POINT384: Final = len(P384_HEAD) - 1
 _RSA: Final = 24  # the header of SubjectPublicKeyInfo, before RSAPublicKey
@@ -63,7 +65,7 @@ def native() -> "type[Batch] | None":
     """What begins checks; None where the library is not installed, or is of another version."""
     try:
         from troth_native import VERSION, Batch
-    except (ImportError, OSError):
+    except (ImportError, OSError, AttributeError):
         return None
     return Batch if VERSION == _VERSION else None
 
@@ -74,10 +76,13 @@ def begin(all_asked: Iterable[Asked]) -> None:
     if batches is None:
         return
     fresh: dict[Asked, _Check] = {}
+    room = 2 * _LONG
     for asked in all_asked:
         check = _check(asked)
-        if check is not None and len(asked.signed) <= _LONG and asked not in _begun:
-            fresh[asked] = check
+        if check is None or asked in _begun or len(asked.signed) > room or len(fresh) == _MOST:
+            continue
+        fresh[asked] = check
+        room -= len(asked.signed)
     if not fresh or (len(fresh) == 1 and min(fresh.values())[0] in _P256.values()):
         return  # waking a thread takes as long as one check on P-256
     batch = batches(tuple(fresh.values()), beside=True)
@@ -91,7 +96,7 @@ def verifies(asked: Asked) -> bool | None:
     """Whether the signature verifies; waits for a check that was begun, and else makes it now.
 
     None: not to be had here, so ask `cryptography`: there is no library, it does not know the algorithm or
-    this form of key, or this is a fork of the process that began the check.
+    this form of key, the text is long, or this is a fork of the process that began the check.
     """
     batches = native()
     check = None if batches is None else _check(asked)
@@ -107,6 +112,8 @@ def verifies(asked: Asked) -> bool | None:
 def _check(asked: Asked) -> _Check | None:
     """As the library reads it; None where it would have to read more of a key than where its point lies."""
     spki, algorithm = asked.spki, asked.algorithm
+    if len(asked.signed) > _LONG or len(asked.signature) > _LONGEST_SIGNATURE:
+        return None
     scheme = _P256.get(algorithm)
     if scheme is not None and len(spki) == _POINT + 65 and spki.startswith(P256_HEAD):
         return scheme, spki[_POINT:], asked.signature, asked.signed

@@ -18,6 +18,11 @@ class Evidence:
     name: str = "evidence"
     framing: str = ""
 
+    def __post_init__(self) -> None:
+        # What a caller could change meanwhile is copied; it could not be remembered by either.
+        if type(self.data) is not bytes:
+            object.__setattr__(self, "data", bytes(memoryview(self.data)))
+
     @property
     def sha256(self) -> str:
         """Names the bytes. ECDSA signatures can be re-encoded as (r, n−s), so it is no replay guard."""
