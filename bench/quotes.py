@@ -297,9 +297,7 @@ def amd(vectors: Path) -> list[Line]:
             1.3,
         ),
         Line("SNP report, chain known", took["warm"], "one P-384 check", took["one"]),
-        Line(
-            "SNP report, nothing known, OpenSSL alone", took["plain"], "the three", took["three"]
-        ),
+        Line("SNP report, nothing known, OpenSSL alone", took["plain"], "the three", took["three"]),
         *(
             [Line("SNP report, nothing known", took["cold"], "the three, AWS-LC", took["aws-lc"])]
             if "aws-lc" in took

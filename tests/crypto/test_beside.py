@@ -1,10 +1,7 @@
 """Checks that go on beside Python: each answer is of the very bytes that were asked, and of nothing else."""
 
-import os
-import sys
 import threading
 from collections.abc import Iterator
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -86,21 +83,17 @@ def test_any_other_byte_is_another_question(asked: dict[str, Asked]) -> None:
         assert beside.verifies(one) is True
 
 
-def test_an_answer_is_given_once_and_a_check_is_begun_once(asked: dict[str, Asked]) -> None:
-    one = asked["P-384"]
-    beside.begin((one, one))
-    (held,) = beside._begun.values()
-    beside.begin((one,))
-    assert list(beside._begun.values()) == [held]
-    assert beside.verifies(one) is True
-    assert one not in beside._begun
+def test_workers_begin_nothing_and_are_answered(
+    asked: dict[str, Asked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from troth.verifier import many
 
-
-def test_one_small_check_is_not_worth_a_thread(asked: dict[str, Asked]) -> None:
-    beside.begin((asked["P-256"],))
+    monkeypatch.setattr(beside, "_stays", threading.Event())
+    monkeypatch.setattr(many, "_job", [])
+    many._begin(None)  # type: ignore[arg-type]
+    beside.begin(asked.values())
     assert not beside._begun
-    beside.begin((asked["P-256"], asked["P-256, r and s"]))
-    assert len(beside._begun) == 2
+    assert beside.verifies(asked["P-384"]) is True
 
 
 def test_keys_of_another_form_are_left_to_openssl(asked: dict[str, Asked]) -> None:
@@ -129,55 +122,6 @@ def test_keys_of_another_form_are_left_to_openssl(asked: dict[str, Asked]) -> No
     assert words(Asked(spki(odd), keys.PSS_SHA384, b"", b"a")) == "its issuer has no RSA-4096 key"
 
 
-def test_what_is_never_asked_for_costs_little(asked: dict[str, Asked]) -> None:
-    one = asked["P-384"]
-    for number in range(300):
-        beside.begin((one._replace(signed=b"%d" % number),))
-        assert 1 <= len(beside._begun) <= 256
-    beside._begun.clear()
-    long = one._replace(signed=bytes(64 * 1024 + 1))
-    beside.begin((long,))
-    assert not beside._begun
-    assert beside.verifies(long) is None
-
-
-def test_a_fork_asks_anew(asked: dict[str, Asked]) -> None:
-    beside.begin(asked.values())
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            there = list(asked.values())
-            begun = [beside.verifies(one) for one in there]  # the parent's threads are not here
-            beside.begin(there)
-            anew = [beside.verifies(one) for one in there]
-            code = 0 if begun == [None] * len(there) and anew == [True] * len(there) else 2
-        finally:
-            os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert [beside.verifies(one) for one in asked.values()] == [True] * len(asked)
-
-
-def test_threads_get_their_own_answers(asked: dict[str, Asked]) -> None:
-    good = list(asked.values())
-    wrong: list[object] = []
-
-    def ask(number: int) -> None:
-        for turn in range(10):
-            bad = [one._replace(signed=b"%d, %d" % (number, turn)) for one in good]
-            beside.begin((*good, *bad))
-            said = [beside.verifies(one) for one in (*good, *bad)]
-            if said != [True] * len(good) + [False] * len(bad):
-                wrong.append(said)
-
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert wrong == []
-
-
 @pytest.mark.parametrize("answer", [True, False, None])
 def test_what_the_library_says_is_taken_or_doubted(
     answer: bool | None, asked: dict[str, Asked], monkeypatch: pytest.MonkeyPatch
@@ -196,14 +140,3 @@ def test_what_the_library_says_is_taken_or_doubted(
         assert words(one) == ("" if answer is not False else signature._TWO_MINDS)
         assert (words(bad) == "") is (answer is True)
         assert answer or words(bad).endswith("signature does not verify")
-
-
-def test_a_library_that_is_absent_or_of_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    asking = beside.native.__wrapped__
-    assert asking() is not None
-    strange = ModuleType("troth_native")
-    strange.VERSION, strange.Batch = beside._VERSION + 1, object  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "troth_native", strange)
-    assert asking() is None
-    monkeypatch.setitem(sys.modules, "troth_native", None)
-    assert asking() is None

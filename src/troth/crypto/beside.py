@@ -9,6 +9,7 @@ An answer belongs to the very bytes of key, algorithm, signature and message; no
 
 from collections.abc import Iterable
 from functools import lru_cache
+from threading import Event
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from troth.crypto.keys import (
@@ -57,6 +58,7 @@ class Asked(NamedTuple):
     signed: bytes
 
 
+_stays: Final = Event()
 _begun: "dict[Asked, tuple[Batch, int]]" = {}
 
 
@@ -70,10 +72,15 @@ def native() -> "type[Batch] | None":
     return Batch if VERSION == _VERSION else None
 
 
+def stay() -> None:
+    """From here on this process begins nothing: for workers, of which there is one for each core."""
+    _stays.set()
+
+
 def begin(all_asked: Iterable[Asked]) -> None:
     """Begins checks whose answers will be asked for soon; those that are under way are not begun again."""
     batches = native()
-    if batches is None:
+    if batches is None or _stays.is_set():
         return
     fresh: dict[Asked, _Check] = {}
     room = 2 * _LONG

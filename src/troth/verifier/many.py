@@ -18,6 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
+from troth.crypto import beside
 from troth.errors import Malformed, Misuse, TrothError, Unavailable
 from troth.model.check import Outcome
 from troth.model.collateral import NONE, Collateral
@@ -202,6 +203,7 @@ _job: list[_Job] = []
 
 def _begin(job: _Job) -> None:
     _job[:] = [job]
+    beside.stay()
 
 
 def _work(first: int, chunk: Sequence[Question]) -> list[_Packed]:
