@@ -1,6 +1,8 @@
 """What a code is."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +22,17 @@ class Code:
     title: str
     meaning: str
     fix: str
+
+    def __reduce__(self) -> tuple[Callable[..., "Code"], tuple[Any, ...]]:
+        """A code of the table is sent to another process by its number: reports hold some thirty."""
+        from troth.model.codes import TABLE
+
+        if TABLE.get(self.id) is self:
+            return _listed, (self.id,)
+        return Code, astuple(self)
+
+
+def _listed(number: str) -> Code:
+    from troth.model.codes import TABLE
+
+    return TABLE[number]
