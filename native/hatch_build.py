@@ -35,9 +35,8 @@ class CargoHook(BuildHookInterface[Any]):
         fix_versions(crates())
         target = HERE / os.environ.get("CARGO_TARGET_DIR", "target")
         made = target / "release" / MADE.get(sys.platform, LIBRARY)
-        made.unlink(
-            missing_ok=True
-        )  # where cargo builds elsewhere, an older one must not be packed
+        # Where cargo is told to build elsewhere, an older one must not be packed.
+        made.unlink(missing_ok=True)
         cargo("build", "--release", "--locked", "--target-dir", str(target))
         if not made.is_file():
             raise SystemExit(f"error: cargo made no {made}; is CARGO_BUILD_TARGET set?")

@@ -29,7 +29,9 @@ RECORDED: dict[str, tuple[Callable[[Path], Iterator[Case]], int]] = {
 # with their own keys, is OpenSSL's alone.
 HARDWARE = ("sgx", "tdx", "dcap", "snp", "nitro", "nvidia")
 # Checks that go on beside Python: not AMD's lists, and not NVIDIA's answers and documents.
-BEGUN = {"dcap": 8, "snp": 3, "nitro": 5, "nvidia": 7}
+BEGUN = {"dcap": 9, "snp": 3, "nitro": 5, "nvidia": 7}
+# A chain that is not in the quote is found by a signature that is its own.
+BY_ONE = "its chain beside it"
 BELIEVED = tuple(BEGUN)
 
 
@@ -116,7 +118,7 @@ def test_what_is_begun_is_what_is_asked_for(platform: str) -> None:
     for case in good(platform):
         run = judged(case, Mode.NATIVE)
         assert run.left == 0, case.name
-        assert run.begun >= BEGUN[platform], case.name
+        assert run.begun == BEGUN[platform] - (case.name == BY_ONE), case.name
 
 
 def verdict(run: Run) -> Verdict:

@@ -5,7 +5,7 @@ check CRLs for attestation; the platform lists it as something it has not).
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -41,7 +41,9 @@ def genuine(
     presented = hashlib.sha256(document.cabundle[0]).hexdigest()
     root = next((r for r in roots if r.sha256 == presented), None)
     chain, trouble = _read_chain(document)
-    beside.begin(_asked(document, chain))
+    if chain:  # its own signature is checked while the chain is looked at
+        sign1, key = document.sign1, chain[-1].key
+        beside.begin((Asked(key, keys.P384_RAW, sign1.signature, sign1.to_be_signed()),))
     return Genuineness(
         checks=(
             _algorithm(document),  # (1)
@@ -62,14 +64,6 @@ def _read_chain(document: Document) -> tuple[tuple[Certificate, ...], str]:
         return tuple(issued.read(der) for der in (*document.cabundle, document.certificate)), ""
     except Malformed as error:
         return (), str(error)
-
-
-def _asked(document: Document, chain: Sequence[Certificate]) -> Iterator[Asked]:
-    """The signatures that are asked about below: the document's, and the chain's."""
-    if chain:
-        sign1 = document.sign1
-        yield Asked(chain[-1].key, keys.P384_RAW, sign1.signature, sign1.to_be_signed())
-        yield from issued.asked(chain)
 
 
 def _algorithm(document: Document) -> Check:
