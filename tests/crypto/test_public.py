@@ -1,13 +1,14 @@
 """Public keys in PEM: of three kinds, each with its one form of signature."""
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.release.supplied import public_pem
 
 from troth.crypto import public
-from troth.errors import Malformed
+from troth.errors import Malformed, Misuse
 
 ED = ed25519.Ed25519PrivateKey.generate()
 P256 = ec.generate_private_key(ec.SECP256R1())
@@ -47,6 +48,23 @@ def test_a_key_is_named_by_its_digest() -> None:
     assert all(len(name) == 64 for name in names)
     assert public.from_pem(public_pem(ED)) == public.of(ED.public_key())
     assert public.of(ED.public_key()) != public.of(P256.public_key())
+
+
+def test_what_is_no_public_key_of_these_kinds() -> None:
+    with pytest.raises(Malformed, match="no public key in PEM"):
+        public.from_pem(b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")
+    private = ED.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    with pytest.raises(Misuse, match="is a private key"):
+        public.from_pem(private)
+    other = ec.generate_private_key(ec.SECP256K1())
+    with pytest.raises(Misuse, match="of a kind that is not used"):
+        public.from_pem(public_pem(other))
+    with pytest.raises(Misuse, match="of a kind that is not used"):
+        public.of(object())
 
 
 def test_a_file_with_two_keys_is_none() -> None:
