@@ -5,7 +5,7 @@ signatures go to both, and to the first as `beside` hands them over.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from itertools import product
 from unittest.mock import patch
@@ -13,11 +13,12 @@ from unittest.mock import patch
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.crypto.asking import spki as spki_of
+from tests.crypto.asking import words
 
-from troth.crypto import beside, keys, signature
+from troth.crypto import beside, keys
 from troth.crypto.beside import Asked
 
 pytestmark = pytest.mark.native
@@ -39,13 +40,9 @@ RAW = {32: keys.P256_RAW, 48: keys.P384_RAW}
 
 def agreed(asked: Asked) -> bool:
     """What both libraries say; AWS-LC must have been asked."""
-    check: Callable[[Asked], str] = {
-        keys.P256_RAW: lambda a: signature.ecdsa_p256_raw(a.spki, a.signature, a.signed),
-        keys.P384_RAW: lambda a: signature.ecdsa_p384_raw(a.spki, a.signature, a.signed),
-    }.get(asked.algorithm, lambda a: signature.verify(*a))
     first = beside.verifies(asked)
     with patch.object(beside, "native", lambda: None):
-        second = not check(asked)
+        second = not words(asked)
     assert first is second, f"AWS-LC {first}, OpenSSL {second}: {asked}"
     return second
 
@@ -53,7 +50,7 @@ def agreed(asked: Asked) -> bool:
 @cache
 def curve_key(size: int) -> tuple[ec.EllipticCurvePrivateKey, bytes]:
     key = ec.derive_private_key(0x5EED << 200 | 1, CURVES[size][0])
-    return key, key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return key, spki_of(key)
 
 
 @cache
@@ -65,7 +62,7 @@ def signed(size: int) -> tuple[int, int]:
 @cache
 def rsa_key() -> tuple[rsa.RSAPrivateKey, bytes]:
     key = rsa.generate_private_key(65537, 4096)
-    return key, key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return key, spki_of(key)
 
 
 def length(value: int, form: str) -> bytes:
@@ -171,7 +168,7 @@ def test_sums_with_an_edge(size: int) -> None:
     good = 0
     for d in (1, 2, order - 2, order - 1):
         key = ec.derive_private_key(d, curve)
-        spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        spki = spki_of(key)
         one_point = e * pow(d, -1, order) % order
         made = utils.decode_dss_signature(key.sign(MESSAGE, ec.ECDSA(digest)))
         for r in (one_point, order - one_point, 1, made[0]):

@@ -8,8 +8,9 @@ import pytest
 from cryptography import x509 as library
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
+from tests.crypto.asking import spki
 
 from troth.crypto import issued, keys, signature
 from troth.wire import x509
@@ -312,7 +313,7 @@ def test_raw_signatures() -> None:
     r, s = decode_dss_signature(key.sign(b"text", ec.ECDSA(hashes.SHA256())))
     signed = r.to_bytes(32, "big") + s.to_bytes(32, "big")
     public = keys.p256(point)
-    assert public == _spki(key)
+    assert public == spki(key)
     assert signature.ecdsa_p256_raw(public, signed, b"text") == ""
     assert signature.ecdsa_p256_raw(public, signed, b"texts") == "the signature does not verify"
     for wrong in (b"", signed[:-1], signed + b"\0", bytes(64), b"\xff" * 64):
@@ -321,7 +322,7 @@ def test_raw_signatures() -> None:
         assert keys.load(none) is None
         assert signature.ecdsa_p256_raw(none, signed, b"text") == "the key is not on P-256"
     other = ec.generate_private_key(ec.SECP384R1())
-    assert signature.ecdsa_p256_raw(_spki(other), signed, b"text") == "the key is not on P-256"
+    assert signature.ecdsa_p256_raw(spki(other), signed, b"text") == "the key is not on P-256"
 
 
 def test_signatures_of_certificates_by_their_algorithm() -> None:
@@ -332,25 +333,25 @@ def test_signatures_of_certificates_by_their_algorithm() -> None:
         keys.ECDSA_SHA384: (large, large.sign(b"a", ec.ECDSA(hashes.SHA384()))),
     }
     for algorithm, (key, made) in ends.items():
-        assert signature.verify(_spki(key), algorithm, made, b"a") == ""
-        assert signature.verify(_spki(key), algorithm, made, b"b")
+        assert signature.verify(spki(key), algorithm, made, b"a") == ""
+        assert signature.verify(spki(key), algorithm, made, b"b")
         assert signature.verify(b"", algorithm, made, b"a")
         for another in {*ends, keys.PSS_SHA384, keys.PSS_SHA384_SHORT, b"\x30\0"} - {algorithm}:
-            assert signature.verify(_spki(key), another, made, b"a")
+            assert signature.verify(spki(key), another, made, b"a")
     with_rsa = rsa.generate_private_key(65537, 4096)
     salt = padding.PSS(padding.MGF1(hashes.SHA384()), salt_length=48)
     made = with_rsa.sign(b"a", salt, hashes.SHA384())
     for algorithm in (keys.PSS_SHA384, keys.PSS_SHA384_SHORT):
-        assert signature.verify(_spki(with_rsa), algorithm, made, b"a") == ""
-        assert signature.verify(_spki(with_rsa), algorithm, made, b"b")
-        assert signature.verify(_spki(small), algorithm, made, b"a")
+        assert signature.verify(spki(with_rsa), algorithm, made, b"a") == ""
+        assert signature.verify(spki(with_rsa), algorithm, made, b"b")
+        assert signature.verify(spki(small), algorithm, made, b"a")
     short = padding.PSS(padding.MGF1(hashes.SHA384()), salt_length=20)
     assert signature.verify(
-        _spki(with_rsa), keys.PSS_SHA384, with_rsa.sign(b"a", short, hashes.SHA384()), b"a"
+        spki(with_rsa), keys.PSS_SHA384, with_rsa.sign(b"a", short, hashes.SHA384()), b"a"
     )
     smaller = rsa.generate_private_key(65537, 3072)
     assert signature.verify(
-        _spki(smaller), keys.PSS_SHA384, smaller.sign(b"a", salt, hashes.SHA384()), b"a"
+        spki(smaller), keys.PSS_SHA384, smaller.sign(b"a", salt, hashes.SHA384()), b"a"
     )
 
 
@@ -363,14 +364,10 @@ def test_signatures_with_pkcs1() -> None:
     }
     for algorithm, digest in ends.items():
         made = key.sign(b"a", padding.PKCS1v15(), digest)
-        assert signature.verify(_spki(key), algorithm, made, b"a") == ""
-        assert signature.verify(_spki(key), algorithm, made, b"b")
+        assert signature.verify(spki(key), algorithm, made, b"a") == ""
+        assert signature.verify(spki(key), algorithm, made, b"b")
         for another in {*ends, keys.PSS_SHA384, keys.ECDSA_SHA256} - {algorithm}:
-            assert signature.verify(_spki(key), another, made, b"a")
+            assert signature.verify(spki(key), another, made, b"a")
         small = ec.generate_private_key(ec.SECP256R1())
-        assert signature.verify(_spki(small), algorithm, made, b"a")
+        assert signature.verify(spki(small), algorithm, made, b"a")
         assert signature.verify(b"", algorithm, made, b"a")
-
-
-def _spki(key: Any) -> bytes:
-    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -11,8 +11,9 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from tests.crypto.asking import spki, words
 
-from troth.crypto import beside, keys, signature
+from troth.crypto import beside, keys
 from troth.crypto.beside import Asked
 
 pytestmark = pytest.mark.native
@@ -26,28 +27,16 @@ EC: dict[int, tuple[Any, Any, bytes, bytes]] = {
 OPENSSLS = ("the hybrid form", "compressed")
 
 
-def spki(key: Any) -> bytes:
-    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-def checked(asked: Asked) -> str:
-    if asked.algorithm == keys.P256_RAW:
-        return signature.ecdsa_p256_raw(asked.spki, asked.signature, asked.signed)
-    if asked.algorithm == keys.P384_RAW:
-        return signature.ecdsa_p384_raw(asked.spki, asked.signature, asked.signed)
-    return signature.verify(asked.spki, asked.algorithm, asked.signature, asked.signed)
-
-
 def both(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> str:
     """What is said without the library; the same must be said with it, asked ahead or not."""
     keys.load.cache_clear()
     with monkeypatch.context() as patch:
         patch.setattr(beside, "native", lambda: None)
-        alone = checked(asked)
-    assert checked(asked) == alone
+        alone = words(asked)
+    assert words(asked) == alone
     other = asked._replace(signed=b"another")
     beside.begin((asked, other))
-    assert checked(asked) == alone
+    assert words(asked) == alone
     beside._begun.clear()
     said = beside.verifies(asked)
     assert said in (None, not alone), (alone, said)
